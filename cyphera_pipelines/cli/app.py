@@ -1,0 +1,45 @@
+"""The commands, as a table of contents."""
+
+import typer
+
+from cyphera_pipelines import __version__
+from cyphera_pipelines.cli import database, demo, sandbox, sessions, source, sync, up, workspace
+from cyphera_pipelines.cli.services import set_debug
+
+app = typer.Typer(
+    name="cyphera",
+    help="Keep every workspace's payment data in Postgres, up to date, through Dagster.",
+    epilog="Start with: cyphera demo. Then: cyphera up --sandbox, and open the Dagster UI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cyphera-pipelines {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks and debug logs.", envvar="CYPHERA_DEBUG"),
+    _version: bool = typer.Option(
+        False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    """Options of every command."""
+    set_debug(debug)
+
+
+app.add_typer(workspace.app, name="workspace")
+app.add_typer(source.app, name="source")
+app.command("sync")(sync.sync)
+app.command("sessions")(sessions.sessions)
+app.command("events")(sessions.events)
+app.add_typer(database.app, name="db")
+app.command("up")(up.up)
+app.command("demo")(demo.demo)
+app.command("sandbox")(sandbox.sandbox)

@@ -1,0 +1,40 @@
+"""`cyphera db`: the database itself."""
+
+import typer
+
+from cyphera_pipelines import local
+from cyphera_pipelines.cli import services
+from cyphera_pipelines.store.database import upgrade_database
+
+app = typer.Typer(help="The database: its schema and its address.", no_args_is_help=True)
+
+
+@app.command("upgrade")
+def upgrade() -> None:
+    """Bring the schema to this program's version, making the databases if they are missing."""
+    before, now = upgrade_database(services.settings())
+    if before == now:
+        typer.echo(f"The schema is up to date (revision {now}).")
+    else:
+        typer.echo(f"Upgraded the schema from {before or 'nothing'} to revision {now}.")
+
+
+@app.command("url")
+def url() -> None:
+    """Print a URL that psql takes. An embedded server is started if need be and then kept running.
+
+    Example: psql "$(cyphera db url)"
+    """
+    if services.settings().is_embedded:
+        local.start(services.settings().home, keep_running=True)
+    typer.echo(services.database().psql_url)
+
+
+@app.command("stop")
+def stop() -> None:
+    """Stop the embedded server, even one that is kept running."""
+    if not services.settings().is_embedded:
+        typer.echo("CYPHERA_DATABASE_URL names a server of your own: it is not ours to stop.")
+        raise typer.Exit(1)
+    stopped = local.stop(services.settings().home)
+    typer.echo("Stopped the embedded Postgres." if stopped else "The embedded Postgres was not running.")

@@ -1,0 +1,68 @@
+"""Printing: tables for people, JSON for programs; results to stdout, everything else to stderr."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cyphera_pipelines.security.secrets import redact
+
+JSON_OPTION = typer.Option(False, "--json", help="Print JSON instead of a table.")
+
+
+def print_json(value: Any) -> None:
+    """Print dataclasses, dictionaries and lists of them as indented JSON."""
+    print(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode())  # noqa: T201
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print rows as a table, or `empty` if there are none."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="right" if column.endswith("#") else "left")
+    for column in table.columns:
+        column.header = str(column.header).removesuffix("#")
+    for row in rows:
+        table.add_row(*(_shown(cell) for cell in row))
+    console = Console()
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(empty)
+
+
+def print_error(message: str) -> None:
+    """Print a message for the reader to stderr, without secrets."""
+    Console(stderr=True, soft_wrap=True).print(redact(message), markup=False, highlight=False)
+
+
+def ago(moment: datetime | None) -> str:
+    """How long ago a moment was, in words."""
+    if moment is None:
+        return "never"
+    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def _shown(cell: object) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return redact(str(cell))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    return str(value)

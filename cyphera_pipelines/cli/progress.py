@@ -1,0 +1,101 @@
+"""Watching a session: a bar per entity in a terminal, plain lines elsewhere. All of it goes to stderr."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from cyphera_pipelines.model.sessions import Session
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.sessions import get_session
+
+LOOK_EVERY = 0.25
+PLAIN_LINE_EVERY = 2.0
+
+
+@contextmanager
+def watch_session(database: Database, session: Session, source: Source) -> Iterator[None]:
+    """Show the session's progress, as anybody else sees it in the database, while the body runs."""
+    console = Console(stderr=True)
+    view = _Bars(console, source) if console.is_terminal else _Lines(console, source)
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(database, session, view, stop), name="watch-session", daemon=True)
+    with view:
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()
+
+
+def _watch(database: Database, session: Session, view: "_Bars | _Lines", stop: threading.Event) -> None:
+    while not stop.wait(LOOK_EVERY):
+        view.show(get_session(database, session.workspace_id, session.id).progress)
+    view.show(get_session(database, session.workspace_id, session.id).progress)
+
+
+class _Bars:
+    def __init__(self, console: Console, source: Source) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._source = source
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        self._starting = self._progress.add_task(f"{self._source.key} starting", total=None, note="")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._progress.stop()
+
+    def show(self, progress: dict[str, Any]) -> None:
+        entities = progress.get("entities", {})
+        if entities and not self._tasks:
+            self._progress.remove_task(self._starting)
+            self._tasks = {
+                name: self._progress.add_task(f"{self._source.key} {name}", total=None, note="") for name in entities
+            }
+        for name, counts in entities.items():
+            note = "done" if counts["done"] else ("not complete" if counts["error"] else "")
+            self._progress.update(self._tasks[name], completed=counts["fetched"], total=counts["estimated"], note=note)
+
+
+class _Lines:
+    def __init__(self, console: Console, source: Source) -> None:
+        self._console = console
+        self._source = source
+        self._shown = ""
+        self._shown_at = 0.0
+
+    def __enter__(self) -> "_Lines":
+        self._console.print(f"{self._source.key}: starting", highlight=False)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+    def show(self, progress: dict[str, Any]) -> None:
+        entities = progress.get("entities", {})
+        parts = [
+            f"{name} {counts['fetched']}" + (" done" if counts["done"] else f"/{counts['estimated'] or '?'}")
+            for name, counts in entities.items()
+        ]
+        line = f"{self._source.key}: {', '.join(parts)}"
+        is_last = bool(entities) and all(counts["done"] for counts in entities.values())
+        due = time.monotonic() - self._shown_at >= PLAIN_LINE_EVERY
+        if parts and line != self._shown and (due or is_last):
+            self._console.print(line, highlight=False, soft_wrap=True)
+            self._shown, self._shown_at = line, time.monotonic()

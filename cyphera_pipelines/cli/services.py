@@ -1,0 +1,65 @@
+"""What commands need: settings, database and keys, opened when first asked for."""
+
+import atexit
+import logging
+import os
+import sys
+import warnings
+from functools import cache
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.security.keys import load_keyring
+from cyphera_pipelines.security.secrets import RedactingFilter
+from cyphera_pipelines.settings import Settings, load_settings, project_root
+from cyphera_pipelines.store.database import Database, open_database
+
+_debug = False
+
+
+def set_debug(wanted: bool) -> None:
+    """Remember --debug, and send log records to stderr without secrets: all of them, or warnings only."""
+    global _debug
+    _debug = wanted
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=wanted)
+    handler.addFilter(RedactingFilter())
+    logging.basicConfig(level=logging.DEBUG if wanted else logging.WARNING, handlers=[handler], force=True)
+    if not wanted:
+        warnings.simplefilter("ignore")
+
+
+def wants_traceback() -> bool:
+    """Whether --debug was given."""
+    return _debug
+
+
+@cache
+def settings() -> Settings:
+    """The settings from the environment."""
+    return load_settings()
+
+
+@cache
+def database() -> Database:
+    """The database; starting and migrating the embedded one on first use."""
+    console = Console(stderr=True)
+    if sys.stderr.isatty():
+        with console.status("Opening the database"):
+            opened = open_database(settings())
+    else:
+        opened = open_database(settings())
+    atexit.register(opened.close)
+    return opened
+
+
+@cache
+def keyring() -> Keyring:
+    """The encryption keys."""
+    return load_keyring(settings())
+
+
+def use_project_as_dagster_home() -> None:
+    """Dagster reads its instance's configuration from here unless the environment says otherwise."""
+    os.environ.setdefault("DAGSTER_HOME", str(project_root()))

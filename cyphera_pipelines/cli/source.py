@@ -1,0 +1,152 @@
+"""`cyphera source`: the accounts that workspaces connect."""
+
+import getpass
+import os
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.providers.addresses import check_base_url
+from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.security.secrets import register_secret
+from cyphera_pipelines.store.configurations import (
+    create_configuration,
+    find_active_configuration,
+    remove_configuration,
+)
+from cyphera_pipelines.store.sources import find_source, list_sources_with_state
+from cyphera_pipelines.store.workspaces import find_workspace
+from cyphera_pipelines.sync.connection import check_connection
+
+app = typer.Typer(help="Sources: a workspace's account at a payment provider.", no_args_is_help=True)
+
+ProviderArgument = Annotated[str, typer.Argument(help="The payment provider, as in 'stripe'.")]
+
+
+@app.command("add")
+def add(
+    slug: SlugArgument,
+    provider: ProviderArgument,
+    api_key_stdin: Annotated[
+        bool, typer.Option("--api-key-stdin", help="Read the API key from standard input (asked for in a terminal).")
+    ] = False,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Another address than the provider's own: a loopback server in embedded mode, or an allowed host."
+        ),
+    ] = None,
+    webhook_secret_env: Annotated[
+        str | None, typer.Option(metavar="VAR", help="Name of the environment variable that holds the webhook secret.")
+    ] = None,
+    store_raw: Annotated[
+        bool, typer.Option("--raw/--no-raw", help="Keep the provider's whole objects beside the typed columns.")
+    ] = True,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Connect a workspace's account. The credentials are stored encrypted."""
+    implementation = find_provider(provider)
+    workspace = find_workspace(services.database(), slug)
+    api_key = _read_api_key(api_key_stdin)
+    credentials = Credentials(
+        api_key=SecretStr(api_key),
+        webhook_secret=_read_secret_variable(webhook_secret_env),
+        base_url=None if base_url is None else check_base_url(base_url, services.settings()),
+    )
+    configuration = create_configuration(
+        services.database(),
+        services.keyring(),
+        workspace,
+        provider,
+        credentials,
+        is_test_mode=implementation.is_test_key(api_key),
+        metadata={} if store_raw else {"store_raw": False},
+    )
+    if as_json:
+        print_json(configuration)
+        return
+    mode = "test" if configuration.is_test_mode else "live"
+    typer.echo(f"Added source {slug}:{provider} ({mode} mode).")
+    typer.echo(f"Next: cyphera source test {slug} {provider}, then cyphera sync {slug} {provider}")
+
+
+@app.command("list")
+def list_all(as_json: bool = JSON_OPTION) -> None:
+    """Show all sources and how fresh they are."""
+    sources = list_sources_with_state(services.database())
+    if as_json:
+        print_json(sources)
+        return
+    rows = [
+        (each.key, "test" if each.is_test_mode else "live", ago(each.last_sync_at), each.last_status or "-")
+        for each in sources
+    ]
+    empty = "No sources yet. Add one: cyphera source add SLUG stripe --api-key-stdin"
+    print_table(("SOURCE", "MODE", "LAST COMPLETE SYNC", "LAST SESSION"), rows, empty=empty)
+
+
+@app.command("test")
+def try_credentials(slug: SlugArgument, provider: ProviderArgument, as_json: bool = JSON_OPTION) -> None:
+    """Try the source's credentials: which account they reach and what they may read.
+
+    Exit code 0: everything is readable. 2: some entity is not. 1: the credentials or the connection do not work.
+    """
+    source = find_source(services.database(), f"{slug}:{provider}")
+    report = check_connection(services.database(), services.keyring(), source)
+    if as_json:
+        print_json(report)
+    else:
+        account = report.account
+        typer.echo(
+            f"Connected to {account.id} ({account.name or 'no name'})."
+            if account
+            else "Connected; the key may not read the account."
+        )
+        rows = [(entity.value, "readable") for entity in report.readable]
+        rows += [(entity.value, reason) for entity, reason in report.unreadable.items()]
+        print_table(("ENTITY", "RESULT"), rows, empty="")
+    if report.unreadable:
+        raise typer.Exit(2)
+
+
+@app.command("remove")
+def remove(slug: SlugArgument, provider: ProviderArgument) -> None:
+    """Disconnect a source. Its credentials are no longer used; its synced rows stay."""
+    workspace = find_workspace(services.database(), slug)
+    remove_configuration(services.database(), find_active_configuration(services.database(), workspace, provider))
+    typer.echo(f"Removed source {slug}:{provider}. Its rows stay.")
+
+
+def _read_api_key(from_stdin: bool) -> str:
+    if sys.stdin.isatty():
+        api_key = getpass.getpass("API key: ")
+    elif from_stdin:
+        api_key = sys.stdin.readline()
+    else:
+        raise InvalidInputError(
+            "Give the API key on standard input, with --api-key-stdin: it never belongs on a command line."
+        )
+    api_key = api_key.strip()
+    if not api_key:
+        raise InvalidInputError("The API key on standard input is empty.")
+    register_secret(api_key)
+    if not api_key.isascii() or any(character.isspace() or not character.isprintable() for character in api_key):
+        raise InvalidInputError("The API key holds characters that no key has; was something else pasted?")
+    return api_key
+
+
+def _read_secret_variable(variable: str | None) -> SecretStr | None:
+    if variable is None:
+        return None
+    secret = os.environ.get(variable, "").strip()
+    if not secret:
+        raise InvalidInputError(f"The environment variable {variable} is not set or empty.")
+    register_secret(secret)
+    return SecretStr(secret)

@@ -1,0 +1,98 @@
+"""`cyphera sync`: one sync of one source, watched."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
+from cyphera_pipelines.cli.progress import watch_session
+from cyphera_pipelines.cli.source import ProviderArgument
+from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.entities import parse_entities
+from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
+from cyphera_pipelines.store.sessions import get_session
+from cyphera_pipelines.store.sources import find_source
+from cyphera_pipelines.sync.request import open_session
+
+EXIT_CODES = {SessionStatus.COMPLETED: 0, SessionStatus.PARTIAL: 2}
+
+
+def sync(
+    slug: SlugArgument,
+    provider: ProviderArgument,
+    entities: Annotated[
+        list[str] | None, typer.Option(help="Only these entities: comma-separated or given several times.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="List everything anew instead of continuing an unfinished sync.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, max=100, help="Objects per page.")] = 100,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Sync a source now, as a Dagster run in this process.
+
+    Exit code 0: completed. 2: partial, some entity or row did not make it. 1: failed or cancelled. 130: interrupted.
+    """
+    names = [name.strip() for given in entities or [] for name in given.split(",") if name.strip()]
+    request = SyncRequest(entities=parse_entities(names), batch_size=batch_size, full_sync=full)
+    session = run_and_watch(f"{slug}:{provider}", request)
+    if as_json:
+        print_json(session)
+    else:
+        show_result(session)
+    if session.status is not SessionStatus.COMPLETED:
+        raise typer.Exit(EXIT_CODES.get(session.status, 1))
+
+
+def run_and_watch(source_key: str, request: SyncRequest) -> Session:
+    """Run a sync of the source in this process, show its progress on stderr, and return the session as it ended."""
+    database = services.database()
+    source = find_source(database, source_key)
+    session = open_session(database, source, request)
+    services.use_project_as_dagster_home()
+    with watch_session(database, session, source):
+        # Dagster takes more than a second to import: only the commands that run it should wait for that.
+        from cyphera_pipelines.orchestration.run import run_source_sync
+
+        run_source_sync(database, source, session, request)
+    return get_session(database, session.workspace_id, session.id)
+
+
+def show_result(session: Session) -> None:
+    """Print what a session did, per table."""
+    rows: list[tuple[object, ...]] = []
+    for entity, counts in session.progress.get("entities", {}).items():
+        rows.append(
+            (
+                entity,
+                *(counts[name] for name in ("created", "updated", "unchanged", "deleted", "failed")),
+                _state(counts),
+            )
+        )
+        for child, children in counts["children"].items():
+            rows.append(
+                (f"  {child}", *(children[name] for name in ("created", "updated", "unchanged", "deleted")), None, None)
+            )
+    print_table(
+        ("TABLE", "CREATED#", "UPDATED#", "UNCHANGED#", "DELETED#", "FAILED#", "STATE"),
+        rows,
+        empty="Nothing was synced.",
+    )
+    seconds = (
+        (session.completed_at - session.started_at).total_seconds()
+        if session.completed_at and session.started_at
+        else 0
+    )
+    typer.echo(f"Session {session.id} {session.status.value} in {seconds:.1f} s.")
+    if session.error_summary:
+        print_error(str(session.error_summary.get("message", "")))
+        print_error(f"Details: cyphera events {session.id}")
+    sys.stdout.flush()
+
+
+def _state(counts: dict[str, object]) -> str:
+    if counts["error"]:
+        return "not complete"
+    return "complete" if counts["done"] else "stopped"

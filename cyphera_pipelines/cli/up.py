@@ -1,0 +1,68 @@
+"""`cyphera up`: everything that a working installation needs, in one terminal."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.processes import Children, Command, port_is_free, wait_for_port
+from cyphera_pipelines.cli.sandbox import DEFAULT_PORT as SANDBOX_PORT
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.settings import project_root
+
+READY_WITHIN = 120.0
+
+
+def up(
+    with_sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Also serve the Stripe-shaped sandbox that the demo's sources point to.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the Dagster UI listens on 127.0.0.1.")] = 3000,
+    sandbox_port: Annotated[int, typer.Option(min=1, max=65535, help="Where the sandbox listens.")] = SANDBOX_PORT,
+) -> None:
+    """Start the database, the Dagster UI and its daemon (and the sandbox), until Ctrl-C stops them all."""
+    for wanted, what in ((port, "the Dagster UI"), (sandbox_port if with_sandbox else 0, "the sandbox")):
+        if wanted and not port_is_free(wanted):
+            raise CypheraError(f"Port {wanted} for {what} is in use; choose another one with --port or --sandbox-port.")
+    services.database()
+    services.keyring()
+    services.use_project_as_dagster_home()
+    signal.signal(signal.SIGTERM, _interrupt)
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    with Children() as children:
+        if with_sandbox:
+            sandbox = children.start(sandbox_command(sandbox_port, environment))
+            wait_for_port(sandbox_port, within=READY_WITHIN, process=sandbox, name="The sandbox")
+        dagster = children.start(_dagster_command(port, environment))
+        typer.echo("Starting Dagster: its UI, its daemon and the code that they load.")
+        wait_for_port(port, within=READY_WITHIN, process=dagster, name="Dagster")
+        typer.echo(f"\nDagster UI   http://127.0.0.1:{port}")
+        if with_sandbox:
+            typer.echo(f"Sandbox      http://127.0.0.1:{sandbox_port}")
+        typer.echo('SQL          psql "$(cyphera db url)"\nCtrl-C stops everything.\n')
+        children.wait_for_any_to_end()
+
+
+def sandbox_command(port: int, environment: dict[str, str]) -> Command:
+    """The sandbox as a process of its own."""
+    return Command("The sandbox", [_program("cyphera"), "sandbox", "--port", str(port)], environment)
+
+
+def _dagster_command(port: int, environment: dict[str, str]) -> Command:
+    """`dagster dev` runs the UI and the daemon on one loaded copy of our code, and stops them together."""
+    workspace = str(project_root() / "workspace.yaml")
+    arguments = [_program("dagster"), "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)]
+    return Command("Dagster", [*arguments, "--log-level", "warning"], environment)
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

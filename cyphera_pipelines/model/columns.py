@@ -1,0 +1,86 @@
+"""What a column and a synced table are, before SQL, Dagster and the provider's mapping give them a form."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cyphera_pipelines.model.entities import Entity
+
+
+class Kind(StrEnum):
+    """The kind of a value, and what a mapped row holds for it (None always means SQL NULL).
+
+    TEXT: str. INTEGER: int of 64 bits. BOOLEAN: bool. TIMESTAMP: int, seconds since 1970 in UTC.
+    NUMERIC: str, a decimal number. JSON: anything that JSON can say.
+    """
+
+    TEXT = "text"
+    INTEGER = "bigint"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamptz"
+    NUMERIC = "numeric"
+    JSON = "jsonb"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A typed column. `comment` is written once and shown by Postgres, by Dagster and in the data dictionary."""
+
+    name: str
+    kind: Kind
+    comment: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class SyncedTable:
+    """A table of provider objects.
+
+    `parent_column` is set on child tables: the column that holds the id of the object that they belong to.
+    `columns` leaves out what all synced tables share (see `SHARED_COLUMNS`).
+    """
+
+    name: str
+    entity: Entity
+    comment: str
+    columns: tuple[Column, ...]
+    parent_column: str | None = None
+
+    @property
+    def is_child(self) -> bool:
+        """Whether rows of this table are replaced together with a parent row."""
+        return self.parent_column is not None
+
+
+def text(name: str, comment: str, *, required: bool = False) -> Column:
+    """A text column."""
+    return Column(name, Kind.TEXT, comment, required)
+
+
+def integer(name: str, comment: str, *, required: bool = False) -> Column:
+    """A 64-bit whole number."""
+    return Column(name, Kind.INTEGER, comment, required)
+
+
+def amount(name: str, comment: str) -> Column:
+    """Money in minor units of the row's currency (whole yen for JPY, cents for EUR)."""
+    return Column(name, Kind.INTEGER, f"{comment}, in minor units of `currency`")
+
+
+def boolean(name: str, comment: str) -> Column:
+    """True, false or unknown."""
+    return Column(name, Kind.BOOLEAN, comment)
+
+
+def timestamp(name: str, comment: str, *, required: bool = False) -> Column:
+    """A moment in UTC."""
+    return Column(name, Kind.TIMESTAMP, comment, required)
+
+
+def numeric(name: str, comment: str) -> Column:
+    """A decimal number of any precision."""
+    return Column(name, Kind.NUMERIC, comment)
+
+
+def json(name: str, comment: str) -> Column:
+    """A JSON value."""
+    return Column(name, Kind.JSON, comment)

@@ -1,0 +1,119 @@
+"""Sync sessions and their events: what happened in one sync of one source."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from cyphera_pipelines.model.entities import Entity
+
+
+class SessionType(StrEnum):
+    """What a session set out to do."""
+
+    INITIAL_SYNC = "initial_sync"
+    DELTA_SYNC = "delta_sync"
+    PARTIAL_SYNC = "partial_sync"
+
+
+class SessionStatus(StrEnum):
+    """Where a session is. `partial`: some entity did not complete; that is never called completed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the session has ended."""
+        return self not in (SessionStatus.PENDING, SessionStatus.RUNNING)
+
+
+class ConflictStrategy(StrEnum):
+    """What a sync does with a row that is already there and differs."""
+
+    OVERWRITE = "overwrite"
+    SKIP = "skip"
+    FLAG = "flag"
+
+
+class EventLevel(StrEnum):
+    """How loud an event is; kept in `event_details.level`."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass
+class EntityProgress:
+    """How far one entity of a session is. Counts are objects; child rows are counted in `children`."""
+
+    estimated: int | None = None
+    fetched: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: int = 0
+    done: bool = False
+    requests: int = 0
+    error: str | None = None
+    children: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """What a sync is asked to do.
+
+    `batch_size` is the provider's page size (1 to 100). `full_sync` starts the listing anew instead of
+    continuing an unfinished one.
+    """
+
+    entities: tuple[Entity, ...] = tuple(Entity)
+    batch_size: int = 100
+    full_sync: bool = False
+    conflict_strategy: ConflictStrategy = ConflictStrategy.OVERWRITE
+
+    def as_config(self) -> dict[str, Any]:
+        """The `config` column of the session."""
+        return {
+            "batch_size": self.batch_size,
+            "full_sync": self.full_sync,
+            "conflict_strategy": self.conflict_strategy.value,
+        }
+
+
+@dataclass(frozen=True)
+class Session:
+    """A row of `payment_sync_sessions`. While it runs, `updated_at` is its heartbeat."""
+
+    id: UUID
+    workspace_id: UUID
+    provider_name: str
+    session_type: SessionType
+    status: SessionStatus
+    entity_types: tuple[Entity, ...]
+    config: dict[str, Any]
+    progress: dict[str, Any]
+    error_summary: dict[str, Any] | None
+    dagster_run_id: str | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class SessionEvent:
+    """A row of `payment_sync_events`: something a person would want to read in a session's log."""
+
+    event_type: str
+    event_message: str
+    entity_type: str | None = None
+    external_id: str | None = None
+    event_details: dict[str, Any] = field(default_factory=dict)

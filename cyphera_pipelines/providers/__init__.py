@@ -1,0 +1,1 @@
+"""Payment providers: how each is asked, and how its objects become rows."""

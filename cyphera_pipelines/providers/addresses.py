@@ -1,0 +1,49 @@
+"""Which addresses a configuration may send its requests to."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.providers.registry import PROVIDERS
+from cyphera_pipelines.settings import Settings
+
+
+def check_base_url(base_url: str, settings: Settings) -> str:
+    """Return the address without a trailing slash, or raise InvalidInputError.
+
+    Allowed are the hosts in `CYPHERA_PROVIDER_HOSTS` (each provider's own by default), over https; in embedded mode
+    also this machine (loopback), over http or https. Anything else would let a tenant aim requests at inner networks.
+    """
+    try:
+        parts = urlsplit(base_url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        raise InvalidInputError(
+            f"base_url {base_url!r} is not an address; write https://host or https://host:port."
+        ) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise InvalidInputError(f"base_url {base_url!r} is not an address; write https://host or https://host:port.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidInputError("base_url must not hold a user name, a query or a fragment.")
+    if settings.is_embedded and is_loopback(host):
+        return base_url.rstrip("/")
+    allowed = settings.provider_hosts or tuple(provider.default_host for provider in PROVIDERS.values())
+    if host not in allowed and f"{host}:{port}" not in allowed:
+        raise InvalidInputError(
+            f"base_url may not point to {host!r}; allowed are {', '.join(allowed)}"
+            + (" and loopback addresses" if settings.is_embedded else "")
+            + ". The operator can add hosts with CYPHERA_PROVIDER_HOSTS."
+        )
+    if parts.scheme != "https" and not is_loopback(host):
+        raise InvalidInputError(f"base_url must use https for {host!r}.")
+    return base_url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine by its very name: nothing is looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

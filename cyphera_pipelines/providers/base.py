@@ -1,0 +1,170 @@
+"""What a provider is to the rest of the pipeline: a way to list its entities, and rows for its objects."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
+
+
+class ProviderError(CypheraError):
+    """The provider did not do what it was asked, or cannot be reached. The message holds no secret."""
+
+
+class CredentialsRejectedError(ProviderError):
+    """The key is wrong, expired or revoked: nothing will work with it, and trying again does not help."""
+
+
+class PermissionDeniedError(ProviderError):
+    """The key may not read this entity; others may still work."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """The provider cannot be reached, or kept failing after all retries."""
+
+
+class CursorLostError(ProviderError):
+    """The object that a page was to start after is gone, so that the provider does not know where to go on."""
+
+
+class ObjectGoneError(ProviderError):
+    """The object that was asked for no longer exists at the provider."""
+
+
+class RequestAbandonedError(ProviderError):
+    """The sync was told to stop while it waited to try again."""
+
+
+@dataclass(frozen=True)
+class ProviderAccount:
+    """The account that a set of credentials reaches. `created` is None where the provider does not tell."""
+
+    id: str
+    name: str | None
+    livemode: bool
+    country: str | None = None
+    default_currency: str | None = None
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CreatedInterval:
+    """The objects to list, by their time of creation: `[gte, lt)`, in seconds since 1970; None is no bound."""
+
+    gte: int | None = None
+    lt: int | None = None
+
+
+@dataclass
+class Page:
+    """One page of a listing, newest objects first, with nested lists not yet completed.
+
+    `cursor` is where the next page starts and is None on the last page. `version` is a lower bound, in seconds since
+    1970 on the provider's clock, on when the provider held these states.
+    """
+
+    entity: Entity
+    objects: list[dict[str, Any]]
+    cursor: str | None
+    version: float
+    requests: int = 1
+
+
+@dataclass
+class MappedPage:
+    """A page's objects as rows, and those that could not be mapped."""
+
+    objects: list[MappedObject] = field(default_factory=list)
+    unmappable: list[UnmappableObject] = field(default_factory=list)
+    cleaned: list[str] = field(default_factory=list)
+    """Ids of objects from which characters were removed that Postgres cannot hold."""
+
+
+class RetryKind(StrEnum):
+    """Why a request has to be made again."""
+
+    RATE_LIMITED = "rate_limited"
+    CONNECTION_LOST = "connection_lost"
+    PROVIDER_ERROR = "provider_error"
+    BODY_UNREADABLE = "body_unreadable"
+
+
+@dataclass(frozen=True)
+class RequestNote:
+    """What a client tells about a request that has to be made again after `wait` seconds."""
+
+    kind: RetryKind
+    operation: str
+    reason: str
+    wait: float
+    attempt: int
+
+
+class ProviderClient(Protocol):
+    """A connection to one account. Its methods may be called from several threads at once.
+
+    They raise ProviderError and its kinds only. What can be retried has been retried before they raise.
+    """
+
+    def account(self) -> ProviderAccount:
+        """Return the account that the credentials belong to: the cheapest proof that they work."""
+        ...
+
+    def check_readable(self, entity: Entity) -> None:
+        """Return if the credentials may list the entity, raise PermissionDeniedError if they may not."""
+        ...
+
+    def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
+        """Return one page of the entity, of every status, newest first."""
+        ...
+
+    def complete(self, page: Page) -> int:
+        """Fetch whatever nested lists the page holds only the beginning of, in place. Return the requests made."""
+        ...
+
+    def map_page(self, page: Page) -> MappedPage:
+        """Turn a completed page into rows. An object that cannot be mapped is reported, never dropped."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the client holds."""
+        ...
+
+    def now(self) -> float:
+        """A lower bound on the provider's clock, in seconds since 1970."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClientOptions:
+    """How a client behaves towards its caller.
+
+    `on_retry` hears of every request that has to be tried again. `is_cancelled` is asked before requests and while
+    waiting. `attempts` bounds how often a failing request is made; rate limits are waited out longer.
+    """
+
+    on_retry: Callable[[RequestNote], None] = lambda _note: None
+    is_cancelled: Callable[[], bool] = lambda: False
+    attempts: int = 8
+
+
+class Provider(Protocol):
+    """A registered implementation of a payment provider."""
+
+    name: str
+    title: str
+    default_host: str
+    entities: tuple[Entity, ...]
+
+    def is_test_key(self, api_key: str) -> bool:
+        """Whether the key belongs to the provider's test mode."""
+        ...
+
+    def connect(self, credentials: Credentials, options: ClientOptions) -> ProviderClient:
+        """Return a client for the credentials. Makes no request."""
+        ...

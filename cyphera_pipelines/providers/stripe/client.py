@@ -1,0 +1,145 @@
+"""One Stripe account: listing, nested lists, and rows."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.providers.base import (
+    ClientOptions,
+    CreatedInterval,
+    MappedPage,
+    ObjectGoneError,
+    Page,
+    ProviderAccount,
+    ProviderError,
+)
+from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
+from cyphera_pipelines.providers.stripe.keys import is_test_key
+from cyphera_pipelines.providers.stripe.mapping import map_objects
+from cyphera_pipelines.providers.stripe.nested import NestedList, unfinished_lists
+from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
+
+PAGE_LIMIT = 100
+NESTED_LISTS_AT_ONCE = 8
+
+_LIST_PARAMETERS: dict[Entity, Parameters] = {
+    # Without these, Stripe leaves out canceled subscriptions and the tiers of tiered prices.
+    Entity.SUBSCRIPTIONS: {"status": "all"},
+    Entity.PRICES: {"expand[]": ("data.tiers",)},
+}
+
+
+class StripeAccountClient:
+    """See `ProviderClient`."""
+
+    def __init__(self, credentials: Credentials, options: ClientOptions) -> None:
+        self._transport = StripeTransport(credentials, options)
+        self._livemode = not is_test_key(credentials.api_key.get_secret_value())
+        self._nested_fetches = ThreadPoolExecutor(NESTED_LISTS_AT_ONCE, thread_name_prefix="stripe-nested")
+
+    def close(self) -> None:
+        """Give the threads back. The connections are shared and stay."""
+        self._nested_fetches.shutdown(wait=True, cancel_futures=True)
+
+    def account(self) -> ProviderAccount:
+        """See `ProviderClient`."""
+        account = self._transport.get("/v1/account", {}, "reading the account")
+        profile = account.get("business_profile") or {}
+        dashboard = (account.get("settings") or {}).get("dashboard") or {}
+        created = account.get("created")
+        return ProviderAccount(
+            id=str(account.get("id")),
+            name=dashboard.get("display_name") or profile.get("name") or account.get("email"),
+            livemode=self._livemode,
+            country=account.get("country"),
+            default_currency=account.get("default_currency"),
+            created=datetime.fromtimestamp(created, UTC) if isinstance(created, int) else None,
+        )
+
+    def check_readable(self, entity: Entity) -> None:
+        """See `ProviderClient`."""
+        self._transport.get(f"/v1/{entity.value}", {"limit": 1}, f"listing {entity.value}")
+
+    def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
+        """See `ProviderClient`. A page that keeps arriving cut off is asked for with half as many objects."""
+        while True:
+            try:
+                return self._list_page(entity, interval, cursor, limit)
+            except UnreadableBodyError:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 2)
+
+    def _list_page(self, entity: Entity, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
+        parameters: dict[str, Any] = {"limit": limit, **_LIST_PARAMETERS.get(entity, {})}
+        if interval.gte is not None:
+            parameters["created[gte]"] = interval.gte
+        if interval.lt is not None:
+            parameters["created[lt]"] = interval.lt
+        if cursor is not None:
+            parameters["starting_after"] = cursor
+        # Cut to the second: provider events carry whole seconds, and one of this second may be newer than this page.
+        version = float(int(self.now()))
+        answer = self._transport.get(f"/v1/{entity.value}", parameters, f"listing {entity.value}")
+        objects = _data_of(answer, f"listing {entity.value}")
+        return Page(entity, objects, _next_cursor(answer, objects, f"listing {entity.value}"), version)
+
+    def complete(self, page: Page) -> int:
+        """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""
+        lists = [nested for obj in page.objects for nested in unfinished_lists(page.entity, obj)]
+        requests = sum(self._nested_fetches.map(self._fetch_rest, lists))
+        gone = {nested.object_id for nested in lists if nested.is_gone}
+        if gone:
+            page.objects = [obj for obj in page.objects if obj.get("id") not in gone]
+        return requests
+
+    def _fetch_rest(self, nested: NestedList) -> int:
+        try:
+            return self._fetch_pages(nested)
+        except ObjectGoneError:
+            nested.is_gone = True
+            return 1
+
+    def _fetch_pages(self, nested: NestedList) -> int:
+        requests, cursor, items = 0, nested.last_id, list(nested.items)
+        while True:
+            parameters: dict[str, Any] = {"limit": PAGE_LIMIT, **nested.parameters}
+            if cursor is not None:
+                parameters["starting_after"] = cursor
+            answer = self._transport.get(quote(nested.path), parameters, nested.operation)
+            requests += 1
+            more = _data_of(answer, nested.operation)
+            items += more
+            cursor = _next_cursor(answer, more, nested.operation)
+            if cursor is None:
+                nested.replace(items)
+                return requests
+
+    def map_page(self, page: Page) -> MappedPage:
+        """See `ProviderClient`."""
+        return map_objects(page.entity, page.objects, default_livemode=self._livemode)
+
+    def now(self) -> float:
+        """See `ProviderClient`."""
+        return self._transport.clock.now()
+
+
+def _data_of(answer: dict[str, Any], operation: str) -> list[dict[str, Any]]:
+    data = answer.get("data")
+    if not isinstance(data, list):
+        raise ProviderError(f"Stripe's answer to {operation} is not a list.")
+    return data
+
+
+def _next_cursor(answer: dict[str, Any], objects: list[dict[str, Any]], operation: str) -> str | None:
+    """Where the next page starts. More pages without an id to go on from are an error: nothing is lost in silence."""
+    if not answer.get("has_more"):
+        return None
+    last = objects[-1] if objects else None
+    last_id = last.get("id") if isinstance(last, dict) else None
+    if not isinstance(last_id, str) or not last_id:
+        raise ProviderError(f"Stripe says that {operation} has more pages, but the last object of this one has no id.")
+    return last_id

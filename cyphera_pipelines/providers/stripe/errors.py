@@ -1,0 +1,103 @@
+"""Stripe's errors in our words: plain, without secrets, and telling whether to try again."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import requests
+import stripe
+
+from cyphera_pipelines.providers.base import (
+    CredentialsRejectedError,
+    CursorLostError,
+    ObjectGoneError,
+    PermissionDeniedError,
+    ProviderError,
+    ProviderUnavailableError,
+    RetryKind,
+)
+from cyphera_pipelines.security.secrets import redact
+
+_PERMISSION = re.compile(r"rak_[a-z_]+")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one attempt failed.
+
+    `retry` is None where trying again does not help. `retry_after` is the provider's wish in seconds.
+    """
+
+    error: ProviderError
+    retry: RetryKind | None = None
+    retry_after: float | None = None
+
+
+def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[str, str], operation: str) -> Failure:
+    """Translate an error response."""
+    said = redact(str(error.user_message or error)).strip()
+    request_id = f" (request {error.request_id})" if error.request_id else ""
+    if status == 429:
+        reason = headers.get("Stripe-Rate-Limited-Reason", "rate limit")
+        problem = ProviderUnavailableError(f"Stripe limits the rate of {operation} ({reason}) and did not relent.")
+        return Failure(problem, RetryKind.RATE_LIMITED, retry_after=_seconds(headers.get("Retry-After")))
+    if status == 401:
+        return Failure(
+            CredentialsRejectedError(
+                f"Stripe rejects the API key: {said}{request_id}. "
+                "Check the key in the Stripe dashboard and enter it again."
+            )
+        )
+    if status == 403:
+        missing = _PERMISSION.search(said)
+        remedy = f"Give the key the permission {missing.group()}" if missing else "Give the key read access"
+        return Failure(
+            PermissionDeniedError(f"The API key may not do {operation}: {said}{request_id}. {remedy} or leave it out.")
+        )
+    if status == 409 or status >= 500:
+        problem = ProviderUnavailableError(
+            f"Stripe answers {operation} with an error of its own (HTTP {status}){request_id}."
+        )
+        return Failure(problem, RetryKind.PROVIDER_ERROR, retry_after=_seconds(headers.get("Retry-After")))
+    if isinstance(error, stripe.InvalidRequestError) and error.param in ("starting_after", "ending_before"):
+        return Failure(CursorLostError(f"Stripe no longer knows where to go on with {operation}: {said}"))
+    if status == 404:
+        return Failure(ObjectGoneError(f"Stripe has nothing for {operation}: {said}{request_id}"))
+    return Failure(ProviderError(f"Stripe refuses {operation} (HTTP {status}): {said}{request_id}"))
+
+
+def lost_connection(error: stripe.APIConnectionError, operation: str, host: str) -> Failure:
+    """Translate a request that got no complete response."""
+    cause = error.__cause__
+    if isinstance(cause, requests.exceptions.SSLError):
+        problem = ProviderUnavailableError(f"The certificate of {host} cannot be verified; nothing was sent to it.")
+        return Failure(problem)
+    if isinstance(cause, requests.exceptions.Timeout):
+        reason = "gave no answer in time"
+    elif isinstance(cause, requests.exceptions.ConnectionError) and "Connection refused" in str(cause):
+        reason = "refuses connections"
+    elif isinstance(cause, requests.exceptions.ConnectionError) and "resolve" in str(cause):
+        reason = "is an unknown host name"
+    else:
+        reason = "dropped the connection"
+    return Failure(
+        ProviderUnavailableError(f"{host} {reason} during {operation}. Check the network and the provider's status."),
+        RetryKind.CONNECTION_LOST,
+    )
+
+
+def unreadable_body(operation: str, size: int) -> Failure:
+    """Translate a response that is not complete JSON."""
+    problem = UnreadableBodyError(f"Stripe's answer to {operation} was cut off or garbled ({size} bytes).")
+    return Failure(problem, RetryKind.BODY_UNREADABLE)
+
+
+class UnreadableBodyError(ProviderUnavailableError):
+    """The response was not complete JSON, even after retries: a smaller page may get through."""
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None

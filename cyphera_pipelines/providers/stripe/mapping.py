@@ -1,0 +1,149 @@
+"""From a page of Stripe objects to rows, child rows and content hashes."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from cyphera_pipelines.model import synced_tables as tables
+from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
+from cyphera_pipelines.model.storable import storable
+from cyphera_pipelines.providers.base import MappedPage
+from cyphera_pipelines.providers.stripe import fields
+from cyphera_pipelines.providers.stripe.rows import UnmappableValueError, row_mapper
+
+# Part of every content hash: raise it when a mapping changes, so that the next full sync rewrites all rows.
+MAPPING_VERSION = b"1"
+# Links that Stripe signs anew for every reader: they must not make an unchanged invoice look changed.
+VOLATILE_FIELDS: dict[Entity, tuple[str, ...]] = {Entity.INVOICES: ("hosted_invoice_url", "invoice_pdf")}
+
+_ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
+    table.name: row_mapper(table, getters)
+    for table, getters in (
+        (tables.CUSTOMERS, fields.CUSTOMER),
+        (tables.PRODUCTS, fields.PRODUCT),
+        (tables.PRICES, fields.PRICE),
+        (tables.PRICE_TIERS, {}),
+        (tables.SUBSCRIPTIONS, fields.SUBSCRIPTION),
+        (tables.SUBSCRIPTION_ITEMS, fields.SUBSCRIPTION_ITEM),
+        (tables.INVOICES, fields.INVOICE),
+        (tables.INVOICE_LINE_ITEMS, fields.INVOICE_LINE_ITEM),
+    )
+}
+
+
+def map_objects(entity: Entity, objects: Iterable[Any], *, default_livemode: bool) -> MappedPage:
+    """Map a page's completed objects. What cannot be mapped is reported with its reason, whole."""
+    page = MappedPage()
+    for obj in objects:
+        try:
+            mapped, was_cleaned = _map_object(entity, obj, default_livemode)
+        except (UnmappableValueError, TypeError, KeyError, AttributeError, ValueError) as problem:
+            object_id = obj.get("id") if isinstance(obj, dict) else None
+            reason = (
+                str(problem) if isinstance(problem, UnmappableValueError) else f"it has an unknown shape ({problem!r})"
+            )
+            page.unmappable.append(UnmappableObject(object_id if isinstance(object_id, str) else None, reason, obj))
+            continue
+        page.objects.append(mapped)
+        if was_cleaned:
+            page.cleaned.append(mapped.id)
+    return page
+
+
+def _map_object(entity: Entity, obj: Any, default_livemode: bool) -> tuple[MappedObject, bool]:
+    if not isinstance(obj, dict):
+        raise UnmappableValueError("it is not an object")
+    obj, raw, was_cleaned = _to_storable(obj)
+    livemode = obj.get("livemode", default_livemode)
+    if not isinstance(livemode, bool):
+        raise UnmappableValueError(f"`livemode` should be true or false, not {livemode!r}")
+    children = {table.name: _CHILDREN[table.name](table, obj) for table in tables.child_tables(entity)}
+    mapped = MappedObject(
+        id=_id_of(obj),
+        livemode=livemode,
+        values=_ROWS[entity.value](obj),
+        raw=raw,
+        content_hash=_content_hash(entity, obj, raw),
+        children=children,
+    )
+    return mapped, was_cleaned
+
+
+def _to_storable(obj: dict[str, Any]) -> tuple[dict[str, Any], bytes, bool]:
+    """The object and its JSON without what Postgres cannot hold, and whether anything had to be taken out."""
+    try:
+        raw = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+        if b"\\u0000" not in raw:
+            return obj, raw, False
+    except TypeError:
+        # Lone surrogates, which orjson cannot write; whatever else it cannot write fails again below.
+        raw = b""
+    clean = storable(obj)
+    return clean, orjson.dumps(clean, option=orjson.OPT_SORT_KEYS), clean != obj
+
+
+def _id_of(obj: Mapping[str, Any]) -> str:
+    object_id = obj.get("id")
+    if not isinstance(object_id, str) or not object_id:
+        raise UnmappableValueError("`id` is missing")
+    return object_id
+
+
+def _content_hash(entity: Entity, obj: Mapping[str, Any], raw: bytes) -> bytes:
+    for name in VOLATILE_FIELDS.get(entity, ()):
+        if obj.get(name) is not None:
+            raw = raw.replace(orjson.dumps(obj[name]), b"")
+    return _hash(raw)
+
+
+def _hash(raw: bytes) -> bytes:
+    return hashlib.blake2b(raw, digest_size=16, person=MAPPING_VERSION).digest()
+
+
+def _child(table: SyncedTable, child_id: str, item: dict[str, Any], place: dict[str, Any]) -> ChildRow:
+    """A child's row. `place` holds the columns that come from the parent and from the item's position in it."""
+    raw = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+    try:
+        return ChildRow(child_id, _ROWS[table.name](item | place), raw, _hash(raw + orjson.dumps(place)))
+    except UnmappableValueError as problem:
+        raise UnmappableValueError(f"{table.name} {child_id}: {problem}") from None
+
+
+def _items(obj: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The items of an embedded list that has been completed."""
+    embedded = obj.get(name)
+    if not isinstance(embedded, dict) or not isinstance(embedded.get("data"), list):
+        raise UnmappableValueError(f"`{name}` is not a list")
+    return list(embedded["data"])
+
+
+def _lines(table: SyncedTable, invoice: dict[str, Any]) -> list[ChildRow]:
+    lines = enumerate(_items(invoice, "lines"))
+    return [
+        _child(table, _id_of(line), line, {"invoice_id": invoice.get("id"), "line_index": at}) for at, line in lines
+    ]
+
+
+def _subscription_items(table: SyncedTable, subscription: dict[str, Any]) -> list[ChildRow]:
+    items = _items(subscription, "items")
+    return [_child(table, _id_of(item), item, {"subscription_id": subscription.get("id")}) for item in items]
+
+
+def _tiers(table: SyncedTable, price: dict[str, Any]) -> list[ChildRow]:
+    """Tiers have no id of their own: their position names them."""
+    about = {"price_id": price.get("id"), "currency": price.get("currency")}
+    return [
+        _child(table, f"{price.get('id')}:{at}", tier, about | {"tier_index": at})
+        for at, tier in enumerate(price.get("tiers") or ())
+    ]
+
+
+_CHILDREN: dict[str, Callable[[SyncedTable, dict[str, Any]], list[ChildRow]]] = {
+    tables.PRICE_TIERS.name: _tiers,
+    tables.SUBSCRIPTION_ITEMS.name: _subscription_items,
+    tables.INVOICE_LINE_ITEMS.name: _lines,
+}

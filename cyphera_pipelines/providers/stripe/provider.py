@@ -1,0 +1,24 @@
+"""Stripe as a registered provider."""
+
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.providers.base import ClientOptions
+from cyphera_pipelines.providers.stripe.client import StripeAccountClient
+from cyphera_pipelines.providers.stripe.keys import is_test_key
+
+
+class StripeProvider:
+    """See `Provider`."""
+
+    name = "stripe"
+    title = "Stripe"
+    default_host = "api.stripe.com"
+    entities = tuple(Entity)
+
+    def is_test_key(self, api_key: str) -> bool:
+        """See `Provider`."""
+        return is_test_key(api_key)
+
+    def connect(self, credentials: Credentials, options: ClientOptions) -> StripeAccountClient:
+        """See `Provider`."""
+        return StripeAccountClient(credentials, options)

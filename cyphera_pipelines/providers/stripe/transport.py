@@ -1,0 +1,174 @@
+"""GET requests to Stripe: the `stripe` package's HTTP client, headers and error classes, and our own retries.
+
+The package's retries leave out rate limits and cut-off bodies, and its request logging copies whole bodies: so a
+request takes the package's parts one by one.
+"""
+
+import functools
+import json
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+import requests
+import stripe
+from requests.cookies import RequestsCookieJar
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.providers.base import ClientOptions, RequestAbandonedError, RequestNote, RetryKind
+from cyphera_pipelines.providers.stripe.clock import ProviderClock
+from cyphera_pipelines.providers.stripe.errors import Failure, lost_connection, rejected_response, unreadable_body
+
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 40.0
+POOLED_CONNECTIONS = 128
+LONGEST_WAIT = 30.0
+LONGEST_RATE_LIMIT_WAIT = 900.0
+
+Parameters = Mapping[str, str | int | tuple[str, ...]]
+
+
+class _AttemptFailedError(Exception):
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure.error))
+        self.failure = failure
+
+
+class StripeTransport:
+    """Makes one account's requests. Safe to use from several threads; connections are shared by all accounts."""
+
+    def __init__(self, credentials: Credentials, options: ClientOptions) -> None:
+        base_url = (credentials.base_url or stripe.DEFAULT_API_BASE).rstrip("/")
+        client = stripe.StripeClient(
+            credentials.api_key.get_secret_value(),
+            base_addresses={"api": base_url},
+            http_client=shared_http_client(base_url),
+            max_network_retries=0,
+        )
+        self.clock = ProviderClock()
+        self._options = options
+        self._base_url = base_url
+        self._host = urlsplit(base_url).netloc
+        self._requestor = client._requestor
+        self._http = self._requestor._get_http_client()
+        # The same for every request of this account: the key, the pinned API version, the user agent.
+        self._headers = self._requestor.request_headers(
+            "get", "V1", {"api_key": credentials.api_key.get_secret_value(), "stripe_version": stripe.api_version}
+        )
+
+    def get(self, path: str, parameters: Parameters, operation: str) -> dict[str, Any]:
+        """Return the response's JSON object.
+
+        Whatever may pass is tried again with jittered, growing waits: lost connections, cut-off bodies, 409, 5xx up to
+        `options.attempts` times, rate limits for a quarter of an hour. Raises ProviderError's kinds, and
+        RequestAbandonedError if the sync is cancelled while it waits.
+        """
+        url = f"{self._base_url}{path}?{urlencode(parameters, doseq=True)}" if parameters else f"{self._base_url}{path}"
+        retrying = Retrying(
+            retry=retry_if_exception_type(_AttemptFailedError),
+            stop=self._must_stop,
+            wait=self._wait_seconds,
+            before_sleep=functools.partial(self._note_retry, operation),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(self._attempt, url, operation)
+        except _AttemptFailedError as failed:
+            raise failed.failure.error from None
+
+    def _attempt(self, url: str, operation: str) -> dict[str, Any]:
+        if self._options.is_cancelled():
+            raise RequestAbandonedError("The sync was cancelled.")
+        try:
+            body, status, headers = self._http.request("get", url, self._headers)
+        except stripe.APIConnectionError as error:
+            raise _AttemptFailedError(lost_connection(error, operation, self._host)) from None
+        self.clock.observe(headers.get("Date"))
+        if not 200 <= status < 300:
+            raise _AttemptFailedError(self._rejection(body, status, headers, operation))
+        parsed = parse_json(body)
+        if not isinstance(parsed, dict):
+            raise _AttemptFailedError(unreadable_body(operation, len(body)))
+        return parsed
+
+    def _rejection(self, body: Any, status: int, headers: Mapping[str, str], operation: str) -> Failure:
+        try:
+            self._requestor._interpret_response(body, status, headers, "V1")
+        except stripe.StripeError as error:
+            return rejected_response(error, status, headers, operation)
+        return unreadable_body(operation, len(body))
+
+    def _must_stop(self, state: RetryCallState) -> bool:
+        failure = _failure_of(state)
+        if failure.retry is None:
+            return True
+        if failure.retry is RetryKind.RATE_LIMITED:
+            return (state.seconds_since_start or 0.0) > LONGEST_RATE_LIMIT_WAIT
+        return state.attempt_number >= self._options.attempts
+
+    def _wait_seconds(self, state: RetryCallState) -> float:
+        failure = _failure_of(state)
+        growing = min(LONGEST_WAIT, 0.25 * 2.0 ** min(state.attempt_number, 10))
+        return float(max(failure.retry_after or 0.0, growing * random.uniform(0.5, 1.0)))  # noqa: S311
+
+    def _note_retry(self, operation: str, state: RetryCallState) -> None:
+        failure, wait = _failure_of(state), state.next_action.sleep if state.next_action else 0.0
+        if failure.retry is not None:
+            note = RequestNote(failure.retry, operation, str(failure.error), float(wait), state.attempt_number)
+            self._options.on_retry(note)
+
+    def _sleep(self, seconds: float) -> None:
+        """Wait, but notice a cancellation within a fraction of a second."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self._options.is_cancelled():
+                raise RequestAbandonedError("The sync was cancelled.")
+            time.sleep(min(left, 0.25))
+
+
+@functools.lru_cache(maxsize=64)
+def shared_http_client(base_url: str) -> stripe.RequestsClient:
+    """The process's one HTTP client for that address: all accounts and threads share its connections.
+
+    It keeps no cookies (they would travel from tenant to tenant), follows no redirects (a provider's address is the one
+    that was checked), and reads the proxy settings once.
+    """
+    session = requests.Session()
+    session.proxies = dict(requests.utils.get_environ_proxies(base_url))
+    session.trust_env = False
+    session.max_redirects = 0
+    session.cookies = _NoCookies()
+    adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=POOLED_CONNECTIONS)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), session=session)
+
+
+class _NoCookies(RequestsCookieJar):
+    def set_cookie(self, cookie: Any, *args: Any, **kwargs: Any) -> None:
+        """Forget it."""
+
+
+def parse_json(body: bytes | str) -> Any:
+    """The JSON value, or None if the body is not complete JSON.
+
+    The standard library reads what orjson rightly refuses but Stripe could send: lone surrogates.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(body)
+        except ValueError:
+            return None
+
+
+def _failure_of(state: RetryCallState) -> Failure:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, _AttemptFailedError)
+    return error.failure

@@ -1,0 +1,1 @@
+"""Encryption of credentials and the hiding of secrets."""

@@ -1,0 +1,109 @@
+"""Every setting, read from the environment. The README lists the same names."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from cyphera_pipelines.model.errors import InvalidInputError
+
+_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+
+
+def project_root() -> Path:
+    """The folder with `dagster.yaml`: the checkout that this package runs from, else the current folder."""
+    return _PACKAGE_PARENT if (_PACKAGE_PARENT / "dagster.yaml").is_file() else Path.cwd()
+
+
+class Settings(BaseSettings):
+    """The process's settings.
+
+    Without `CYPHERA_DATABASE_URL` the process is in *embedded mode*: a private Postgres and a key file live
+    under `home`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CYPHERA_", extra="ignore", populate_by_name=True)
+
+    home: Path = Field(default_factory=lambda: project_root() / ".cyphera")
+    database_url: SecretStr | None = None
+    dagster_database_url: SecretStr | None = None
+    provider_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    encryption_key: SecretStr | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY")
+    previous_encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), validation_alias="PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS"
+    )
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the process brings its own Postgres."""
+        return self.database_url is None
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("database_url", "dagster_database_url")
+    @classmethod
+    def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
+        return None if url is None else SecretStr(_normalise_postgres_url(url.get_secret_value()))
+
+    @field_validator("provider_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, hosts: object) -> object:
+        return (
+            tuple(host.strip().lower() for host in hosts.split(",") if host.strip())
+            if isinstance(hosts, str)
+            else hosts
+        )
+
+    @field_validator("previous_encryption_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, keys: object) -> object:
+        return tuple(key.strip() for key in keys.split(",") if key.strip()) if isinstance(keys, str) else keys
+
+    def application_url(self) -> URL:
+        """The URL of the product's own database, with the psycopg2 driver named. Only outside embedded mode."""
+        if self.database_url is None:
+            raise InvalidInputError("CYPHERA_DATABASE_URL is not set.")
+        return make_url(self.database_url.get_secret_value())
+
+    def dagster_url(self) -> URL:
+        """The URL of Dagster's storage: `CYPHERA_DAGSTER_DATABASE_URL`, else database `dagster` on the same server."""
+        if self.dagster_database_url is not None:
+            return make_url(self.dagster_database_url.get_secret_value())
+        return self.application_url().set(database="dagster")
+
+
+def _normalise_postgres_url(text: str) -> str:
+    """SQLAlchemy 2.1 takes a bare `postgresql://` to mean psycopg 3; this project uses psycopg2 and must say so."""
+    if not text.strip():
+        raise ValueError(
+            "is empty; unset it to use the embedded Postgres, or set it to postgresql://user:password@host/database"
+        )
+    try:
+        url = make_url(text.strip())
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            "is not a database URL; it should look like postgresql://user:password@host:5432/database"
+        ) from None
+    if url.drivername.split("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError(f"names {url.drivername!r}; only postgresql:// URLs are supported")
+    if not url.database:
+        raise ValueError("names no database; it should look like postgresql://user:password@host:5432/database")
+    return url.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment, or raise InvalidInputError with one line that names the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        field = str(problem["loc"][0]) if problem["loc"] else "settings"
+        variable = field if field.isupper() else f"CYPHERA_{field.upper()}"
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise InvalidInputError(f"{variable} {reason}.") from None

@@ -1,0 +1,69 @@
+"""Where each source's syncs stand, per entity: watermark and unfinished listing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import sync_cursors as cursors
+
+
+@dataclass(frozen=True)
+class SyncPosition:
+    """A row of `sync_cursors`.
+
+    `unfinished` is the listing in progress as the engine wrote it; None where the last one completed.
+    """
+
+    watermark: datetime | None = None
+    unfinished: dict[str, Any] | None = None
+    full_listing_at: datetime | None = None
+
+
+def read_positions(database: Database, source: Source, *, livemode: bool) -> dict[Entity, SyncPosition]:
+    """The positions of the source's entities; entities that were never listed are left out."""
+    statement = select(cursors).where(
+        cursors.c.workspace_id == source.workspace_id,
+        cursors.c.provider_name == source.provider,
+        cursors.c.livemode == livemode,
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return {
+            Entity(row.entity_type): SyncPosition(row.watermark, row.unfinished, row.full_listing_at)
+            for row in connection.execute(statement)
+        }
+
+
+def save_unfinished(
+    connection: Connection, source: Source, entity: Entity, unfinished: dict[str, Any], *, livemode: bool
+) -> None:
+    """Write the checkpoint of a listing in progress, in the same transaction as the rows that it covers."""
+    _save(connection, source, entity, livemode, {"unfinished": unfinished})
+
+
+def complete_listing(
+    connection: Connection, source: Source, entity: Entity, watermark: datetime, *, livemode: bool
+) -> None:
+    """Note that the whole entity was listed and that everything before `watermark` is in the tables."""
+    values = {"unfinished": None, "watermark": watermark, "full_listing_at": func.now()}
+    _save(connection, source, entity, livemode, values)
+
+
+def _save(connection: Connection, source: Source, entity: Entity, livemode: bool, values: dict[str, Any]) -> None:
+    key = {
+        "workspace_id": source.workspace_id,
+        "provider_name": source.provider,
+        "livemode": livemode,
+        "entity_type": entity.value,
+    }
+    statement = insert(cursors).values(**key, **values)
+    statement = statement.on_conflict_do_update(
+        index_elements=list(key),
+        set_={name: statement.excluded[name] for name in values} | {"updated_at": func.now()},
+    )
+    connection.execute(statement)

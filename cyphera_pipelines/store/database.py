@@ -1,0 +1,109 @@
+"""Connections to the product's database, and the two kinds of transaction that everything else uses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
+
+from cyphera_pipelines import local
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.security.secrets import redact, register_secret
+from cyphera_pipelines.settings import Settings
+from cyphera_pipelines.store import migrations
+
+TENANT_ROLE = "cyphera_tenant"
+
+
+class DatabaseUnavailableError(CypheraError):
+    """The database cannot be reached or refuses us; the message names the address, without its password."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """The product's database. `dagster_url` is where Dagster keeps its own storage."""
+
+    engine: Engine
+    psql_url: str
+    dagster_url: URL
+
+    @contextmanager
+    def control(self) -> Iterator[Connection]:
+        """A transaction of the pipeline itself, which sees every workspace: for look-ups across workspaces only."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def tenant(self, workspace_id: UUID) -> Iterator[Connection]:
+        """A transaction of one workspace: row-level security lets it see and write that workspace's rows only."""
+        with self.engine.begin() as connection:
+            connection.execute(_ENTER_TENANT, {"workspace_id": str(workspace_id)})
+            yield connection
+
+    def close(self) -> None:
+        """Close all pooled connections."""
+        self.engine.dispose()
+
+
+_ENTER_TENANT = text(f"SET LOCAL ROLE {TENANT_ROLE}; SELECT set_config('cyphera.workspace_id', :workspace_id, true)")
+
+
+def open_database(settings: Settings, *, application_name: str = "cyphera", pool_size: int = 10) -> Database:
+    """Connect, starting the embedded Postgres in embedded mode, and make sure that the schema fits this program.
+
+    Embedded databases are migrated; for others an older or newer schema is an error that says what to do.
+    """
+    database = _connect(settings, application_name, pool_size)
+    if settings.is_embedded:
+        migrations.upgrade(database.engine)
+    else:
+        migrations.check(database.engine)
+    return database
+
+
+def upgrade_database(settings: Settings) -> tuple[str | None, str]:
+    """Bring the schema to this program's revision and return (revision before, revision now)."""
+    database = _connect(settings, "cyphera db upgrade", pool_size=1)
+    try:
+        return migrations.upgrade(database.engine)
+    finally:
+        database.close()
+
+
+def _connect(settings: Settings, application_name: str, pool_size: int) -> Database:
+    if settings.is_embedded:
+        server = local.start(settings.home)
+        url, psql_url = make_url(server.url()), server.psql_url()
+        dagster_url = make_url(server.url("dagster"))
+    else:
+        url, dagster_url = settings.application_url(), settings.dagster_url()
+        for address in (url, dagster_url):
+            register_secret(str(address.password or ""))
+        psql_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        client_encoding="utf8",
+        connect_args={"application_name": application_name, "connect_timeout": 10},
+    )
+    database = Database(engine, psql_url, dagster_url)
+    check_reachable(database)
+    return database
+
+
+def check_reachable(database: Database) -> None:
+    """Raise DatabaseUnavailableError with one plain line if no connection can be made."""
+    try:
+        with database.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except OperationalError as error:
+        address = database.engine.url.render_as_string(hide_password=True)
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
+        raise DatabaseUnavailableError(
+            redact(f"The database {address} cannot be reached: {reason}. Check CYPHERA_DATABASE_URL.")
+        ) from None

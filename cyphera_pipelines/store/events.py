@@ -1,0 +1,73 @@
+"""Session events: what a person would want to read in a session's log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Connection, insert, select
+
+from cyphera_pipelines.model.sessions import Session, SessionEvent
+from cyphera_pipelines.model.storable import storable
+from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import payment_sync_events as events
+
+
+@dataclass(frozen=True)
+class RecordedEvent:
+    """A row of `payment_sync_events`."""
+
+    id: UUID
+    entity_type: str | None
+    external_id: str | None
+    event_type: str
+    event_message: str
+    event_details: dict[str, Any]
+    occurred_at: datetime
+
+
+def insert_events(connection: Connection, session: Session, batch: Sequence[SessionEvent]) -> None:
+    """Write events within a tenant transaction. Secrets are cut out of every text, NUL characters too."""
+    if not batch:
+        return
+    connection.execute(
+        insert(events),
+        [
+            {
+                "session_id": session.id,
+                "workspace_id": session.workspace_id,
+                "provider_name": session.provider_name,
+                "entity_type": event.entity_type,
+                "external_id": _clean(event.external_id) if event.external_id else None,
+                "event_type": event.event_type,
+                "event_message": _clean(event.event_message),
+                "event_details": orjson.loads(_clean(_to_json(event.event_details))),
+            }
+            for event in batch
+        ],
+    )
+
+
+def record_events(database: Database, session: Session, batch: Sequence[SessionEvent]) -> None:
+    """Write events in a transaction of their own."""
+    with database.tenant(session.workspace_id) as connection:
+        insert_events(connection, session, batch)
+
+
+def list_events(database: Database, workspace_id: UUID, session_id: UUID, *, limit: int = 200) -> list[RecordedEvent]:
+    """The session's events, oldest first."""
+    columns = [events.c[name] for name in RecordedEvent.__dataclass_fields__]
+    statement = select(*columns).where(events.c.session_id == session_id).order_by(events.c.occurred_at).limit(limit)
+    with database.tenant(workspace_id) as connection:
+        return [RecordedEvent(**row._mapping) for row in connection.execute(statement)]
+
+
+def _clean(text: str) -> str:
+    return redact(str(storable(text)))
+
+
+def _to_json(details: dict[str, Any]) -> str:
+    return orjson.dumps(storable(details), default=str, option=orjson.OPT_NON_STR_KEYS).decode()

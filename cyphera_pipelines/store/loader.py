@@ -1,0 +1,166 @@
+"""Loading mapped objects: COPY into staging, then one merge, within the caller's transaction."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from psycopg2 import DataError as DriverDataError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DataError
+
+from cyphera_pipelines.model.columns import Kind, SyncedTable
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import MappedObject, Row, UnmappableObject
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.store.staging import copy_into_staging, create_staging, merge_statement, staging_name
+
+NULL = "\\N"
+
+
+@dataclass
+class TableCounts:
+    """What a merge did to one table."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+
+    def add(self, other: "TableCounts") -> None:
+        """Add the other's counts to these."""
+        self.created += other.created
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.deleted += other.deleted
+
+
+@dataclass
+class LoadResult:
+    """What loading a batch did, by table, and what Postgres refused to take."""
+
+    tables: dict[str, TableCounts] = field(default_factory=dict)
+    refused: list[UnmappableObject] = field(default_factory=list)
+
+    def add(self, other: "LoadResult") -> None:
+        """Add the other's results to these."""
+        for name, counts in other.tables.items():
+            self.tables.setdefault(name, TableCounts()).add(counts)
+        self.refused.extend(other.refused)
+
+
+def load(
+    connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject], source_version: float
+) -> LoadResult:
+    """Merge the objects and their children within the connection's tenant transaction.
+
+    `source_version` is the moment, in seconds since 1970 on the provider's clock, at which the provider held these
+    states or later ones. An object that comes twice is taken as it came last.
+    Objects that Postgres refuses (a number or a
+    date out of range) are left out and named in `refused`;
+    they do not stop the others.
+    """
+    unique = {(obj.livemode, obj.id): obj for obj in objects}
+    batch = list(unique.values())
+    if not batch:
+        return LoadResult()
+    try:
+        with connection.begin_nested():
+            return _merge(connection, source, entity, batch, source_version)
+    except (DataError, DriverDataError) as error:
+        if len(batch) == 1:
+            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            return LoadResult(refused=[UnmappableObject(batch[0].id, f"Postgres refuses it: {reason}", batch[0].raw)])
+    result = LoadResult()
+    middle = len(batch) // 2
+    for half in (batch[:middle], batch[middle:]):
+        result.add(load(connection, source, entity, half, source_version))
+        _empty_staging(connection, entity)
+    return result
+
+
+def _empty_staging(connection: Connection, entity: Entity) -> None:
+    """Between two merges of one transaction; the end of a transaction empties staging by itself."""
+    names = [f"pg_temp.{staging_name(table)}" for table in (entity_table(entity), *child_tables(entity))]
+    connection.execute(text(f"TRUNCATE {', '.join(names)}"))
+
+
+def _merge(
+    connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject], source_version: float
+) -> LoadResult:
+    tables = (entity_table(entity), *child_tables(entity))
+    for table in tables:
+        connection.execute(text(create_staging(table)))
+    staged = {table.name: _copy(connection, table, batch, source_version, source.store_raw) for table in tables}
+    merge = merge_statement(entity)
+    numbers = connection.execute(
+        text(merge.sql), {"workspace_id": source.workspace_id, "provider": source.provider}
+    ).one()
+    result = LoadResult()
+    for index, name in enumerate(merge.tables):
+        created, updated, deleted = numbers[index * 3 : index * 3 + 3]
+        unchanged = staged[name] - created - updated
+        result.tables[name] = TableCounts(created, updated, unchanged, deleted)
+    return result
+
+
+def _copy(
+    connection: Connection,
+    table: SyncedTable,
+    batch: Sequence[MappedObject],
+    source_version: float,
+    store_raw: bool,
+) -> int:
+    """Copy the table's rows of the batch into staging and return how many there were."""
+    encode_values = row_encoder(table)
+    version = repr(source_version)
+    lines: list[bytes] = []
+
+    def add(livemode: bool, row_id: str, values: Row, content_hash: bytes, raw: bytes) -> None:
+        fields = ["t" if livemode else "f", escape(row_id)]
+        fields += encode_values(values)
+        fields += ["\\\\x" + content_hash.hex(), version]
+        lines.append("\t".join(fields).encode())
+        lines.append(b"\t" + raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\t\\N\n")
+
+    for obj in batch:
+        if not table.is_child:
+            add(obj.livemode, obj.id, obj.values, obj.content_hash, obj.raw)
+            continue
+        for child in {child.id: child for child in obj.children.get(table.name, ())}.values():
+            add(obj.livemode, child.id, child.values, child.content_hash, child.raw)
+    if lines:
+        cursor = connection.connection.cursor()
+        cursor.copy_expert(copy_into_staging(table), io.BytesIO(b"".join(lines)))
+    return len(lines) // 2
+
+
+def escape(value: str) -> str:
+    """A string as COPY's text format wants it."""
+    if "\\" in value:
+        value = value.replace("\\", "\\\\")
+    if "\n" in value or "\t" in value or "\r" in value:
+        value = value.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return value
+
+
+_ENCODERS: dict[Kind, Callable[[Any], str]] = {
+    Kind.TEXT: escape,
+    Kind.INTEGER: str,
+    Kind.BOOLEAN: lambda value: "t" if value else "f",
+    Kind.TIMESTAMP: str,
+    Kind.NUMERIC: str,
+    Kind.JSON: lambda value: orjson.dumps(value).decode().replace("\\", "\\\\"),
+}
+
+
+def row_encoder(table: SyncedTable) -> Callable[[Row], list[str]]:
+    """A function that turns a row's values into the fields of COPY's text format."""
+    encoders = [_ENCODERS[column.kind] for column in table.columns]
+
+    def encode(values: Row) -> list[str]:
+        return [NULL if value is None else encoder(value) for encoder, value in zip(encoders, values, strict=True)]
+
+    return encode

@@ -1,0 +1,87 @@
+"""The schema's migrations (Alembic) and the check that a database fits this program."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Engine, text
+
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
+
+VERSION_TABLE = "schema_version"
+_UPGRADE_LOCK = 7_305_902_113
+
+
+class SchemaMismatchError(CypheraError):
+    """The database's schema is older or newer than this program's."""
+
+
+def head_revision() -> str:
+    """The revision that this program is written for."""
+    head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+    assert head is not None, "the package holds migrations"
+    return head
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The revision that the database is at; None for a database without our schema."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "version_table_schema": CONTROL_SCHEMA}
+        )
+        return context.get_current_revision()
+
+
+def check(engine: Engine) -> None:
+    """Raise SchemaMismatchError unless the database is at this program's revision."""
+    current, head = current_revision(engine), head_revision()
+    if current == head:
+        return
+    if current is None:
+        raise SchemaMismatchError("The database has no Cyphera schema yet. Run: cyphera db upgrade")
+    if _is_known(current):
+        raise SchemaMismatchError(
+            f"The database's schema is older (revision {current}) than this program (revision {head}). "
+            "Run: cyphera db upgrade"
+        )
+    raise SchemaMismatchError(
+        f"The database's schema (revision {current}) is newer than this program (revision {head}). "
+        "Upgrade cyphera-pipelines; nothing was changed."
+    )
+
+
+def upgrade(engine: Engine) -> tuple[str | None, str]:
+    """Bring the schema to this program's revision and return (revision before, revision now).
+
+    Safe to call from many processes at once; a newer schema is refused with SchemaMismatchError.
+    """
+    before, head = current_revision(engine), head_revision()
+    if before == head:
+        return before, head
+    if before is not None and not _is_known(before):
+        check(engine)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {CONTROL_SCHEMA}"))
+        config = _alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return before, head
+
+
+def _is_known(revision: str) -> bool:
+    try:
+        return ScriptDirectory.from_config(_alembic_config()).get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    return config

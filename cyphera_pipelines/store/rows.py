@@ -1,0 +1,37 @@
+"""Reading synced tables: counts and previews of one source's rows."""
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import synced_tables
+
+_PREVIEW_HIDES = {"workspace_id", "provider", "raw", "content_hash", "source_version", "deleted_at", "metadata"}
+
+
+def count_rows(database: Database, source: Source, tables: list[SyncedTable]) -> dict[str, int]:
+    """How many rows of objects that still exist the source has, by table name."""
+    counts = {}
+    with database.tenant(source.workspace_id) as connection:
+        for table in tables:
+            target = synced_tables[table.name]
+            statement = select(func.count()).where(target.c.provider == source.provider, target.c.deleted_at.is_(None))
+            counts[table.name] = connection.execute(statement).scalar_one()
+    return counts
+
+
+def preview_rows(database: Database, source: Source, table: SyncedTable, *, limit: int = 5) -> list[dict[str, Any]]:
+    """The most recently written rows of the source, without the bulky columns."""
+    target = synced_tables[table.name]
+    columns = [column for column in target.c if column.name not in _PREVIEW_HIDES]
+    statement = (
+        select(*columns)
+        .where(target.c.provider == source.provider, target.c.deleted_at.is_(None))
+        .order_by(target.c.synced_at.desc(), target.c.id)
+        .limit(limit)
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return [dict(row._mapping) for row in connection.execute(statement)]

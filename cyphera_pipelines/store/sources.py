@@ -1,0 +1,104 @@
+"""Sources: the active configurations, seen from the pipeline."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select
+
+from cyphera_pipelines.model.errors import NotFoundError
+from cyphera_pipelines.model.source import Source, split_source_key
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
+from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
+from cyphera_pipelines.store.tables import workspaces
+
+
+def list_sources(database: Database) -> list[Source]:
+    """Every source, by partition key."""
+    statement = _active_sources().order_by(workspaces.c.slug, configurations.c.provider_name)
+    with database.control() as connection:
+        return [_to_source(row) for row in connection.execute(statement)]
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """A source and how fresh it is. `last_status` is its newest session's."""
+
+    key: str
+    workspace: str
+    provider: str
+    configuration_id: UUID
+    is_test_mode: bool
+    last_sync_at: datetime | None
+    last_status: str | None
+
+
+def list_sources_with_state(database: Database) -> list[SourceState]:
+    """Every source with its freshness, by partition key."""
+    newest = (
+        select(sessions.c.status)
+        .where(sessions.c.workspace_id == workspaces.c.id, sessions.c.provider_name == configurations.c.provider_name)
+        .order_by(sessions.c.created_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = (
+        _active_sources()
+        .add_columns(configurations.c.last_sync_at, newest.label("last_status"))
+        .order_by(workspaces.c.slug, configurations.c.provider_name)
+    )
+    with database.control() as connection:
+        return [
+            SourceState(
+                _to_source(row).key,
+                row.slug,
+                row.provider_name,
+                row.configuration_id,
+                row.is_test_mode,
+                row.last_sync_at,
+                row.last_status,
+            )
+            for row in connection.execute(statement)
+        ]
+
+
+def find_source(database: Database, key: str) -> Source:
+    """The source with that partition key, or NotFoundError."""
+    slug, provider = split_source_key(key)
+    statement = _active_sources().where(workspaces.c.slug == slug, configurations.c.provider_name == provider)
+    with database.control() as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFoundError(
+            f"There is no active source {key!r}: its workspace does not exist or has no active {provider} "
+            "configuration. See: cyphera source list"
+        )
+    return _to_source(row)
+
+
+def _active_sources() -> Select[Any]:
+    return (
+        select(
+            workspaces.c.id,
+            workspaces.c.slug,
+            configurations.c.provider_name,
+            configurations.c.id.label("configuration_id"),
+            configurations.c.is_test_mode,
+            configurations.c.metadata,
+        )
+        .join(configurations, configurations.c.workspace_id == workspaces.c.id)
+        .where(configurations.c.is_active, configurations.c.deleted_at.is_(None))
+    )
+
+
+def _to_source(row: Row[Any]) -> Source:
+    return Source(
+        workspace_id=row.id,
+        workspace_slug=row.slug,
+        provider=row.provider_name,
+        configuration_id=row.configuration_id,
+        is_test_mode=row.is_test_mode,
+        store_raw=row.metadata.get("store_raw", True) is not False,
+    )

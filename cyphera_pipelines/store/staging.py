@@ -1,0 +1,119 @@
+"""The SQL of loading: a temporary staging table per synced table, and one merge statement per entity.
+
+Staging holds what differs from row to row; workspace, provider and the time of writing are parameters of the merge.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+from cyphera_pipelines.model.columns import Kind, SyncedTable
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+
+KEY = "workspace_id, provider, livemode, id"
+
+
+def staging_name(table: SyncedTable) -> str:
+    """The name of the table's staging table."""
+    return f"staging_{table.name}"
+
+
+def staging_columns(table: SyncedTable) -> tuple[str, ...]:
+    """The staging table's columns, in the order in which the loader writes them."""
+    return ("livemode", "id", *(column.name for column in table.columns), "content_hash", "source_version", "raw")
+
+
+@cache
+def create_staging(table: SyncedTable) -> str:
+    """Make the staging table of this connection, empty at the start of every transaction.
+
+    Timestamps are staged as the provider sends them, in seconds since 1970: Postgres converts them at less cost.
+    """
+    types = {column.name: "bigint" if column.kind is Kind.TIMESTAMP else column.kind.value for column in table.columns}
+    types |= {"livemode": "boolean", "id": "text", "content_hash": "bytea", "source_version": "float8", "raw": "jsonb"}
+    columns = ", ".join(f'"{name}" {types[name]}' for name in staging_columns(table))
+    return f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging_name(table)} ({columns}) ON COMMIT DELETE ROWS"
+
+
+@cache
+def copy_into_staging(table: SyncedTable) -> str:
+    """The COPY command that fills the staging table in text format."""
+    columns = ", ".join(f'"{name}"' for name in staging_columns(table))
+    return f"COPY pg_temp.{staging_name(table)} ({columns}) FROM STDIN"
+
+
+@dataclass(frozen=True)
+class MergeStatement:
+    """A merge of one entity's staged objects and their children.
+
+    The statement takes `workspace_id` and `provider` and returns one row of counts: `tables` names them in order,
+    each with created, updated and deleted.
+    """
+
+    sql: str
+    tables: tuple[str, ...]
+
+
+@cache
+def merge_statement(entity: Entity) -> MergeStatement:
+    """Build the merge of an entity.
+
+    A row is written only if it is new, or differs, or comes back from deletion, and never by an older state. The
+    children of a written row are replaced in the same statement; the children of an unchanged row are not touched:
+    the parent's content hash covers them.
+    """
+    parent = entity_table(entity)
+    parts = [f"written AS ({_upsert(parent, source=_staged(parent))} RETURNING livemode, id, (xmax = 0) AS created)"]
+    counts = ["count(*) FILTER (WHERE created)", "count(*) FILTER (WHERE NOT created)", "0"]
+    selects = [f"(SELECT {count} FROM written)" if count != "0" else "0" for count in counts]
+    names = [parent.name]
+    for child in child_tables(entity):
+        name, gone = f"written_{child.name}", f"gone_{child.name}"
+        parts.append(f"{name} AS ({_upsert(child, source=_staged_children(child))} RETURNING (xmax = 0) AS created)")
+        parts.append(f"{gone} AS ({_tombstone_missing_children(child)} RETURNING 1)")
+        selects += [f"(SELECT {count} FROM {name})" for count in counts[:2]]
+        selects.append(f"(SELECT count(*) FROM {gone})")
+        names.append(child.name)
+    return MergeStatement(f"WITH {', '.join(parts)} SELECT {', '.join(selects)}", tuple(names))
+
+
+def _staged(table: SyncedTable) -> str:
+    return f"pg_temp.{staging_name(table)} AS staged"
+
+
+def _staged_children(table: SyncedTable) -> str:
+    return (
+        f"pg_temp.{staging_name(table)} AS staged JOIN written "
+        f"ON written.livemode = staged.livemode AND written.id = staged.{table.parent_column}"
+    )
+
+
+def _upsert(table: SyncedTable, *, source: str) -> str:
+    own = [column.name for column in table.columns]
+    values = [
+        f'to_timestamp(staged."{column.name}")' if column.kind is Kind.TIMESTAMP else f'staged."{column.name}"'
+        for column in table.columns
+    ]
+    tail = ["raw", "content_hash", "source_version", "synced_at"]
+    names = ", ".join(f'"{name}"' for name in own + tail)
+    selected = ", ".join([*values, "staged.raw", "staged.content_hash", "to_timestamp(staged.source_version)", "now()"])
+    assignments = ", ".join(f'"{name}" = excluded."{name}"' for name in own + tail)
+    return (
+        f"INSERT INTO {PAYMENTS_SCHEMA}.{table.name} AS target ({KEY}, {names}) "
+        f"SELECT CAST(:workspace_id AS uuid), :provider, staged.livemode, staged.id, {selected} FROM {source} "
+        f"ON CONFLICT ({KEY}) DO UPDATE SET {assignments}, deleted_at = NULL "
+        "WHERE target.source_version <= excluded.source_version "
+        "AND (target.content_hash <> excluded.content_hash OR target.deleted_at IS NOT NULL)"
+    )
+
+
+def _tombstone_missing_children(table: SyncedTable) -> str:
+    return (
+        f"UPDATE {PAYMENTS_SCHEMA}.{table.name} AS target SET deleted_at = now(), synced_at = now() FROM written "
+        "WHERE target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
+        f"AND target.livemode = written.livemode AND target.{table.parent_column} = written.id "
+        "AND target.deleted_at IS NULL AND NOT EXISTS ("
+        f"SELECT 1 FROM pg_temp.{staging_name(table)} AS staged "
+        "WHERE staged.livemode = target.livemode AND staged.id = target.id)"
+    )

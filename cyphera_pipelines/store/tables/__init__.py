@@ -1,0 +1,25 @@
+"""The tables as SQLAlchemy Core objects. Migrations make them; a test asserts that both agree."""
+
+from cyphera_pipelines.store.tables.control import (
+    payment_sync_events,
+    payment_sync_sessions,
+    sync_cursors,
+    workspace_payment_configurations,
+    workspace_provider_accounts,
+    workspaces,
+)
+from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, PAYMENTS_SCHEMA, metadata
+from cyphera_pipelines.store.tables.synced import synced_tables
+
+__all__ = [
+    "CONTROL_SCHEMA",
+    "PAYMENTS_SCHEMA",
+    "metadata",
+    "payment_sync_events",
+    "payment_sync_sessions",
+    "sync_cursors",
+    "synced_tables",
+    "workspace_payment_configurations",
+    "workspace_provider_accounts",
+    "workspaces",
+]

@@ -1,0 +1,210 @@
+"""Control tables: workspaces, their configurations, and what their syncs did. Schema `sync`."""
+
+from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, ForeignKey, Index, Table, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.sessions import SessionStatus, SessionType
+from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, metadata
+
+
+def _id() -> Column[object]:
+    return Column(
+        "id",
+        UUID(as_uuid=True),
+        primary_key=True,
+        server_default=text("gen_random_uuid()"),
+        comment="Id of the row",
+    )
+
+
+def _workspace_id(*, primary_key: bool = False) -> Column[object]:
+    return Column(
+        "workspace_id",
+        UUID(as_uuid=True),
+        ForeignKey(f"{CONTROL_SCHEMA}.workspaces.id"),
+        primary_key=primary_key,
+        nullable=False,
+        comment="The workspace (tenant) that the row belongs to",
+    )
+
+
+def _moment(name: str, comment: str, *, now: bool = False) -> Column[object]:
+    return Column(
+        name,
+        DateTime(timezone=True),
+        nullable=not now,
+        server_default=func.now() if now else None,
+        comment=comment,
+    )
+
+
+def _json(name: str, comment: str, *, default: str | None = "{}") -> Column[object]:
+    return Column(
+        name,
+        JSONB(none_as_null=True),
+        nullable=default is None,
+        server_default=None if default is None else text(f"'{default}'::jsonb"),
+        comment=comment,
+    )
+
+
+def _text(name: str, comment: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, Text, nullable=nullable, comment=comment)
+
+
+def _one_of(column: str, values: list[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    _id(),
+    Column("slug", Text, nullable=False, unique=True, comment="Short, unique, immutable, URL-safe name"),
+    _text("name", "Name for people"),
+    _moment("created_at", "When the workspace was created", now=True),
+    schema=CONTROL_SCHEMA,
+    comment="Workspaces: the tenants",
+)
+
+workspace_payment_configurations = Table(
+    "workspace_payment_configurations",
+    metadata,
+    _id(),
+    _workspace_id(),
+    _text("provider_name", "The payment provider, as in 'stripe'"),
+    Column("is_active", Boolean, nullable=False, server_default=text("true"), comment="Whether it is synced"),
+    Column(
+        "is_test_mode",
+        Boolean,
+        nullable=False,
+        comment="Whether the credentials are for the provider's test mode",
+    ),
+    _text("configuration", "Encrypted credentials: an AES-256-GCM envelope bound to this row"),
+    _text("webhook_endpoint_url", "Where the provider sends its webhooks", nullable=True),
+    _text("connected_account_id", "The provider's id of the connected account", nullable=True),
+    _moment("last_sync_at", "When a sync of this configuration last completed"),
+    _moment("last_webhook_at", "When the last webhook for this configuration came in"),
+    _json("metadata", "Whatever the workspace's own system keeps here"),
+    _moment("created_at", "When the configuration was created", now=True),
+    _moment("updated_at", "When the configuration was last changed", now=True),
+    _moment("deleted_at", "When the configuration was removed; NULL while it exists"),
+    Index(
+        "workspace_payment_configurations_one_active_idx",
+        "workspace_id",
+        "provider_name",
+        unique=True,
+        postgresql_where=text("is_active AND deleted_at IS NULL"),
+    ),
+    schema=CONTROL_SCHEMA,
+    comment="Configurations: a workspace's encrypted credentials for a provider",
+)
+
+workspace_provider_accounts = Table(
+    "workspace_provider_accounts",
+    metadata,
+    _workspace_id(primary_key=True),
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    Column("account_id", Text, primary_key=True, comment="The provider's id of the account"),
+    Column(
+        "livemode",
+        Boolean,
+        primary_key=True,
+        comment="True for live data, false for the provider's test mode",
+    ),
+    _text("account_name", "The account's display name at the provider", nullable=True),
+    _moment("first_seen_at", "When a connection to the account first succeeded", now=True),
+    _moment("last_seen_at", "When a connection to the account last succeeded", now=True),
+    Index("workspace_provider_accounts_account_idx", "provider_name", "account_id"),
+    schema=CONTROL_SCHEMA,
+    comment="Which provider account belongs to which workspace: routes webhooks",
+)
+
+payment_sync_sessions = Table(
+    "payment_sync_sessions",
+    metadata,
+    _id(),
+    _workspace_id(),
+    _text("provider_name", "The payment provider, as in 'stripe'"),
+    _text("session_type", "initial_sync, delta_sync or partial_sync"),
+    _text(
+        "status",
+        "pending, running, completed, partial, failed or cancelled; partial = some entity did not complete",
+    ),
+    Column("entity_types", ARRAY(Text), nullable=False, comment="The entities that the session syncs"),
+    _json("config", "What was asked for: batch_size, full_sync, conflict_strategy"),
+    _json(
+        "progress",
+        "Per entity: estimated, fetched, created, updated, unchanged, deleted, failed, done; and overall",
+    ),
+    _json("error_summary", "What went wrong, how often, and what to do; NULL where nothing did", default=None),
+    _text("dagster_run_id", "Id of the Dagster run that executes the session", nullable=True),
+    _moment("started_at", "When the sync began"),
+    _moment("completed_at", "When the session ended, whatever its status"),
+    _moment("created_at", "When the session was asked for", now=True),
+    _moment("updated_at", "When the session was last written; the heartbeat while it runs", now=True),
+    _one_of("session_type", [kind.value for kind in SessionType]),
+    _one_of("status", [status.value for status in SessionStatus]),
+    Index("payment_sync_sessions_recent_idx", "workspace_id", "provider_name", text("created_at DESC")),
+    Index(
+        "payment_sync_sessions_unfinished_idx",
+        "status",
+        "updated_at",
+        postgresql_where=text("status IN ('pending', 'running')"),
+    ),
+    Index("payment_sync_sessions_dagster_run_idx", "dagster_run_id"),
+    schema=CONTROL_SCHEMA,
+    comment="Sessions: one sync of one source each",
+)
+
+payment_sync_events = Table(
+    "payment_sync_events",
+    metadata,
+    _id(),
+    Column(
+        "session_id",
+        UUID(as_uuid=True),
+        ForeignKey(f"{CONTROL_SCHEMA}.payment_sync_sessions.id"),
+        nullable=False,
+        comment="The session that the event belongs to",
+    ),
+    _workspace_id(),
+    _text("provider_name", "The payment provider, as in 'stripe'"),
+    _text("entity_type", "The entity or table that the event is about", nullable=True),
+    _text("external_id", "The provider's id of the object that the event is about", nullable=True),
+    _text("event_type", "A short name of what happened, as in 'row_unmappable'"),
+    _text("event_message", "What happened, for a person to read"),
+    _json("event_details", "Whatever helps to understand or repair it"),
+    _moment("occurred_at", "When it happened", now=True),
+    Index("payment_sync_events_session_idx", "session_id", "occurred_at"),
+    Index("payment_sync_events_workspace_idx", "workspace_id", text("occurred_at DESC")),
+    schema=CONTROL_SCHEMA,
+    comment="Events: what a person would want to read in a session's log",
+)
+
+sync_cursors = Table(
+    "sync_cursors",
+    metadata,
+    _workspace_id(primary_key=True),
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    Column(
+        "livemode",
+        Boolean,
+        primary_key=True,
+        comment="True for live data, false for the provider's test mode",
+    ),
+    Column("entity_type", Text, primary_key=True, comment="The entity that the position is for"),
+    _moment("watermark", "Everything that changed at the provider before this moment is in the tables"),
+    _json(
+        "unfinished",
+        "The listing in progress: when it began and its slices' cursors; NULL = none",
+        default=None,
+    ),
+    _moment("full_listing_at", "When a listing of the whole entity last completed"),
+    _moment("updated_at", "When the position was last written", now=True),
+    _one_of("entity_type", [entity.value for entity in Entity]),
+    schema=CONTROL_SCHEMA,
+    comment="Where each source's syncs stand, per entity",
+)

@@ -1,0 +1,69 @@
+"""Synced tables: built from the model, so that names, kinds and comments stand in one place. Schema `payments`."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB, UUID
+
+from cyphera_pipelines.model.synced_tables import (
+    SHARED_KEY_COLUMNS,
+    SHARED_TAIL_COLUMNS,
+    SYNCED_TABLES,
+    SyncedTable,
+    all_columns,
+)
+from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA, metadata
+
+_TYPES: dict[str, Any] = {
+    "text": Text(),
+    "bigint": BigInteger(),
+    "boolean": Boolean(),
+    "timestamptz": DateTime(timezone=True),
+    "numeric": Numeric(),
+    "jsonb": JSONB(none_as_null=True),
+    "bytea": BYTEA(),
+    "uuid": UUID(as_uuid=True),
+}
+_NULLABLE_TAIL = ("raw", "deleted_at")
+
+
+def _build(table: SyncedTable) -> Table:
+    required = {column.name for column in table.columns if column.required}
+    required |= set(SHARED_KEY_COLUMNS) | (set(SHARED_TAIL_COLUMNS) - set(_NULLABLE_TAIL))
+    columns: list[Column[Any]] = [
+        Column(
+            name,
+            _TYPES[kind],
+            nullable=name not in required,
+            comment=comment,
+            server_default=text("now()") if name == "synced_at" else None,
+        )
+        for name, kind, comment in all_columns(table)
+    ]
+    indexes = []
+    if table.parent_column is not None:
+        indexes.append(Index(f"{table.name}_parent_idx", "workspace_id", "provider", "livemode", table.parent_column))
+    return Table(
+        table.name,
+        metadata,
+        *columns,
+        PrimaryKeyConstraint(*SHARED_KEY_COLUMNS),
+        *indexes,
+        schema=PAYMENTS_SCHEMA,
+        comment=table.comment,
+    )
+
+
+synced_tables: dict[str, Table] = {name: _build(table) for name, table in SYNCED_TABLES.items()}
+"""The synced tables by name."""

@@ -1,0 +1,180 @@
+"""One sync of one source, from the lock to the session's honest end."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SyncRequest
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.providers.base import (
+    ClientOptions,
+    CredentialsRejectedError,
+    ProviderAccount,
+    ProviderClient,
+    ProviderError,
+    ProviderUnavailableError,
+)
+from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.security.encryption import Binding, Keyring
+from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.accounts import record_account
+from cyphera_pipelines.store.configurations import read_credentials, record_sync
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.events import record_events
+from cyphera_pipelines.store.locks import source_lock
+from cyphera_pipelines.store.sessions import fail_abandoned_sessions, finish_session, start_session
+from cyphera_pipelines.sync.full_sync import list_entities
+from cyphera_pipelines.sync.heartbeat import Heartbeat
+from cyphera_pipelines.sync.listing import ListingContext
+from cyphera_pipelines.sync.outcome import SyncOutcome, judge
+from cyphera_pipelines.sync.progress import SyncProgress
+from cyphera_pipelines.sync.retries import RetryLog
+
+# Provider events can be found a little later than they happen: the watermark stays this many seconds behind the clock.
+WATERMARK_LAG = 60.0
+_log = logging.getLogger(__name__)
+
+
+class SessionEndedError(CypheraError):
+    """The session had ended (it was cancelled) before its sync could begin."""
+
+
+@dataclass(frozen=True)
+class SyncJob:
+    """Everything that one sync needs."""
+
+    database: Database
+    keyring: Keyring
+    source: Source
+    session: Session
+    request: SyncRequest
+    dagster_run_id: str | None = None
+
+
+def run_sync(job: SyncJob) -> SyncOutcome:
+    """Bring the source's tables up to date and give the session its final status.
+
+    Whatever happens, the session ends: completed, partial (some entity or row did not make it), failed or cancelled,
+    with an `error_summary` that says what, how many, and what to do. What went wrong at the provider is told in the
+    outcome. Raised are: SourceBusyError if the source is being synced already, SessionEndedError if the session ended
+    before it began, CypheraError for unusable credentials or a lost database, and interruptions such as
+    KeyboardInterrupt.
+    """
+    progress = SyncProgress(job.request.entities)
+    try:
+        with source_lock(job.database, job.source):
+            _begin(job)
+            with Heartbeat(job.database, job.session, progress) as heartbeat:
+                outcome = _sync(job, progress, heartbeat)
+            _finish(job, outcome, progress)
+            return outcome
+    except SessionEndedError:
+        raise
+    except SQLAlchemyError as error:
+        reason = redact(str(getattr(error, "orig", None) or error)).strip().splitlines()[0]
+        message = f"The sync of {job.source.key} lost its database: {reason}. The next sync continues from there."
+        _give_up(job, SessionStatus.FAILED, message, progress)
+        raise CypheraError(message) from None
+    except CypheraError as error:
+        _give_up(job, SessionStatus.FAILED, str(error), progress)
+        raise
+    except Exception as error:
+        message = redact(f"The sync of {job.source.key} met an error of ours: {type(error).__name__}: {error}")
+        _give_up(job, SessionStatus.FAILED, message, progress)
+        raise
+    except BaseException:
+        message = "The sync was interrupted. What it had merged is kept; the next sync continues from there."
+        _give_up(job, SessionStatus.CANCELLED, message, progress)
+        raise
+
+
+def _begin(job: SyncJob) -> None:
+    """With the lock held, whatever session of the source still says `running` belongs to a process that died."""
+    abandoned = fail_abandoned_sessions(job.database, job.source, keep=job.session.id)
+    if not start_session(job.database, job.session, job.dagster_run_id):
+        raise SessionEndedError(f"Session {job.session.id} of {job.source.key} had ended before its sync began.")
+    entities = ", ".join(entity.value for entity in job.request.entities)
+    events = [SessionEvent("session_started", f"Syncing {entities} of {job.source.key}.")]
+    for session_id in abandoned:
+        message = f"Session {session_id} had died while it ran; this session continues from its last page."
+        events.append(SessionEvent("session_abandoned", message, event_details={"level": "warning"}))
+    record_events(job.database, job.session, events)
+
+
+def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOutcome:
+    source = job.source
+    binding = Binding(source.workspace_id, source.configuration_id, source.provider)
+    credentials = read_credentials(job.database, job.keyring, binding)
+    retries = RetryLog(job.database, job.session, progress)
+    options = ClientOptions(on_retry=retries.note, is_cancelled=heartbeat.is_cancelled)
+    client = find_provider(source.provider).connect(credentials, options)
+    errors: dict[Any, CypheraError]
+    try:
+        account = _identify_account(job, client)
+        context = ListingContext(
+            database=job.database,
+            client=client,
+            source=source,
+            session=job.session,
+            request=job.request,
+            livemode=not source.is_test_mode,
+            watermark=client.now() - WATERMARK_LAG,
+            account_created=account.created.timestamp() if account and account.created else None,
+            progress=progress,
+            is_cancelled=heartbeat.is_cancelled,
+        )
+        errors = list_entities(context, cancel=heartbeat.cancel)
+    except (CredentialsRejectedError, ProviderUnavailableError) as error:
+        errors = dict.fromkeys(job.request.entities, error)
+    finally:
+        client.close()
+    retries.summarise()
+    counts = {entity: progress.entity(entity) for entity in job.request.entities}
+    return judge(job.session, counts, errors, is_cancelled=heartbeat.is_cancelled())
+
+
+def _identify_account(job: SyncJob, client: ProviderClient) -> ProviderAccount | None:
+    """Prove that the credentials work before anything is listed. A key that may not read the account may still list."""
+    try:
+        account = client.account()
+    except (CredentialsRejectedError, ProviderUnavailableError):
+        raise
+    except ProviderError as error:
+        _log.info("The account of %s cannot be read: %s", job.source.key, error)
+        return None
+    source = job.source
+    record_account(
+        job.database, source.workspace_id, source.provider, account.id, account.name, livemode=account.livemode
+    )
+    return account
+
+
+def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
+    summary = outcome.error_summary
+    message = f"The sync of {job.source.key} ended {outcome.status.value}." + (
+        f" {summary['message']}" if summary else ""
+    )
+    level = "info" if outcome.status is SessionStatus.COMPLETED else "error"
+    event = SessionEvent(f"session_{outcome.status.value}", message, event_details={"level": level})
+    record_events(job.database, job.session, [event])
+    finish_session(
+        job.database, job.session, outcome.status, progress=progress.as_json(), error_summary=outcome.error_summary
+    )
+    if outcome.status is SessionStatus.COMPLETED:
+        record_sync(job.database, job.source.workspace_id, job.source.configuration_id)
+
+
+def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncProgress) -> None:
+    """End the session after an error that stopped the engine itself, if the database still lets us."""
+    try:
+        if finish_session(
+            job.database, job.session, status, progress=progress.as_json(), error_summary={"message": message}
+        ):
+            event = SessionEvent(f"session_{status.value}", message, event_details={"level": "error"})
+            record_events(job.database, job.session, [event])
+    except SQLAlchemyError:
+        # The next sync of the source finds the session still running, with nobody behind it, and ends it.
+        _log.warning("The end of session %s could not be written.", job.session.id, exc_info=True)

@@ -1,0 +1,101 @@
+"""A full sync: every entity listed, all of them at once."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.sessions import SessionEvent
+from cyphera_pipelines.model.synced_tables import entity_table
+from cyphera_pipelines.providers.base import CredentialsRejectedError, RequestAbandonedError
+from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.cursors import SyncPosition, read_positions
+from cyphera_pipelines.store.events import record_events
+from cyphera_pipelines.store.rows import count_rows
+from cyphera_pipelines.sync.listing import EntityListing, ListingContext, SyncCancelledError
+
+_log = logging.getLogger(__name__)
+
+
+def list_entities(context: ListingContext, *, cancel: Callable[[], None]) -> dict[Entity, CypheraError]:
+    """List the session's entities concurrently and return the errors of those that did not complete.
+
+    One entity's trouble does not stop the others, but for rejected credentials and a lost database, which would stop
+    them anyway: those call `cancel`. Database errors are raised when all listings have stopped, and so is an
+    interruption of the calling thread.
+    """
+    positions = read_positions(context.database, context.source, livemode=context.livemode)
+    _expect_known_rows(context, positions)
+    errors = _Errors()
+
+    def run(entity: Entity) -> None:
+        try:
+            EntityListing(context, entity, positions.get(entity, SyncPosition())).run()
+            _record_completion(context, entity)
+        except (SyncCancelledError, RequestAbandonedError):
+            _log.debug("The listing of %s stopped between two pages.", entity.value)
+        except SQLAlchemyError as error:
+            errors.fatal = errors.fatal or error
+            cancel()
+        except CypheraError as error:
+            errors.add(entity, error)
+            if isinstance(error, CredentialsRejectedError):
+                cancel()
+        except Exception as error:
+            _log.exception("The listing of %s for %s failed.", entity.value, context.source.key)
+            errors.add(entity, CypheraError(redact(f"An error of ours: {type(error).__name__}: {error}")))
+
+    with ThreadPoolExecutor(len(context.request.entities), thread_name_prefix="list") as listings:
+        running = [listings.submit(run, entity) for entity in context.request.entities]
+        try:
+            wait(running)
+        except BaseException:
+            cancel()
+            raise
+    if errors.fatal is not None:
+        raise errors.fatal
+    for entity, error in errors.by_entity.items():
+        _record_failure(context, entity, error)
+    return errors.by_entity
+
+
+class _Errors:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.by_entity: dict[Entity, CypheraError] = {}
+        self.fatal: SQLAlchemyError | None = None
+
+    def add(self, entity: Entity, error: CypheraError) -> None:
+        with self._lock:
+            self.by_entity[entity] = error
+
+
+def _expect_known_rows(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> None:
+    """An entity that was listed before will have about as many objects as there are rows."""
+    listed = [entity for entity, position in positions.items() if position.full_listing_at is not None]
+    wanted = [entity_table(entity) for entity in listed if entity in context.request.entities]
+    for name, rows in count_rows(context.database, context.source, wanted).items():
+        context.progress.estimated(Entity(name), rows)
+
+
+def _record_completion(context: ListingContext, entity: Entity) -> None:
+    counts = context.progress.entity(entity)
+    message = (
+        f"{entity.value} complete: {counts.fetched} fetched, {counts.created} created, {counts.updated} updated, "
+        f"{counts.unchanged} unchanged, {counts.failed} not loaded."
+    )
+    details = {"level": "info", "fetched": counts.fetched, "requests": counts.requests, "children": counts.children}
+    event = SessionEvent("entity_completed", message, entity_type=entity.value, event_details=details)
+    record_events(context.database, context.session, [event])
+
+
+def _record_failure(context: ListingContext, entity: Entity, error: CypheraError) -> None:
+    context.progress.failed(entity, str(error))
+    message = f"{entity.value} did not complete: {error}"
+    details = {"level": "error", "error": type(error).__name__}
+    event = SessionEvent("entity_failed", message, entity_type=entity.value, event_details=details)
+    record_events(context.database, context.session, [event])

@@ -1,0 +1,48 @@
+"""Telling a session's reader about requests that had to be made again: once when it starts, and in sum at the end."""
+
+import threading
+from collections import Counter
+
+from cyphera_pipelines.model.sessions import Session, SessionEvent
+from cyphera_pipelines.providers.base import RequestNote, RetryKind
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.events import record_events
+from cyphera_pipelines.sync.progress import SyncProgress
+
+_WORDS = {
+    RetryKind.RATE_LIMITED: "were rate limited",
+    RetryKind.CONNECTION_LOST: "lost their connection",
+    RetryKind.PROVIDER_ERROR: "met an error of the provider's own",
+    RetryKind.BODY_UNREADABLE: "got a cut-off answer",
+}
+
+
+class RetryLog:
+    """Counts retries by kind. Safe to call from several threads."""
+
+    def __init__(self, database: Database, session: Session, progress: SyncProgress) -> None:
+        self._database = database
+        self._session = session
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._counts: Counter[RetryKind] = Counter()
+
+    def note(self, note: RequestNote) -> None:
+        """Count a retry; the first of its kind becomes an event at once."""
+        self._progress.retried()
+        with self._lock:
+            self._counts[note.kind] += 1
+            is_first = self._counts[note.kind] == 1
+        if is_first:
+            message = f"{note.reason} Trying again in {note.wait:.1f} s; more of this kind are counted, not listed."
+            self._record(SessionEvent(f"request_{note.kind.value}", message, event_details={"level": "warning"}))
+
+    def summarise(self) -> None:
+        """Record how many retries there were of each kind."""
+        for kind, count in self._counts.items():
+            message = f"{count} requests {_WORDS[kind]} and were made again."
+            details = {"level": "warning", "kind": kind.value, "count": count}
+            self._record(SessionEvent("requests_repeated", message, event_details=details))
+
+    def _record(self, event: SessionEvent) -> None:
+        record_events(self._database, self._session, [event])
