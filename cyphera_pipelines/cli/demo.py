@@ -1,10 +1,13 @@
 """`cyphera demo`: two workspaces' data arriving, then what can be done with it."""
 
 import os
+import shutil
+from typing import Annotated
 
 import typer
 from pydantic import SecretStr
 
+from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import print_table
 from cyphera_pipelines.cli.processes import Children, free_port, port_is_free, wait_for_port
@@ -28,10 +31,16 @@ from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
 
 READY_WITHIN = 60.0
 DEMO_WORKSPACES = ("acme", "globex")
+HOME_CONTENTS = ("postgres", "postgres.unfinished", "dagster", "encryption.key")
 
 
-def demo() -> None:
+def demo(
+    forget: Annotated[bool, typer.Option("--forget", help="Delete what the demo made, and do nothing else.")] = False,
+) -> None:
     """Sync two workspaces from the sandbox through Dagster and show the result. Run again, it finds its data."""
+    if forget:
+        _forget()
+        return
     accounts = dict(zip(DEMO_WORKSPACES, demo_accounts(), strict=True))
     port = DEFAULT_PORT if port_is_free(DEFAULT_PORT) else free_port()
     with Children() as children:
@@ -48,6 +57,21 @@ def demo() -> None:
             if session.status is not SessionStatus.COMPLETED:
                 raise CypheraError(f"The demo's sync of {workspace.slug} ended {session.status.value}.")
     _report(workspaces)
+
+
+def _forget() -> None:
+    """Stop the embedded server and delete the home's contents, whatever workspaces it holds."""
+    settings = services.settings()
+    if not settings.is_embedded:
+        raise CypheraError("CYPHERA_DATABASE_URL names a database of your own: the demo does not delete from it.")
+    local.stop(settings.home)
+    for name in HOME_CONTENTS:
+        path = settings.home / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    typer.echo(f"Deleted the embedded database, its key and Dagster's files under {settings.home}.")
 
 
 def _connect(slug: str, account: SandboxAccount, base_url: str) -> Workspace:

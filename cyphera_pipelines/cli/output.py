@@ -21,12 +21,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows as a table, or `empty` if there are none."""
+    """Print rows as a table, or `empty` if there are none. A column whose name ends in # holds numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column.endswith("#") else "left")
-    for column in table.columns:
-        column.header = str(column.header).removesuffix("#")
+    for name in columns:
+        is_number = name.endswith("#")
+        table.add_column(name.removesuffix("#"), overflow="fold", justify="right" if is_number else "left")
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
     console = Console()

@@ -1,6 +1,8 @@
 """Where the encryption key comes from: the environment, or in embedded mode a file made once."""
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 from cyphera_pipelines.model.errors import InvalidInputError
@@ -43,15 +45,9 @@ def _key_from_file(path: Path) -> EncryptionKey:
 def _create_key_file(path: Path) -> None:
     """Write a new key. Who loses a race keeps the winner's key; who is killed leaves no half-written one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(EncryptionKey.generate().to_base64() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    finally:
-        draft.unlink()
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".key") as draft:  # made with mode 0600
+        draft.write(EncryptionKey.generate().to_base64() + "\n")
+        draft.flush()
+        os.fsync(draft.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft.name, path)

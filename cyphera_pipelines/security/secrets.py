@@ -8,7 +8,7 @@ import logging
 import re
 
 MASK = "***"
-_KEY_SHAPES = re.compile(r"\b((?:sk|rk|pk)_(?:live|test)_|whsec_)[A-Za-z0-9_+/=]{6,}")
+_KEY_SHAPES = re.compile(r"\b((?:sk|rk|pk)_(?:live|test)_|whsec_)[A-Za-z0-9_+/=-]{6,}")
 _registered: set[str] = set()
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-from pydantic import ValidationError
+import orjson
+from pydantic import SecretStr, ValidationError
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -109,11 +110,10 @@ def record_sync(database: Database, workspace_id: UUID, configuration_id: UUID) 
 
 
 def _to_plaintext(credentials: Credentials) -> bytes:
-    values = credentials.model_dump()
-    values["api_key"] = credentials.api_key.get_secret_value()
-    if credentials.webhook_secret is not None:
-        values["webhook_secret"] = credentials.webhook_secret.get_secret_value()
-    return Credentials.model_construct(**values).model_dump_json(exclude_none=True, warnings=False).encode()
+    values = credentials.model_dump(exclude_none=True)
+    for name, value in values.items():
+        values[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return orjson.dumps(values)
 
 
 def _to_configuration(row: Row[Any]) -> Configuration:

@@ -38,6 +38,7 @@ class StripeAccountClient:
     def __init__(self, credentials: Credentials, options: ClientOptions) -> None:
         self._transport = StripeTransport(credentials, options)
         self._livemode = not is_test_key(credentials.api_key.get_secret_value())
+        self._readable_limit: dict[Entity, int] = {}
         self._nested_fetches = ThreadPoolExecutor(NESTED_LISTS_AT_ONCE, thread_name_prefix="stripe-nested")
 
     def close(self) -> None:
@@ -64,14 +65,15 @@ class StripeAccountClient:
         self._transport.get(f"/v1/{entity.value}", {"limit": 1}, f"listing {entity.value}")
 
     def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
-        """See `ProviderClient`. A page that keeps arriving cut off is asked for with half as many objects."""
+        """See `ProviderClient`. Where pages keep arriving cut off, smaller ones are asked for from then on."""
         while True:
+            asked = min(limit, self._readable_limit.get(entity, limit))
             try:
-                return self._list_page(entity, interval, cursor, limit)
+                return self._list_page(entity, interval, cursor, asked)
             except UnreadableBodyError:
-                if limit == 1:
+                if asked == 1:
                     raise
-                limit = max(1, limit // 2)
+                self._readable_limit[entity] = asked // 2
 
     def _list_page(self, entity: Entity, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
         parameters: dict[str, Any] = {"limit": limit, **_LIST_PARAMETERS.get(entity, {})}

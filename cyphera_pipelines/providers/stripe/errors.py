@@ -69,6 +69,8 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
 def lost_connection(error: stripe.APIConnectionError, operation: str, host: str) -> Failure:
     """Translate a request that got no complete response."""
     cause = error.__cause__
+    if isinstance(cause, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
+        return unreadable_body(operation)
     if isinstance(cause, requests.exceptions.SSLError):
         problem = ProviderUnavailableError(f"The certificate of {host} cannot be verified; nothing was sent to it.")
         return Failure(problem)
@@ -86,9 +88,9 @@ def lost_connection(error: stripe.APIConnectionError, operation: str, host: str)
     )
 
 
-def unreadable_body(operation: str, size: int) -> Failure:
+def unreadable_body(operation: str) -> Failure:
     """Translate a response that is not complete JSON."""
-    problem = UnreadableBodyError(f"Stripe's answer to {operation} was cut off or garbled ({size} bytes).")
+    problem = UnreadableBodyError(f"Stripe's answer to {operation} was cut off or garbled.")
     return Failure(problem, RetryKind.BODY_UNREADABLE)
 
 

@@ -27,6 +27,7 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 40.0
 POOLED_CONNECTIONS = 128
 LONGEST_WAIT = 30.0
+ATTEMPTS_AT_ONE_SIZE = 4
 LONGEST_RATE_LIMIT_WAIT = 900.0
 
 Parameters = Mapping[str, str | int | tuple[str, ...]]
@@ -93,7 +94,7 @@ class StripeTransport:
             raise _AttemptFailedError(self._rejection(body, status, headers, operation))
         parsed = parse_json(body)
         if not isinstance(parsed, dict):
-            raise _AttemptFailedError(unreadable_body(operation, len(body)))
+            raise _AttemptFailedError(unreadable_body(operation))
         return parsed
 
     def _rejection(self, body: Any, status: int, headers: Mapping[str, str], operation: str) -> Failure:
@@ -101,7 +102,7 @@ class StripeTransport:
             self._requestor._interpret_response(body, status, headers, "V1")
         except stripe.StripeError as error:
             return rejected_response(error, status, headers, operation)
-        return unreadable_body(operation, len(body))
+        return unreadable_body(operation)
 
     def _must_stop(self, state: RetryCallState) -> bool:
         failure = _failure_of(state)
@@ -109,6 +110,9 @@ class StripeTransport:
             return True
         if failure.retry is RetryKind.RATE_LIMITED:
             return (state.seconds_since_start or 0.0) > LONGEST_RATE_LIMIT_WAIT
+        if failure.retry is RetryKind.BODY_UNREADABLE:
+            # The caller can ask for less, which helps sooner than asking for the same again.
+            return state.attempt_number >= min(self._options.attempts, ATTEMPTS_AT_ONE_SIZE)
         return state.attempt_number >= self._options.attempts
 
     def _wait_seconds(self, state: RetryCallState) -> float:

@@ -1,0 +1,46 @@
+# The two commands that a newcomer needs: `make demo` and `make test`. The rest is listed by `make help`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help
+help: ## Show what there is.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 16
+
+.PHONY: demo
+demo: $(INSTALLED) ## Sync two workspaces' data from a sandbox through Dagster and show the result.
+	@$(BIN)/cyphera demo
+
+.PHONY: clean-demo
+clean-demo: $(INSTALLED) ## Forget everything that the demo and `cyphera up` made.
+	@$(BIN)/cyphera demo --forget
+
+.PHONY: test
+test: check ## Run every check and every test.
+	$(BIN)/pytest
+
+.PHONY: check
+check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers, definitions.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	DAGSTER_HOME= $(BIN)/dagster definitions validate --log-level error
+
+.PHONY: lock
+lock: ## Write requirements.lock anew from pyproject.toml (needs uv).
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+
+.PHONY: install
+install: $(INSTALLED) ## Make .venv with the pinned dependencies.
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3 ..."; exit 1; }
+	@echo "Installing the pinned dependencies into .venv; the first time takes about a minute."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,132 @@
+"""What a sandbox account is: its keys, its size and how its data looks."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+API_VERSION = "2026-10-28.endive"
+"""The Stripe API version whose object shapes are served."""
+
+DEFAULT_NEWEST_CREATED = 1_790_812_800
+"""2026-10-01T00:00:00Z. Fixed, so that the same seed gives the same data on any day."""
+
+BASE_COLLECTIONS = ("customers", "products", "prices", "subscriptions", "invoices")
+"""The collections that are generated; events come from changes."""
+
+CreatedDistribution = Literal["uniform", "bursty", "one_second", "gaps"]
+
+LIVE_PREFIXES = ("sk_live_", "rk_live_")
+
+
+class Ugliness(StrEnum):
+    """A way in which an object is awkward and yet something that Stripe may send."""
+
+    NUL_CHARACTER = "nul_character"
+    LONE_SURROGATE = "lone_surrogate"
+    LONG_STRING = "long_string"
+    HUGE_AMOUNT = "huge_amount"
+    ODD_METADATA = "odd_metadata"
+    NULL_FIELDS = "null_fields"
+    MISSING_FIELDS = "missing_fields"
+
+
+class SandboxAccount(BaseModel):
+    """One Stripe account in one mode. Everything that it holds follows from these values.
+
+    `restricted_keys` maps an `rk_` key to the permissions that it lacks, named after the singular entity
+    (`invoice`, `customer`, `product`, `price`, `subscription`, `event`, `account`). `more_keys` are further full keys.
+    All keys of an account are of the same mode; an account in both modes is two of these with one `account_id`.
+
+    `created` spreads each collection's `created` over the `days` before `newest_created` (Unix seconds): `uniform`;
+    `bursty` (80 % within two days); `one_second`; `gaps` (at least six years, most of them empty).
+    `ugly` kinds are applied to `ugly_share` of the objects. `event_api_version` is the version that the account's
+    provider events carry; another than ours gives the snapshots the shape of 2024.
+    `event_delay_seconds` is how long a new provider event stays invisible: the Events API is eventually consistent.
+    `rejects_deleted_cursors` makes a cursor that names a deleted object an error instead of a place in the list.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_key: str = Field(min_length=1)
+    account_id: str = Field(pattern=r"^acct_\w+$")
+    name: str = "Sandbox"
+    seed: int = 1
+    country: str = "US"
+    default_currency: str = "usd"
+    customers: int = Field(default=20, ge=0)
+    products: int = Field(default=5, ge=0)
+    prices: int = Field(default=12, ge=0)
+    subscriptions: int = Field(default=15, ge=0)
+    invoices: int = Field(default=50, ge=0)
+    long_invoice_share: float = Field(default=0.01, ge=0, le=1)
+    large_subscription_share: float = Field(default=0.01, ge=0, le=1)
+    created: CreatedDistribution = "uniform"
+    days: int = Field(default=730, ge=1)
+    newest_created: int = DEFAULT_NEWEST_CREATED
+    restricted_keys: Mapping[str, frozenset[str]] = Field(default_factory=dict)
+    more_keys: tuple[str, ...] = ()
+    ugly: frozenset[Ugliness] = frozenset()
+    ugly_share: float = Field(default=0.05, ge=0, le=1)
+    event_api_version: str = API_VERSION
+    event_delay_seconds: float = Field(default=0.0, ge=0)
+    rejects_deleted_cursors: bool = False
+    cache_megabytes: int = Field(default=128, ge=1)
+
+    @model_validator(mode="after")
+    def _references_must_exist(self) -> Self:
+        if self.prices and not self.products:
+            raise ValueError("prices need at least one product")
+        if self.subscriptions and not (self.prices and self.customers):
+            raise ValueError("subscriptions need at least one price and one customer")
+        if self.invoices and not (self.prices and self.customers):
+            raise ValueError("invoices need at least one price and one customer")
+        if len({key.startswith(LIVE_PREFIXES) for key in self.keys}) > 1:
+            raise ValueError("all keys of an account must be of the same mode, test or live")
+        return self
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys that open this account."""
+        return (self.api_key, *self.more_keys, *self.restricted_keys)
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the keys are live keys."""
+        return self.api_key.startswith(LIVE_PREFIXES)
+
+    def size_of(self, collection: str) -> int:
+        """How many objects of a base collection are generated."""
+        size: int = getattr(self, collection)
+        return size
+
+
+def demo_accounts() -> list[SandboxAccount]:
+    """Return the two accounts of the demo: `acme`, a company with some history, and `globex`, a small one."""
+    return [
+        SandboxAccount(
+            api_key="sk_test_cyphera_demo_acme",
+            account_id="acct_1CypheraDemoAcme",
+            name="Acme Inc.",
+            seed=11,
+            customers=2_000,
+            products=40,
+            prices=120,
+            subscriptions=1_500,
+            invoices=6_000,
+        ),
+        SandboxAccount(
+            api_key="sk_test_cyphera_demo_globex",
+            account_id="acct_1CypheraDemoGlobex",
+            name="Globex GmbH",
+            seed=12,
+            country="DE",
+            default_currency="eur",
+            customers=60,
+            products=5,
+            prices=12,
+            subscriptions=40,
+            invoices=150,
+        ),
+    ]

@@ -1,0 +1,242 @@
+"""What the endpoints answer: bodies as bytes, put together from objects that are bytes already."""
+
+from typing import Any
+
+from cyphera_pipelines.sandbox.collection import Collection
+from cyphera_pipelines.sandbox.dataset import Dataset
+from cyphera_pipelines.sandbox.endpoints import Endpoint
+from cyphera_pipelines.sandbox.errors import ProviderError, no_such, unknown_parameters
+from cyphera_pipelines.sandbox.events import EventLog
+from cyphera_pipelines.sandbox.listing import PageRequest, page
+from cyphera_pipelines.sandbox.query import ListQuery, matcher, parse_list_query
+from cyphera_pipelines.sandbox.serialization import JsonObject, to_bytes
+
+KINDS = {
+    "customers": "customer",
+    "products": "product",
+    "prices": "price",
+    "subscriptions": "subscription",
+    "subscription_items": "subscription_item",
+    "invoices": "invoice",
+    "events": "event",
+    "lines": "line item",
+}
+_REFERENCES = {"customer": "customers", "product": "products", "default_price": "prices", "latest_invoice": "invoices"}
+
+
+def answer(dataset: Dataset, endpoint: Endpoint, query_string: str) -> bytes:
+    """Return the body of a successful response. Raises ProviderError for any other."""
+    with dataset.lock:
+        if endpoint.name == "account":
+            return _account(dataset, endpoint)
+        if not endpoint.is_list:
+            return _retrieve(dataset, endpoint.name, endpoint.object_id or "", query_string)
+        query = parse_list_query(endpoint.name, query_string)
+        if endpoint.name == "lines":
+            return _nested(dataset, "invoices", "lines", endpoint.object_id or "", query)
+        if endpoint.name == "subscription_items":
+            return _nested(dataset, "subscriptions", "items", query.filters["subscription"], query)
+        return _list(dataset, endpoint.name, query)
+
+
+def _list_body(bodies: list[bytes], has_more: bool, url: str) -> bytes:
+    flag = b"true" if has_more else b"false"
+    return b'{"object":"list","data":[%s],"has_more":%s,"url":%s}' % (b",".join(bodies), flag, to_bytes(url))
+
+
+def _cursor(dataset: Dataset, name: str, identifier: str | None, param: str) -> int | None:
+    if identifier is None:
+        return None
+    source = dataset.source(name)
+    number = source.number_of(identifier)
+    strict = dataset.account.rejects_deleted_cursors or isinstance(source, EventLog)
+    if number is None or (strict and not source.listed(number)):
+        raise no_such(KINDS[name], identifier, param, 400)
+    return number
+
+
+def _list(dataset: Dataset, name: str, query: ListQuery) -> bytes:
+    source = dataset.source(name)
+    request = PageRequest(
+        limit=query.limit,
+        starting_after=_cursor(dataset, name, query.starting_after, "starting_after"),
+        ending_before=_cursor(dataset, name, query.ending_before, "ending_before"),
+        created_from=query.created_from,
+        created_before=query.created_before,
+    )
+    match = matcher(name, query)
+    found = page(source, request, None if match is None else lambda number: match(source.facts(number)))
+    expand = _expansions(query.expand, "data.")
+    if expand:
+        bodies = [to_bytes(_expanded(dataset, source, number, expand)) for number in found.numbers]
+    else:
+        bodies = [source.body(number) for number in found.numbers]
+    return _list_body(bodies, found.has_more, f"/v1/{name}")
+
+
+def _expansions(paths: list[str], prefix: str) -> set[str]:
+    """Return the fields to expand, of the first level. Deeper paths ask for what is in the objects anyhow."""
+    return {path.removeprefix(prefix).partition(".")[0] for path in paths if path.startswith(prefix)}
+
+
+def _expanded(dataset: Dataset, source: Collection | EventLog, number: int, expand: set[str]) -> JsonObject:
+    if isinstance(source, EventLog):
+        return source.whole(number)
+    shown = dict(source.shown(number))
+    if "tiers" in expand:
+        whole = source.whole(number)
+        if "tiers" in whole:
+            shown["tiers"] = whole["tiers"]
+    for field in expand & _REFERENCES.keys():
+        identifier = shown.get(field)
+        if isinstance(identifier, str):
+            shown[field] = _referred(dataset, _REFERENCES[field], identifier)
+    return shown
+
+
+def _referred(dataset: Dataset, name: str, identifier: str) -> Any:
+    collection = dataset.collections[name]
+    number = collection.number_of(identifier)
+    if number is None:
+        return identifier
+    if not collection.listed(number):
+        return _deleted(name, identifier)
+    return collection.shown(number)
+
+
+def _deleted(name: str, identifier: str) -> JsonObject:
+    return {"id": identifier, "object": KINDS[name], "deleted": True}
+
+
+def _retrieve(dataset: Dataset, name: str, identifier: str, query_string: str) -> bytes:
+    expand = _retrieve_expansions(query_string)
+    if name == "subscription_items":
+        return _subscription_item(dataset, identifier)
+    source = dataset.source(name)
+    number = source.number_of(identifier)
+    if number is None:
+        raise no_such(KINDS[name], identifier)
+    if not source.listed(number):
+        if name == "customers":
+            return to_bytes(_deleted(name, identifier))
+        raise no_such(KINDS[name], identifier)
+    return to_bytes(_expanded(dataset, source, number, expand)) if expand else source.body(number)
+
+
+def _retrieve_expansions(query_string: str) -> set[str]:
+    if not query_string:
+        return set()
+    query = parse_list_query("lines", query_string)
+    others = [name for name in ("starting_after", "ending_before") if getattr(query, name) is not None]
+    if "limit=" in query_string or others:
+        raise unknown_parameters(others or ["limit"])
+    return _expansions(query.expand, "")
+
+
+def _subscription_item(dataset: Dataset, identifier: str) -> bytes:
+    packed = dataset.catalog.world.ids["subscription_items"].decode(identifier)
+    subscriptions = dataset.collections["subscriptions"]
+    number = None if packed is None else packed // 32
+    if number is not None and number < subscriptions.count:
+        for item in subscriptions.whole(number)["items"]["data"]:
+            if item["id"] == identifier:
+                return to_bytes(item)
+    raise no_such(KINDS["subscription_items"], identifier)
+
+
+class _Elements:
+    """A nested list, as pages need it."""
+
+    def __init__(self, elements: list[JsonObject]) -> None:
+        self.count = len(elements)
+
+    def first_at_or_after(self, second: int) -> int:
+        """Nested lists are not filtered by time."""
+        raise NotImplementedError(second)
+
+    def listed(self, number: int) -> bool:
+        """All elements are there."""
+        return 0 <= number < self.count
+
+
+def _nested(dataset: Dataset, name: str, field: str, parent_id: str, query: ListQuery) -> bytes:
+    collection = dataset.collections[name]
+    number = collection.number_of(parent_id)
+    if number is None or not collection.listed(number):
+        if field == "items":
+            raise no_such(KINDS[name], parent_id, "subscription", 400)
+        raise no_such(KINDS[name], parent_id)
+    nested = collection.whole(number)[field]
+    elements: list[JsonObject] = nested["data"]
+    positions = {element["id"]: position for position, element in enumerate(elements)}
+    for param, cursor in (("starting_after", query.starting_after), ("ending_before", query.ending_before)):
+        if cursor is not None and cursor not in positions:
+            raise no_such(KINDS["lines" if field == "lines" else "subscription_items"], cursor, param, 400)
+    request = PageRequest(
+        limit=query.limit,
+        starting_after=None if query.starting_after is None else positions[query.starting_after],
+        ending_before=None if query.ending_before is None else positions[query.ending_before],
+        oldest_first=True,
+    )
+    found = page(_Elements(elements), request)
+    bodies = [to_bytes(elements[position]) for position in found.numbers]
+    url = nested["url"] if field == "lines" else "/v1/subscription_items"
+    return _list_body(bodies, found.has_more, url)
+
+
+def _account(dataset: Dataset, endpoint: Endpoint) -> bytes:
+    account = dataset.account
+    if endpoint.object_id not in (None, account.account_id):
+        raise ProviderError(
+            403,
+            f"The provided key does not have access to account '{endpoint.object_id}' (or that account does not "
+            "exist). Application access may have been revoked.",
+            code="account_invalid",
+        )
+    return to_bytes(
+        {
+            "id": account.account_id,
+            "object": "account",
+            "business_profile": {
+                "annual_revenue": None,
+                "estimated_worker_count": None,
+                "mcc": "5734",
+                "minority_owned_business_designation": None,
+                "monthly_estimated_revenue": None,
+                "name": account.name,
+                "product_description": None,
+                "support_address": None,
+                "support_email": None,
+                "support_phone": None,
+                "support_url": None,
+                "url": None,
+            },
+            "business_type": "company",
+            "capabilities": {"card_payments": "active", "transfers": "active"},
+            "charges_enabled": True,
+            "controller": {"type": "account"},
+            "country": account.country,
+            "created": account.newest_created - (account.days + 30) * 86_400,
+            "default_currency": account.default_currency,
+            "details_submitted": True,
+            "email": "owner@example.com",
+            "metadata": {},
+            "payouts_enabled": True,
+            "settings": {
+                "bacs_debit_payments": {"display_name": None, "service_user_number": None},
+                "branding": {"icon": None, "logo": None, "primary_color": None, "secondary_color": None},
+                "card_issuing": {"tos_acceptance": {"date": None, "ip": None}},
+                "card_payments": {
+                    "decline_on": {"avs_failure": False, "cvc_failure": False},
+                    "statement_descriptor_prefix": None,
+                },
+                "dashboard": {"display_name": account.name, "timezone": "Etc/UTC"},
+                "invoices": {"default_account_tax_ids": None, "hosted_payment_method_save": "offer"},
+                "payments": {"statement_descriptor": "SANDBOX"},
+                "payouts": {"debit_negative_balances": True, "statement_descriptor": None},
+                "sepa_debit_payments": {},
+            },
+            "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
+            "type": "standard",
+        }
+    )

@@ -1,0 +1,122 @@
+"""All that one account holds, and the ways to look at it and to change it from outside the API."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cyphera_pipelines.sandbox.accounts import BASE_COLLECTIONS, SandboxAccount
+from cyphera_pipelines.sandbox.changes import Change, Changer
+from cyphera_pipelines.sandbox.collection import BodyCache, Collection
+from cyphera_pipelines.sandbox.events import EventLog
+from cyphera_pipelines.sandbox.generate.catalog import NESTED_LISTS, Catalog
+from cyphera_pipelines.sandbox.generate.ugly import POISONS
+from cyphera_pipelines.sandbox.serialization import JsonObject
+
+
+class Dataset:
+    """One account's collections and events. Safe to use from several threads."""
+
+    def __init__(self, account: SandboxAccount) -> None:
+        self.account = account
+        self.lock = threading.RLock()
+        self.catalog = Catalog(account)
+        cache = BodyCache(account.cache_megabytes * 1_000_000)
+        self.collections: dict[str, Collection] = {
+            name: Collection(name, self.catalog, cache) for name in BASE_COLLECTIONS
+        }
+        self.events = EventLog(account, self.catalog.world.ids["events"])
+        self._changer = Changer(self)
+
+    def source(self, name: str) -> Collection | EventLog:
+        """Return a collection or the events. Raises KeyError for another name."""
+        return self.events if name == "events" else self.collections[name]
+
+    def warm(self) -> None:
+        """Serialise every object once, newest last, so that lists are served from memory as far as it is allowed."""
+        for collection in self.collections.values():
+            for number in range(collection.count):
+                with self.lock:
+                    collection.body(number)
+
+    def truth(self, name: str) -> Iterator[JsonObject]:
+        """Yield every object that a complete list holds, newest first, with all that is nested in it (tiers too).
+
+        Subscriptions come in every status; deleted objects do not come. Raises KeyError for an unknown collection.
+        """
+        source = self.source(name)
+        for number in range(source.count - 1, -1, -1):
+            with self.lock:
+                whole = source.whole(number) if source.listed(number) else None
+            if whole is not None:
+                field = NESTED_LISTS.get(name)
+                if field and isinstance(whole.get(field), dict):
+                    whole[field]["has_more"] = False
+                yield whole
+
+    def deleted_ids(self, name: str) -> list[str]:
+        """Return the ids of the deleted objects of a collection. Raises KeyError for an unknown collection."""
+        return self.collections[name].deleted_ids()
+
+    def apply_changes(
+        self,
+        create: Mapping[str, int] | None = None,
+        update: Mapping[str, int] | None = None,
+        delete: Mapping[str, int] | None = None,
+        at: int | None = None,
+    ) -> list[Change]:
+        """Create, update and delete so many objects per collection, as in `create={"customers": 3}`.
+
+        Deleting a subscription cancels it; invoices are deleted while drafts, if there are any. Each change makes one
+        provider event, created `at` (Unix seconds; default now). Raises ValueError for an unknown collection.
+        """
+        with self.lock:
+            return self._changer.apply(create or {}, update or {}, delete or {}, at)
+
+    def _find(self, object_id: str) -> tuple[str, int]:
+        for name, collection in self.collections.items():
+            number = collection.number_of(object_id)
+            if number is not None:
+                return name, number
+        raise KeyError(object_id)
+
+    def patch(
+        self,
+        object_id: str,
+        patch: Mapping[str, Any] | None = None,
+        remove: list[str] | None = None,
+        with_event: bool = True,
+        at: int | None = None,
+    ) -> Change:
+        """Overwrite top-level fields of one object with any JSON values and remove others, valid or not.
+
+        The object keeps its place in lists, even if its `created` or `id` changes. Raises KeyError for an unknown id.
+        """
+        with self.lock:
+            name, number = self._find(object_id)
+            return self._changer.patch(name, number, dict(patch or {}), remove or [], with_event, at)
+
+    def poison(self, object_id: str, kind: str, with_event: bool = False) -> Change:
+        """Make one object awkward in a way named in `POISONS`. Raises KeyError for an unknown id or kind."""
+        with self.lock:
+            name, number = self._find(object_id)
+            before = self.collections[name].whole(number)
+            after = dict(before)
+            POISONS[kind](after)
+            removed = [field for field in before if field not in after]
+            return self._changer.patch(name, number, after, removed, with_event, None)
+
+    def delete(self, object_id: str, at: int | None = None) -> Change:
+        """Delete one object (cancel it, if it is a subscription). Raises KeyError for an unknown or deleted id."""
+        with self.lock:
+            name, number = self._find(object_id)
+            if not self.collections[name].listed(number):
+                raise KeyError(object_id)
+            return self._changer.delete(name, number, at)
+
+    def object(self, object_id: str) -> JsonObject:
+        """Return one object, whole. Raises KeyError for an unknown or deleted id."""
+        with self.lock:
+            name, number = self._find(object_id)
+            if not self.collections[name].listed(number):
+                raise KeyError(object_id)
+            return self.collections[name].whole(number)

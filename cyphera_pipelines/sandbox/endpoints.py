@@ -1,0 +1,47 @@
+"""Which endpoint a path belongs to. Limits and counters go by the endpoint, not by the path."""
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+LISTS = ("customers", "products", "prices", "subscriptions", "invoices", "events")
+PERMISSIONS = {
+    "customers": "customer",
+    "products": "product",
+    "prices": "plan",
+    "subscriptions": "subscription",
+    "invoices": "invoice",
+    "events": "event",
+    "subscription_items": "subscription",
+    "lines": "invoice",
+    "account": "account",
+}
+"""What a restricted key must be allowed to read, as Stripe names it (prices are still `plan` there)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a request is for. `template` is as `GET /v1/invoices/:id/lines`; `name` a list's name or `account`."""
+
+    template: str
+    name: str
+    object_id: str | None = None
+    is_list: bool = True
+
+
+def find_endpoint(method: str, path: str) -> Endpoint | None:
+    """Return the endpoint of a request, None if there is none."""
+    parts = path.split("/")
+    if method != "GET" or len(parts) < 3 or parts[:2] != ["", "v1"]:
+        return None
+    match parts[2:]:
+        case ["account"]:
+            return Endpoint("GET /v1/account", "account", is_list=False)
+        case ["accounts", account_id] if account_id:
+            return Endpoint("GET /v1/accounts/:id", "account", unquote(account_id), is_list=False)
+        case [name] if name in LISTS or name == "subscription_items":
+            return Endpoint(f"GET /v1/{name}", name)
+        case [name, object_id] if object_id and (name in LISTS or name == "subscription_items"):
+            return Endpoint(f"GET /v1/{name}/:id", name, unquote(object_id), is_list=False)
+        case ["invoices", object_id, "lines"] if object_id:
+            return Endpoint("GET /v1/invoices/:id/lines", "lines", unquote(object_id))
+    return None

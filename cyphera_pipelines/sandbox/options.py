@@ -1,0 +1,73 @@
+"""How the server behaves: latency, rate limits, faults. All can be changed while it runs."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FaultKind(StrEnum):
+    """What goes wrong.
+
+    `error_500` is a JSON error, `error_502` and `error_503` are a proxy's HTML page. `drop` closes the connection
+    without a word; `truncate` closes it in the middle of the body; `cut_json` is a well-formed response whose JSON
+    stops in the middle. `stall` keeps the client waiting, then drops. `rate_limit` is a 429. `unauthorized` is a 401,
+    as if the key had been revoked.
+    """
+
+    ERROR_500 = "error_500"
+    ERROR_502 = "error_502"
+    ERROR_503 = "error_503"
+    DROP = "drop"
+    TRUNCATE = "truncate"
+    CUT_JSON = "cut_json"
+    STALL = "stall"
+    RATE_LIMIT = "rate_limit"
+    UNAUTHORIZED = "unauthorized"
+
+
+class Fault(BaseModel):
+    """A fault and which requests it hits.
+
+    `path` is a pattern of shell style over the request's path, as in `/v1/invoices*`. A request that matches it (and
+    `account_id` and `limit_over`, a `limit` parameter above which the fault applies) is hit with `probability`;
+    with `every` only each n-th such request; after `after` of them, and until `times` have been hit.
+    `seconds` is how long a stall lasts; `reason` and `retry_after` are a 429's headers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: FaultKind
+    path: str = "/v1/*"
+    account_id: str | None = None
+    limit_over: int | None = None
+    probability: float = Field(default=1.0, ge=0, le=1)
+    every: int = Field(default=1, ge=1)
+    after: int = Field(default=0, ge=0)
+    times: int | None = Field(default=None, ge=0)
+    seconds: float = Field(default=3_600.0, ge=0)
+    reason: str = "global-rate"
+    retry_after: float | None = None
+
+
+class SandboxOptions(BaseModel):
+    """The server's behaviour towards every account.
+
+    Latency is awaited before each answer: `latency_ms`, plus up to `latency_jitter_ms`. Rates are requests per second,
+    with bursts of up to one second's worth (or `burst` requests): per account (`account_rate`), per account and
+    endpoint (`endpoint_rate`), or for single endpoints (`endpoint_rates`, keys as `GET /v1/invoices`).
+    `retry_after` is put on a 429 if set. None means no limit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    latency_ms: float = Field(default=0.0, ge=0)
+    latency_jitter_ms: float = Field(default=0.0, ge=0)
+    account_rate: float | None = Field(default=None, gt=0)
+    endpoint_rate: float | None = Field(default=None, gt=0)
+    endpoint_rates: dict[str, float] = Field(default_factory=dict)
+    burst: float | None = Field(default=None, ge=1)
+    retry_after: float | None = Field(default=None, ge=0)
+    faults: tuple[Fault, ...] = ()
+    fault_seed: int = 1
+    log_level: Literal["critical", "error", "warning", "info"] = "error"

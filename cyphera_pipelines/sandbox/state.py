@@ -1,0 +1,128 @@
+"""Everything that a running sandbox knows: its accounts, and how it behaves towards those who ask."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from cyphera_pipelines.sandbox.accounts import SandboxAccount
+from cyphera_pipelines.sandbox.changes import Change
+from cyphera_pipelines.sandbox.counters import Counters
+from cyphera_pipelines.sandbox.dataset import Dataset
+from cyphera_pipelines.sandbox.faults import Faults
+from cyphera_pipelines.sandbox.limits import RateLimits
+from cyphera_pipelines.sandbox.options import SandboxOptions
+from cyphera_pipelines.sandbox.serialization import JsonObject
+
+RequestWatcher = Callable[[str, str], None]
+"""Called with a request's endpoint template and query string, before it is answered."""
+
+
+class SandboxState:
+    """The accounts, options, faults and counters of one server.
+
+    Methods that take an `account_id` raise KeyError for an unknown one. An account that is there in both modes is
+    named by `acct_...` for test mode and by `acct_.../live` for live mode.
+    """
+
+    def __init__(self, accounts: Iterable[SandboxAccount], options: SandboxOptions | None = None) -> None:
+        self.options = options or SandboxOptions()
+        self.faults = Faults(self.options.faults, self.options.fault_seed)
+        self.limits = RateLimits(self.options)
+        self.counters = Counters()
+        self.watchers: list[RequestWatcher] = []
+        self._datasets: dict[tuple[str, bool], Dataset] = {}
+        self._by_key: dict[str, Dataset] = {}
+        for account in accounts:
+            self.put_account(account)
+
+    @property
+    def accounts(self) -> list[SandboxAccount]:
+        """The accounts, in the order in which they were added."""
+        return [dataset.account for dataset in self._datasets.values()]
+
+    def put_account(self, account: SandboxAccount) -> None:
+        """Add an account, or replace the one of the same id and mode with all its changes.
+
+        Raises ValueError if one of its keys opens another account.
+        """
+        place = (account.account_id, account.livemode)
+        for key in account.keys:
+            owner = self._by_key.get(key)
+            if owner is not None and (owner.account.account_id, owner.account.livemode) != place:
+                raise ValueError(f"a key of {account.account_id} already opens {owner.account.account_id}")
+        self.remove_account(*place)
+        dataset = self._datasets[place] = Dataset(account)
+        self._by_key.update(dict.fromkeys(account.keys, dataset))
+
+    def remove_account(self, account_id: str, livemode: bool) -> None:
+        """Remove an account, if it is there; its keys become unknown."""
+        removed = self._datasets.pop((account_id, livemode), None)
+        self._by_key = {key: dataset for key, dataset in self._by_key.items() if dataset is not removed}
+
+    def dataset(self, account_id: str) -> Dataset:
+        """Return what an account holds."""
+        bare, _, mode = account_id.partition("/")
+        modes = (True,) if mode == "live" else (False, True)
+        for livemode in modes:
+            found = self._datasets.get((bare, livemode))
+            if found is not None:
+                return found
+        raise KeyError(account_id)
+
+    def dataset_of_key(self, api_key: str) -> Dataset | None:
+        """Return what a key opens; None for an unknown key."""
+        return self._by_key.get(api_key)
+
+    def set_options(self, options: SandboxOptions) -> None:
+        """Replace the options; faults and rate limits start afresh."""
+        self.options = options
+        self.limits.set(options)
+        self.faults = Faults(options.faults, options.fault_seed)
+
+    def warm(self, account_id: str) -> None:
+        """Fill an account's cache (`cache_megabytes`), so that a benchmark does not pay for generating."""
+        self.dataset(account_id).warm()
+
+    def truth(self, account_id: str, collection: str) -> Iterator[JsonObject]:
+        """Yield every object of a collection, whole; see `Dataset.truth`."""
+        return self.dataset(account_id).truth(collection)
+
+    def deleted_ids(self, account_id: str, collection: str) -> list[str]:
+        """Return the ids of the deleted objects of a collection."""
+        return self.dataset(account_id).deleted_ids(collection)
+
+    def object(self, account_id: str, object_id: str) -> JsonObject:
+        """Return one object, whole. Raises KeyError for an unknown or deleted id."""
+        return self.dataset(account_id).object(object_id)
+
+    def apply_changes(
+        self,
+        account_id: str,
+        *,
+        create: Mapping[str, int] | None = None,
+        update: Mapping[str, int] | None = None,
+        delete: Mapping[str, int] | None = None,
+        at: int | None = None,
+    ) -> list[Change]:
+        """Create, update and delete so many objects; see `Dataset.apply_changes`."""
+        return self.dataset(account_id).apply_changes(create, update, delete, at)
+
+    def patch(
+        self,
+        account_id: str,
+        object_id: str,
+        patch: Mapping[str, Any] | None = None,
+        *,
+        remove: list[str] | None = None,
+        with_event: bool = True,
+        at: int | None = None,
+    ) -> Change:
+        """Overwrite and remove fields of one object; see `Dataset.patch`."""
+        return self.dataset(account_id).patch(object_id, patch, remove, with_event, at)
+
+    def poison(self, account_id: str, object_id: str, kind: str, *, with_event: bool = False) -> Change:
+        """Make one object awkward; see `Dataset.poison`."""
+        return self.dataset(account_id).poison(object_id, kind, with_event)
+
+    def delete(self, account_id: str, object_id: str, *, at: int | None = None) -> Change:
+        """Delete one object; see `Dataset.delete`."""
+        return self.dataset(account_id).delete(object_id, at)

@@ -1,0 +1,95 @@
+"""What most tests share: one embedded Postgres, and workspaces that no other test uses."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from cyphera_pipelines import local
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.workspace import Workspace
+from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.security.keys import load_keyring
+from cyphera_pipelines.settings import Settings, load_settings
+from cyphera_pipelines.store.configurations import create_configuration
+from cyphera_pipelines.store.database import Database, open_database
+from cyphera_pipelines.store.sources import find_source
+from cyphera_pipelines.store.workspaces import create_workspace
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 (made private by tempfile)
+_QUICK_FOLDER = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2**31 else None
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def quick_folder() -> Path | None:
+    """Where temporary data directories are made fastest; None is the system's own place."""
+    return _QUICK_FOLDER
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A CYPHERA_HOME for the whole run, set in the environment for child processes too."""
+    with (
+        tempfile.TemporaryDirectory(prefix="cyphera", dir=_QUICK_FOLDER) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        path = Path(folder) / "home"
+        for name in [name for name in os.environ if name.startswith(("CYPHERA_", "PAYMENT_SYNC_"))]:
+            patch.delenv(name)
+        patch.setenv("CYPHERA_HOME", str(path))
+        handle = local.start(path)
+        yield path
+        handle.release()
+
+
+@pytest.fixture(scope="session")
+def settings(home: Path) -> Settings:
+    return load_settings()
+
+
+@pytest.fixture(scope="session")
+def database(settings: Settings) -> Iterator[Database]:
+    opened = open_database(settings, pool_size=20)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def keyring(settings: Settings) -> Keyring:
+    return load_keyring(settings)
+
+
+@pytest.fixture
+def workspace(database: Database) -> Workspace:
+    return new_workspace(database)
+
+
+@pytest.fixture
+def add_source(database: Database, keyring: Keyring) -> Callable[..., Source]:
+    """Make a source: `add_source(api_key, base_url)`, in a workspace of its own unless one is given."""
+
+    def add(
+        api_key: str, base_url: str | None = None, *, workspace: Workspace | None = None, raw: bool = True
+    ) -> Source:
+        workspace = workspace or new_workspace(database)
+        credentials = Credentials(api_key=SecretStr(api_key), base_url=base_url)
+        is_test_mode = not api_key.startswith(("sk_live_", "rk_live_"))
+        metadata = {} if raw else {"store_raw": False}
+        create_configuration(
+            database, keyring, workspace, "stripe", credentials, is_test_mode=is_test_mode, metadata=metadata
+        )
+        return find_source(database, f"{workspace.slug}:stripe")
+
+    return add
+
+
+def new_workspace(database: Database) -> Workspace:
+    """A workspace with a slug of its own."""
+    return create_workspace(database, f"tenant-{next(_numbers)}-{os.getpid()}")
