@@ -1,12 +1,12 @@
 """Session events: what a person would want to read in a session's log."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Connection, insert, select
 
 from cyphera_pipelines.model.sessions import Session, SessionEvent
@@ -44,7 +44,7 @@ def insert_events(connection: Connection, session: Session, batch: Sequence[Sess
                 "external_id": _clean(event.external_id) if event.external_id else None,
                 "event_type": event.event_type,
                 "event_message": _clean(event.event_message),
-                "event_details": orjson.loads(_clean(_to_json(event.event_details))),
+                "event_details": _clean_json(event.event_details),
             }
             for event in batch
         ],
@@ -69,5 +69,7 @@ def _clean(text: str) -> str:
     return redact(str(storable(text)))
 
 
-def _to_json(details: dict[str, Any]) -> str:
-    return orjson.dumps(storable(details), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+def _clean_json(details: dict[str, Any]) -> dict[str, Any]:
+    """Whatever a provider sent, in a form that jsonb takes: numbers of any size, but NaN and infinities as texts."""
+    cleaned: dict[str, Any] = json.loads(redact(json.dumps(storable(details), default=str)), parse_constant=str)
+    return cleaned

@@ -1,0 +1,29 @@
+"""What Dagster loads: a table of contents."""
+
+from dagster import Definitions, in_process_executor
+
+from cyphera_pipelines.orchestration.assets import payment_tables
+from cyphera_pipelines.orchestration.checks import payment_table_checks
+from cyphera_pipelines.orchestration.jobs import sync_source
+from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource, PaymentProvidersResource
+from cyphera_pipelines.orchestration.sensors import (
+    payment_sources_sensor,
+    sessions_of_cancelled_runs,
+    sessions_of_failed_runs,
+)
+
+_database = DatabaseResource()
+_keyring = KeyringResource()
+
+definitions = Definitions(
+    assets=[payment_tables],
+    asset_checks=[payment_table_checks],
+    jobs=[sync_source],
+    sensors=[payment_sources_sensor, sessions_of_failed_runs, sessions_of_cancelled_runs],
+    resources={
+        "database": _database,
+        "keyring": _keyring,
+        "payment_providers": PaymentProvidersResource(database=_database, keyring=_keyring),
+    },
+    executor=in_process_executor,
+)

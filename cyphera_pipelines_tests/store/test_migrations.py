@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, text
+
+from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, all_columns
+from cyphera_pipelines.store import migrations
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.migrations import SchemaMismatchError
+from cyphera_pipelines.store.tables import metadata
+
+
+@pytest.fixture
+def empty(database: Database) -> Iterator[Engine]:
+    """A database on the same server that nothing has been done to."""
+    name = f"empty_{uuid4().hex}"
+    autocommit = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with autocommit.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = create_engine(database.engine.url.set(database=name))
+    yield engine
+    engine.dispose()
+    with autocommit.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def test_models_and_migrations_agree(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "include_name": lambda name, kind, _parents: kind != "schema" or name in ("sync", "payments"),
+                "version_table": migrations.VERSION_TABLE,
+                "version_table_schema": "sync",
+                "compare_server_default": True,
+            },
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_many_processes_may_upgrade_at_once(empty: Engine) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(migrations.upgrade, [empty] * 4))
+    assert {now for _before, now in results} == {migrations.head_revision()}
+    assert migrations.upgrade(empty) == (migrations.head_revision(), migrations.head_revision())
+
+
+def test_an_empty_database_is_told_apart(empty: Engine) -> None:
+    with pytest.raises(SchemaMismatchError, match=r"no Cyphera schema yet\. Run: cyphera db upgrade"):
+        migrations.check(empty)
+
+
+def test_a_newer_schema_is_refused_and_left_alone(empty: Engine) -> None:
+    migrations.upgrade(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE sync.schema_version SET version_num = '9999'"))
+    for attempt in (migrations.check, migrations.upgrade):
+        with pytest.raises(SchemaMismatchError, match=r"revision 9999\) is newer than this program"):
+            attempt(empty)
+    assert migrations.current_revision(empty) == "9999"
+
+
+def test_every_table_and_column_is_commented_and_typed_as_the_model_says(database: Database) -> None:
+    statement = text(
+        """
+        SELECT c.relname AS "table", a.attname AS "column", format_type(a.atttypid, a.atttypmod) AS type,
+               col_description(c.oid, a.attnum) AS comment, obj_description(c.oid) AS table_comment
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace IN ('payments'::regnamespace, 'sync'::regnamespace) AND c.relkind = 'r'
+          AND c.relname <> 'schema_version'
+        ORDER BY c.relname, a.attnum
+        """
+    )
+    with database.control() as connection:
+        rows = connection.execute(statement).all()
+    assert [f"{row.table}.{row.column}" for row in rows if not row.comment or not row.table_comment] == []
+    names = {"timestamp with time zone": "timestamptz"}
+    for table in SYNCED_TABLES.values():
+        found = [(row.column, names.get(row.type, row.type), row.comment) for row in rows if row.table == table.name]
+        assert found == list(all_columns(table))
