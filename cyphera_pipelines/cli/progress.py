@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
@@ -36,8 +36,8 @@ def watch_session(database: Database, session: Session, source: Source) -> Itera
 
 def _watch(database: Database, session: Session, view: "_Bars | _Lines", stop: threading.Event) -> None:
     while not stop.wait(LOOK_EVERY):
-        view.show(get_session(database, session.workspace_id, session.id).progress)
-    view.show(get_session(database, session.workspace_id, session.id).progress)
+        view.show(get_session(database, session.workspace_id, session.id))
+    view.show(get_session(database, session.workspace_id, session.id))
 
 
 class _Bars:
@@ -51,7 +51,7 @@ class _Bars:
             console=console,
         )
         self._source = source
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[Entity, TaskID] = {}
 
     def __enter__(self) -> "_Bars":
         self._progress.start()
@@ -61,14 +61,15 @@ class _Bars:
     def __exit__(self, *_error: object) -> None:
         self._progress.stop()
 
-    def show(self, progress: dict[str, Any]) -> None:
-        entities = progress.get("entities", {})
+    def show(self, session: Session) -> None:
+        """Draw the session's progress."""
+        entities = session.entity_progress()
         if entities and not self._tasks:
             self._progress.remove_task(self._starting)
-            self._tasks = {
-                name: self._progress.add_task(f"{self._source.key} {name}", total=None, note="") for name in entities
-            }
-        for name, counts in entities.items():
+            for name, _counts in entities:
+                title = f"{self._source.key} {name.value}"
+                self._tasks[name] = self._progress.add_task(title, total=None, note="")
+        for name, counts in entities:
             note = "done" if counts["done"] else ("not complete" if counts["error"] else "")
             self._progress.update(self._tasks[name], completed=counts["fetched"], total=counts["estimated"], note=note)
 
@@ -87,14 +88,15 @@ class _Lines:
     def __exit__(self, *_error: object) -> None:
         return None
 
-    def show(self, progress: dict[str, Any]) -> None:
-        entities = progress.get("entities", {})
+    def show(self, session: Session) -> None:
+        """Print the session's progress if it changed, and not too often."""
+        entities = session.entity_progress()
         parts = [
-            f"{name} {counts['fetched']}" + (" done" if counts["done"] else f"/{counts['estimated'] or '?'}")
-            for name, counts in entities.items()
+            f"{name.value} {counts['fetched']}" + (" done" if counts["done"] else f"/{counts['estimated'] or '?'}")
+            for name, counts in entities
         ]
         line = f"{self._source.key}: {', '.join(parts)}"
-        is_last = bool(entities) and all(counts["done"] for counts in entities.values())
+        is_last = bool(entities) and all(counts["done"] for _name, counts in entities)
         due = time.monotonic() - self._shown_at >= PLAIN_LINE_EVERY
         if parts and line != self._shown and (due or is_last):
             self._console.print(line, highlight=False, soft_wrap=True)

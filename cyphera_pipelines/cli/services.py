@@ -25,7 +25,9 @@ def set_debug(wanted: bool) -> None:
     _debug = wanted
     handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=wanted)
     handler.addFilter(RedactingFilter())
-    logging.basicConfig(level=logging.DEBUG if wanted else logging.WARNING, handlers=[handler], force=True)
+    # On the handler too: Dagster sets levels of its own on the loggers that it manages.
+    handler.setLevel(logging.DEBUG if wanted else logging.WARNING)
+    logging.basicConfig(level=handler.level, handlers=[handler], force=True)
     if not wanted:
         warnings.simplefilter("ignore")
 

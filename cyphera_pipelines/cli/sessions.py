@@ -62,5 +62,4 @@ def events(
 
 
 def _fetched(session: Session) -> int:
-    entities = session.progress.get("entities", {})
-    return sum(counts["fetched"] for counts in entities.values())
+    return sum(counts["fetched"] for _entity, counts in session.entity_progress())

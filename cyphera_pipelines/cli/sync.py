@@ -63,10 +63,10 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
 def show_result(session: Session) -> None:
     """Print what a session did, per table."""
     rows: list[tuple[object, ...]] = []
-    for entity, counts in session.progress.get("entities", {}).items():
+    for entity, counts in session.entity_progress():
         rows.append(
             (
-                entity,
+                entity.value,
                 *(counts[name] for name in ("created", "updated", "unchanged", "deleted", "failed")),
                 _state(counts),
             )

@@ -107,6 +107,11 @@ class Session:
     created_at: datetime
     updated_at: datetime
 
+    def entity_progress(self) -> list[tuple[Entity, dict[str, Any]]]:
+        """Each entity's counts as the progress column holds them, in canonical order: JSON keeps none."""
+        entities = self.progress.get("entities", {})
+        return [(entity, entities[entity.value]) for entity in Entity if entity.value in entities]
+
 
 @dataclass(frozen=True)
 class SessionEvent:

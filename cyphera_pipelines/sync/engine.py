@@ -26,6 +26,7 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.sessions import fail_abandoned_sessions, finish_session, start_session
+from cyphera_pipelines.store.statistics import refresh_statistics
 from cyphera_pipelines.sync.full_sync import list_entities
 from cyphera_pipelines.sync.heartbeat import Heartbeat
 from cyphera_pipelines.sync.listing import ListingContext
@@ -132,6 +133,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
     finally:
         client.close()
     retries.summarise()
+    refresh_statistics(job.database, progress.created_rows())
     counts = {entity: progress.entity(entity) for entity in job.request.entities}
     return judge(job.session, counts, errors, is_cancelled=heartbeat.is_cancelled())
 

@@ -73,6 +73,14 @@ class SyncProgress:
         with self._lock:
             self._retries += 1
 
+    def created_rows(self) -> dict[str, int]:
+        """How many rows were created, by table."""
+        with self._lock:
+            rows = {entity.value: counts.created for entity, counts in self._entities.items()}
+            for counts in self._entities.values():
+                rows |= {name: child["created"] for name, child in counts.children.items()}
+            return rows
+
     def as_json(self) -> dict[str, Any]:
         """The session's `progress` column."""
         with self._lock:
