@@ -81,7 +81,7 @@ def add_source(database: Database, keyring: Keyring) -> Callable[..., Source]:
         workspace = workspace or new_workspace(database)
         credentials = Credentials(api_key=SecretStr(api_key), base_url=base_url)
         is_test_mode = not api_key.startswith(("sk_live_", "rk_live_"))
-        metadata = {} if raw else {"store_raw": False}
+        metadata = {"rate_limits": {"account": 5_000, "endpoint": 5_000}, "store_raw": raw}
         create_configuration(
             database, keyring, workspace, "stripe", credentials, is_test_mode=is_test_mode, metadata=metadata
         )

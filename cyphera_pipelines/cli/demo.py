@@ -31,6 +31,8 @@ from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
 
 READY_WITHIN = 60.0
 DEMO_WORKSPACES = ("acme", "globex")
+# The sandbox has no rate limits unless it is given some.
+NO_LIMITS = {"rate_limits": {"account": 10_000, "endpoint": 10_000}}
 HOME_CONTENTS = ("postgres", "postgres.unfinished", "dagster", "encryption.key")
 
 
@@ -90,7 +92,7 @@ def _connect(slug: str, account: SandboxAccount, base_url: str) -> Workspace:
         if read_credentials(database, keyring, Binding(workspace.id, existing.id, "stripe")) == wanted:
             return workspace
         remove_configuration(database, existing)
-    create_configuration(database, keyring, workspace, "stripe", wanted, is_test_mode=True)
+    create_configuration(database, keyring, workspace, "stripe", wanted, is_test_mode=True, metadata=NO_LIMITS)
     return workspace
 
 

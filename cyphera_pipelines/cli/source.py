@@ -3,7 +3,7 @@
 import getpass
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
@@ -49,6 +49,12 @@ def add(
     store_raw: Annotated[
         bool, typer.Option("--raw/--no-raw", help="Keep the provider's whole objects beside the typed columns.")
     ] = True,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Requests per second, in all and per endpoint; the provider's published limits by default."
+        ),
+    ] = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Connect a workspace's account. The credentials are stored encrypted."""
@@ -67,7 +73,7 @@ def add(
         provider,
         credentials,
         is_test_mode=implementation.is_test_key(api_key),
-        metadata={} if store_raw else {"store_raw": False},
+        metadata=_metadata(store_raw=store_raw, rate=rate),
     )
     if as_json:
         print_json(configuration)
@@ -122,6 +128,14 @@ def remove(slug: SlugArgument, provider: ProviderArgument) -> None:
     workspace = find_workspace(services.database(), slug)
     remove_configuration(services.database(), find_active_configuration(services.database(), workspace, provider))
     typer.echo(f"Removed source {slug}:{provider}. Its rows stay.")
+
+
+def _metadata(*, store_raw: bool, rate: float | None) -> dict[str, Any]:
+    """What differs from the defaults."""
+    metadata: dict[str, Any] = {} if store_raw else {"store_raw": False}
+    if rate is not None:
+        metadata["rate_limits"] = {"account": rate, "endpoint": rate}
+    return metadata
 
 
 def _read_api_key(from_stdin: bool) -> str:

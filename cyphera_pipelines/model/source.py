@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.model.workspace import validate_slug
 
 
@@ -11,7 +12,8 @@ from cyphera_pipelines.model.workspace import validate_slug
 class Source:
     """One workspace's account at one provider.
 
-    `store_raw` tells whether the provider's whole object is kept beside the typed columns.
+    `store_raw` tells whether the provider's whole object is kept beside the typed columns. `rate_limits` replaces the
+    limits that the provider publishes; None keeps to those.
     """
 
     workspace_id: UUID
@@ -20,6 +22,7 @@ class Source:
     configuration_id: UUID
     is_test_mode: bool
     store_raw: bool = True
+    rate_limits: RateLimits | None = None
 
     @property
     def key(self) -> str:

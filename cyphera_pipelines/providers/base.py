@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 
 
@@ -105,6 +106,36 @@ class RequestNote:
     attempt: int
 
 
+class LimitScope(StrEnum):
+    """Which limit a request ran into."""
+
+    ACCOUNT = "account"
+    ENDPOINT = "endpoint"
+
+
+class Limits(Protocol):
+    """Whoever keeps a client to the provider's rate limits."""
+
+    def seconds_to_wait(self, endpoint: str, /) -> float:
+        """Take a turn at the endpoint and return how long to wait for it."""
+        ...
+
+    def slow_down(self, endpoint: str, scope: LimitScope, pause: float, /) -> None:
+        """Hear that the provider objected all the same, and does not want to be asked for `pause` seconds."""
+        ...
+
+
+class Unlimited:
+    """No limits at all: for a few requests."""
+
+    def seconds_to_wait(self, _endpoint: str, /) -> float:
+        """At once."""
+        return 0.0
+
+    def slow_down(self, _endpoint: str, _scope: LimitScope, _pause: float, /) -> None:
+        """The retries wait anyway."""
+
+
 class ProviderClient(Protocol):
     """A connection to one account. Its methods may be called from several threads at once.
 
@@ -150,6 +181,7 @@ class ClientOptions:
 
     on_retry: Callable[[RequestNote], None] = lambda _note: None
     is_cancelled: Callable[[], bool] = lambda: False
+    limits: Limits = field(default_factory=Unlimited)
     attempts: int = 8
 
 
@@ -163,6 +195,10 @@ class Provider(Protocol):
 
     def is_test_key(self, api_key: str) -> bool:
         """Whether the key belongs to the provider's test mode."""
+        ...
+
+    def published_limits(self, api_key: str) -> RateLimits:
+        """What the provider allows an account with such a key."""
         ...
 
     def connect(self, credentials: Credentials, options: ClientOptions) -> ProviderClient:

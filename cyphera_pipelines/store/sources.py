@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, select
 
 from cyphera_pipelines.model.errors import NotFoundError
+from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.model.source import Source, split_source_key
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
@@ -101,4 +102,9 @@ def _to_source(row: Row[Any]) -> Source:
         configuration_id=row.configuration_id,
         is_test_mode=row.is_test_mode,
         store_raw=row.metadata.get("store_raw", True) is not False,
+        rate_limits=_rate_limits(row.metadata.get("rate_limits")),
     )
+
+
+def _rate_limits(stored: dict[str, float] | None) -> RateLimits | None:
+    return None if stored is None else RateLimits(float(stored["account"]), float(stored["endpoint"]))

@@ -29,6 +29,7 @@ from cyphera_pipelines.store.sessions import fail_abandoned_sessions, finish_ses
 from cyphera_pipelines.store.statistics import refresh_statistics
 from cyphera_pipelines.sync.full_sync import list_entities
 from cyphera_pipelines.sync.heartbeat import Heartbeat
+from cyphera_pipelines.sync.limits import account_limits
 from cyphera_pipelines.sync.listing import ListingContext
 from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
@@ -110,8 +111,11 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
     credentials = read_credentials(job.database, job.keyring, binding)
     retries = RetryLog(job.database, job.session, progress)
-    options = ClientOptions(on_retry=retries.note, is_cancelled=heartbeat.is_cancelled)
-    client = find_provider(source.provider).connect(credentials, options)
+    provider, api_key = find_provider(source.provider), credentials.api_key.get_secret_value()
+    published = source.rate_limits or provider.published_limits(api_key)
+    limits = account_limits(api_key, credentials.base_url or provider.default_host, published)
+    options = ClientOptions(on_retry=retries.note, is_cancelled=heartbeat.is_cancelled, limits=limits)
+    client = provider.connect(credentials, options)
     errors: dict[Any, CypheraError]
     try:
         account = _identify_account(job, client)

@@ -47,7 +47,7 @@ class StripeAccountClient:
 
     def account(self) -> ProviderAccount:
         """See `ProviderClient`."""
-        account = self._transport.get("/v1/account", {}, "reading the account")
+        account = self._transport.get("/v1/account", {}, "reading the account", endpoint="account")
         profile = account.get("business_profile") or {}
         dashboard = (account.get("settings") or {}).get("dashboard") or {}
         created = account.get("created")
@@ -62,7 +62,7 @@ class StripeAccountClient:
 
     def check_readable(self, entity: Entity) -> None:
         """See `ProviderClient`."""
-        self._transport.get(f"/v1/{entity.value}", {"limit": 1}, f"listing {entity.value}")
+        self._transport.get(f"/v1/{entity.value}", {"limit": 1}, f"listing {entity.value}", endpoint=entity.value)
 
     def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
         """See `ProviderClient`. Where pages keep arriving cut off, smaller ones are asked for from then on."""
@@ -85,9 +85,10 @@ class StripeAccountClient:
             parameters["starting_after"] = cursor
         # Cut to the second: provider events carry whole seconds, and one of this second may be newer than this page.
         version = float(int(self.now()))
-        answer = self._transport.get(f"/v1/{entity.value}", parameters, f"listing {entity.value}")
-        objects = _data_of(answer, f"listing {entity.value}")
-        return Page(entity, objects, _next_cursor(answer, objects, f"listing {entity.value}"), version)
+        operation = f"listing {entity.value}"
+        answer = self._transport.get(f"/v1/{entity.value}", parameters, operation, endpoint=entity.value)
+        objects = _data_of(answer, operation)
+        return Page(entity, objects, _next_cursor(answer, objects, operation), version)
 
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""
@@ -111,7 +112,7 @@ class StripeAccountClient:
             parameters: dict[str, Any] = {"limit": PAGE_LIMIT, **nested.parameters}
             if cursor is not None:
                 parameters["starting_after"] = cursor
-            answer = self._transport.get(quote(nested.path), parameters, nested.operation)
+            answer = self._transport.get(quote(nested.path), parameters, nested.operation, endpoint=nested.endpoint)
             requests += 1
             more = _data_of(answer, nested.operation)
             items += more

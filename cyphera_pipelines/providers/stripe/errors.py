@@ -10,6 +10,7 @@ import stripe
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
     CursorLostError,
+    LimitScope,
     ObjectGoneError,
     PermissionDeniedError,
     ProviderError,
@@ -25,12 +26,14 @@ _PERMISSION = re.compile(r"rak_[a-z_]+")
 class Failure:
     """Why one attempt failed.
 
-    `retry` is None where trying again does not help. `retry_after` is the provider's wish in seconds.
+    `retry` is None where trying again does not help. `retry_after` is the provider's wish in seconds. `scope` tells
+    which limit a rate limited request ran into.
     """
 
     error: ProviderError
     retry: RetryKind | None = None
     retry_after: float | None = None
+    scope: LimitScope = LimitScope.ENDPOINT
 
 
 def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[str, str], operation: str) -> Failure:
@@ -40,7 +43,8 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
     if status == 429:
         reason = headers.get("Stripe-Rate-Limited-Reason", "rate limit")
         problem = ProviderUnavailableError(f"Stripe limits the rate of {operation} ({reason}) and did not relent.")
-        return Failure(problem, RetryKind.RATE_LIMITED, retry_after=_seconds(headers.get("Retry-After")))
+        scope = LimitScope.ACCOUNT if reason.startswith("global") else LimitScope.ENDPOINT
+        return Failure(problem, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
     if status == 401:
         return Failure(
             CredentialsRejectedError(

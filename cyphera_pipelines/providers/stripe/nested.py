@@ -19,6 +19,7 @@ class NestedList:
     path: str
     parameters: Mapping[str, str]
     operation: str
+    endpoint: str
     is_gone: bool = False
 
     @property
@@ -44,10 +45,17 @@ def unfinished_lists(entity: Entity, obj: dict[str, Any]) -> Iterator[NestedList
     object_id = obj["id"]
     if entity is Entity.INVOICES and _has_more(obj.get("lines")):
         operation = f"listing the lines of invoice {object_id}"
-        yield NestedList(object_id, obj["lines"], f"/v1/invoices/{object_id}/lines", {}, operation)
+        yield NestedList(object_id, obj["lines"], f"/v1/invoices/{object_id}/lines", {}, operation, "invoice lines")
     if entity is Entity.SUBSCRIPTIONS and _has_more(obj.get("items")):
         operation = f"listing the items of subscription {object_id}"
-        yield NestedList(object_id, obj["items"], "/v1/subscription_items", {"subscription": object_id}, operation)
+        yield NestedList(
+            object_id,
+            obj["items"],
+            "/v1/subscription_items",
+            {"subscription": object_id},
+            operation,
+            "subscription items",
+        )
 
 
 def _has_more(embedded: Any) -> bool:

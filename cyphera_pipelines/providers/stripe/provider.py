@@ -2,6 +2,7 @@
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.providers.base import ClientOptions
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
 from cyphera_pipelines.providers.stripe.keys import is_test_key
@@ -18,6 +19,10 @@ class StripeProvider:
     def is_test_key(self, api_key: str) -> bool:
         """See `Provider`."""
         return is_test_key(api_key)
+
+    def published_limits(self, api_key: str) -> RateLimits:
+        """See `Provider`. Stripe's documented limits: 100 per second live, 25 in test mode, 25 at one endpoint."""
+        return RateLimits(account=25.0 if is_test_key(api_key) else 100.0, endpoint=25.0)
 
     def connect(self, credentials: Credentials, options: ClientOptions) -> StripeAccountClient:
         """See `Provider`."""

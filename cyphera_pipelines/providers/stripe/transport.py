@@ -61,8 +61,8 @@ class StripeTransport:
             "get", "V1", {"api_key": credentials.api_key.get_secret_value(), "stripe_version": stripe.api_version}
         )
 
-    def get(self, path: str, parameters: Parameters, operation: str) -> dict[str, Any]:
-        """Return the response's JSON object.
+    def get(self, path: str, parameters: Parameters, operation: str, *, endpoint: str) -> dict[str, Any]:
+        """Return the response's JSON object. `endpoint` names the rate limit that the request falls under.
 
         Whatever may pass is tried again with jittered, growing waits: lost connections, cut-off bodies, 409, 5xx up to
         `options.attempts` times, rate limits for a quarter of an hour. Raises ProviderError's kinds, and
@@ -78,11 +78,12 @@ class StripeTransport:
             reraise=True,
         )
         try:
-            return retrying(self._attempt, url, operation)
+            return retrying(self._attempt, url, operation, endpoint)
         except _AttemptFailedError as failed:
             raise failed.failure.error from None
 
-    def _attempt(self, url: str, operation: str) -> dict[str, Any]:
+    def _attempt(self, url: str, operation: str, endpoint: str) -> dict[str, Any]:
+        self._sleep(self._options.limits.seconds_to_wait(endpoint))
         if self._options.is_cancelled():
             raise RequestAbandonedError("The sync was cancelled.")
         try:
@@ -91,7 +92,10 @@ class StripeTransport:
             raise _AttemptFailedError(lost_connection(error, operation, self._host)) from None
         self.clock.observe(headers.get("Date"))
         if not 200 <= status < 300:
-            raise _AttemptFailedError(self._rejection(body, status, headers, operation))
+            failure = self._rejection(body, status, headers, operation)
+            if failure.retry is RetryKind.RATE_LIMITED:
+                self._options.limits.slow_down(endpoint, failure.scope, failure.retry_after or 0.0)
+            raise _AttemptFailedError(failure)
         parsed = parse_json(body)
         if not isinstance(parsed, dict):
             raise _AttemptFailedError(unreadable_body(operation))
