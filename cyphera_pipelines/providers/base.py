@@ -65,13 +65,12 @@ class CreatedInterval:
 class Page:
     """One page of a listing, newest objects first, with nested lists not yet completed.
 
-    `cursor` is where the next page starts and is None on the last page. `version` is a lower bound, in seconds since
-    1970 on the provider's clock, on when the provider held these states.
+    `version` is a lower bound, in seconds since 1970 on the provider's clock, on when the provider held these states.
     """
 
     entity: Entity
     objects: list[dict[str, Any]]
-    cursor: str | None
+    has_more: bool
     version: float
     requests: int = 1
 

@@ -14,7 +14,7 @@ from cyphera_pipelines.sync.request import open_session
 def main() -> None:
     settings = load_settings()
     database = open_database(settings)
-    source, request = find_source(database, sys.argv[1]), SyncRequest(batch_size=20)
+    source, request = find_source(database, sys.argv[1]), SyncRequest(batch_size=10)
     session = open_session(database, source, request)
     outcome = run_sync(SyncJob(database, load_keyring(settings), source, session, request))
     print(outcome.status.value)

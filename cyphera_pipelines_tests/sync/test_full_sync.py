@@ -32,6 +32,17 @@ ACCOUNT = SandboxAccount(
     restricted_keys={"rk_test_no_invoices": frozenset({"invoice", "account"})},
 )
 
+SMALL_ACCOUNT = SandboxAccount(
+    api_key="sk_test_full_sync_small",
+    account_id="acct_small",
+    customers=60,
+    products=10,
+    prices=20,
+    subscriptions=40,
+    invoices=90,
+    long_invoice_share=0.1,
+)
+
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
@@ -99,6 +110,39 @@ def test_children_are_replaced_with_their_parent(
     outcome = sync_now(source)
     counts = outcome.entities[Entity.INVOICES].children["invoice_line_items"]
     assert (counts["created"], counts["updated"], counts["deleted"]) == (0, len(kept), 5)
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_full")
+
+
+def test_what_is_gone_becomes_a_tombstone_and_may_come_back(
+    sandbox: SandboxServer, add_source: AddSource, sync_now: RunSync, database: Database
+) -> None:
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    sync_now(source)
+    drafts = [invoice for invoice in sandbox.state.truth("acct_full", "invoices") if invoice["status"] == "draft"]
+    customers = [customer["id"] for customer in sandbox.state.truth("acct_full", "customers")]
+    doomed = [customers[0], customers[110], customers[-1], drafts[0]["id"], drafts[-1]["id"]]
+    for object_id in doomed:
+        sandbox.state.delete("acct_full", object_id)
+    outcome = sync_now(source)
+    assert outcome.status is SessionStatus.COMPLETED
+    assert outcome.entities[Entity.CUSTOMERS].deleted == 3
+    assert outcome.entities[Entity.INVOICES].deleted == 2
+    lines = len(drafts[0]["lines"]["data"]) + len(drafts[-1]["lines"]["data"])
+    assert outcome.entities[Entity.INVOICES].children["invoice_line_items"]["deleted"] == lines
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_full")
+    sandbox.state.put_account(ACCOUNT)  # as it was in the beginning
+    assert sync_now(source).entities[Entity.CUSTOMERS].updated == 3
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_full")
+
+
+def test_a_listing_that_failed_buries_nobody_it_did_not_look_for(
+    sandbox: SandboxServer, add_source: AddSource, sync_now: RunSync, database: Database
+) -> None:
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    sync_now(source)
+    sandbox.state.faults.set([Fault(kind=FaultKind.UNAUTHORIZED, path="/v1/customers", after=1)])
+    assert sync_now(source, batch_size=10).status is SessionStatus.FAILED
+    sandbox.state.faults.clear()
     assert_tables_equal_truth(database, source, sandbox.state, "acct_full")
 
 
@@ -198,11 +242,12 @@ def test_a_rejected_key_fails_at_once(
 def test_faults_slow_a_sync_but_lose_nothing(
     fault: Fault, sandbox: SandboxServer, add_source: AddSource, sync_now: RunSync, database: Database
 ) -> None:
+    sandbox.state.put_account(SMALL_ACCOUNT)
     sandbox.state.set_options(SandboxOptions(faults=(fault,)))
-    source = add_source(ACCOUNT.api_key, sandbox.url)
+    source = add_source(SMALL_ACCOUNT.api_key, sandbox.url)
     outcome = sync_now(source)
     assert (outcome.status, outcome.error_summary) == (SessionStatus.COMPLETED, None)
-    assert_tables_equal_truth(database, source, sandbox.state, "acct_full")
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_small")
     kinds = {event.event_type for event in session_events(database, outcome.session)}
     assert "requests_repeated" in kinds
 

@@ -88,7 +88,8 @@ class StripeAccountClient:
         operation = f"listing {entity.value}"
         answer = self._transport.get(f"/v1/{entity.value}", parameters, operation, endpoint=entity.value)
         objects = _data_of(answer, operation)
-        return Page(entity, objects, _next_cursor(answer, objects, operation), version)
+        has_more = _next_cursor(answer, objects, operation) is not None
+        return Page(entity, objects, has_more, version)
 
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""

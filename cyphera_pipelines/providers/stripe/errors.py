@@ -19,6 +19,8 @@ from cyphera_pipelines.providers.base import (
 )
 from cyphera_pipelines.security.secrets import redact
 
+LONGEST_RETRY_AFTER = 900.0
+"""Seconds: who asks for a longer pause is asked again after that."""
 _PERMISSION = re.compile(r"rak_[a-z_]+")
 
 
@@ -39,9 +41,9 @@ class Failure:
 def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[str, str], operation: str) -> Failure:
     """Translate an error response."""
     said = redact(str(error.user_message or error)).strip()
-    request_id = f" (request {error.request_id})" if error.request_id else ""
+    request_id = f" (request {redact(error.request_id)})" if error.request_id else ""
     if status == 429:
-        reason = headers.get("Stripe-Rate-Limited-Reason", "rate limit")
+        reason = redact(headers.get("Stripe-Rate-Limited-Reason", "rate limit"))
         problem = ProviderUnavailableError(f"Stripe limits the rate of {operation} ({reason}) and did not relent.")
         scope = LimitScope.ACCOUNT if reason.startswith("global") else LimitScope.ENDPOINT
         return Failure(problem, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
@@ -78,6 +80,9 @@ def lost_connection(error: stripe.APIConnectionError, operation: str, host: str)
     if isinstance(cause, requests.exceptions.SSLError):
         problem = ProviderUnavailableError(f"The certificate of {host} cannot be verified; nothing was sent to it.")
         return Failure(problem)
+    if isinstance(cause, requests.exceptions.TooManyRedirects):
+        problem = ProviderUnavailableError(f"{host} redirects {operation} to another address, which is not followed.")
+        return Failure(problem)
     if isinstance(cause, requests.exceptions.Timeout):
         reason = "gave no answer in time"
     elif isinstance(cause, requests.exceptions.ConnectionError) and "Connection refused" in str(cause):
@@ -104,6 +109,6 @@ class UnreadableBodyError(ProviderUnavailableError):
 
 def _seconds(header: str | None) -> float | None:
     try:
-        return max(0.0, float(header)) if header else None
+        return min(LONGEST_RETRY_AFTER, max(0.0, float(header))) if header else None
     except ValueError:
         return None

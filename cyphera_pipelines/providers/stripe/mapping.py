@@ -41,7 +41,7 @@ def map_objects(entity: Entity, objects: Iterable[Any], *, default_livemode: boo
     for obj in objects:
         try:
             mapped, was_cleaned = _map_object(entity, obj, default_livemode)
-        except (UnmappableValueError, TypeError, KeyError, AttributeError, ValueError) as problem:
+        except (UnmappableValueError, TypeError, KeyError, AttributeError, ValueError, RecursionError) as problem:
             object_id = obj.get("id") if isinstance(obj, dict) else None
             reason = (
                 str(problem) if isinstance(problem, UnmappableValueError) else f"it has an unknown shape ({problem!r})"
@@ -96,7 +96,8 @@ def _id_of(obj: Mapping[str, Any]) -> str:
 def _content_hash(entity: Entity, obj: Mapping[str, Any], raw: bytes) -> bytes:
     for name in VOLATILE_FIELDS.get(entity, ()):
         if obj.get(name) is not None:
-            raw = raw.replace(orjson.dumps(obj[name]), b"")
+            # With its name: the same text in another field counts.
+            raw = raw.replace(b'"%b":%b' % (name.encode(), orjson.dumps(obj[name])), b"")
     return _hash(raw)
 
 

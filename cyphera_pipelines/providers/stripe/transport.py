@@ -172,7 +172,7 @@ def parse_json(body: bytes | str) -> Any:
     except orjson.JSONDecodeError:
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

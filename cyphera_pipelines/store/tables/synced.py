@@ -51,9 +51,10 @@ def _build(table: SyncedTable) -> Table:
         )
         for name, kind, comment in all_columns(table)
     ]
-    indexes = []
+    indexes = [Index(f"{table.name}_created_idx", "workspace_id", "provider", "livemode", "created")]
     if table.parent_column is not None:
-        indexes.append(Index(f"{table.name}_parent_idx", "workspace_id", "provider", "livemode", table.parent_column))
+        # Children are looked for by their parent, never by their own age.
+        indexes = [Index(f"{table.name}_parent_idx", "workspace_id", "provider", "livemode", table.parent_column)]
     return Table(
         table.name,
         metadata,

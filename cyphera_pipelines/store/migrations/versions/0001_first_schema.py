@@ -112,6 +112,7 @@ def create_tables() -> None:
         schema='payments',
         comment='Customers: the people and companies that are billed'
     )
+    op.create_index('customers_created_idx', 'customers', ['workspace_id', 'provider', 'livemode', 'created'], unique=False, schema='payments')
     op.create_table('invoice_line_items',
         sa.Column('workspace_id', sa.UUID(), nullable=False, comment='The workspace (tenant) that the row belongs to'),
         sa.Column('provider', sa.Text(), nullable=False, comment="The payment provider that the row came from, as in 'stripe'"),
@@ -209,6 +210,7 @@ def create_tables() -> None:
         schema='payments',
         comment='Invoices of every status, drafts and void ones included'
     )
+    op.create_index('invoices_created_idx', 'invoices', ['workspace_id', 'provider', 'livemode', 'created'], unique=False, schema='payments')
     op.create_table('price_tiers',
         sa.Column('workspace_id', sa.UUID(), nullable=False, comment='The workspace (tenant) that the row belongs to'),
         sa.Column('provider', sa.Text(), nullable=False, comment="The payment provider that the row came from, as in 'stripe'"),
@@ -267,6 +269,7 @@ def create_tables() -> None:
         schema='payments',
         comment='Prices: how much and how often a product costs, active or not'
     )
+    op.create_index('prices_created_idx', 'prices', ['workspace_id', 'provider', 'livemode', 'created'], unique=False, schema='payments')
     op.create_table('products',
         sa.Column('workspace_id', sa.UUID(), nullable=False, comment='The workspace (tenant) that the row belongs to'),
         sa.Column('provider', sa.Text(), nullable=False, comment="The payment provider that the row came from, as in 'stripe'"),
@@ -297,6 +300,7 @@ def create_tables() -> None:
         schema='payments',
         comment='Products: what is sold, active or not'
     )
+    op.create_index('products_created_idx', 'products', ['workspace_id', 'provider', 'livemode', 'created'], unique=False, schema='payments')
     op.create_table('subscription_items',
         sa.Column('workspace_id', sa.UUID(), nullable=False, comment='The workspace (tenant) that the row belongs to'),
         sa.Column('provider', sa.Text(), nullable=False, comment="The payment provider that the row came from, as in 'stripe'"),
@@ -363,6 +367,7 @@ def create_tables() -> None:
         schema='payments',
         comment='Subscriptions of every status, canceled ones included'
     )
+    op.create_index('subscriptions_created_idx', 'subscriptions', ['workspace_id', 'provider', 'livemode', 'created'], unique=False, schema='payments')
     op.create_table('workspaces',
         sa.Column('id', sa.UUID(), server_default=sa.text('gen_random_uuid()'), nullable=False, comment='Id of the row'),
         sa.Column('slug', sa.Text(), nullable=False, comment='Short, unique, immutable, URL-safe name'),

@@ -1,0 +1,72 @@
+"""Marking rows whose objects are gone at the provider."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from sqlalchemy import Connection, text
+
+from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.store.loader import TableCounts
+from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+
+
+def tombstone_missing(
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    *,
+    livemode: bool,
+    created_after: int | None,
+    created_until: int | None,
+    present: Sequence[str],
+    version: float,
+) -> dict[str, TableCounts]:
+    """Mark the entity's rows of a time span that is known completely, but for the ids that are present.
+
+    The span is of creation times in seconds since 1970, exclusive of `created_after` and inclusive of `created_until`;
+    None is without bound. Rows with a newer state than `version` are left alone. Children go with their parents.
+    Returns the number of rows marked, by table.
+    """
+    tables = (entity_table(entity), *child_tables(entity))
+    numbers = connection.execute(
+        text(_statement(entity)),
+        {
+            "workspace_id": source.workspace_id,
+            "provider": source.provider,
+            "livemode": livemode,
+            "after": created_after,
+            "until": created_until,
+            "present": list(present),
+            "version": version,
+        },
+    ).one()
+    return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
+
+
+@cache
+def _statement(entity: Entity) -> str:
+    mark = "deleted_at = now(), synced_at = now(), source_version = to_timestamp(:version)"
+    parts = [
+        f"gone AS (UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET {mark} "
+        "WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode "
+        "AND created > coalesce(to_timestamp(:after), '-infinity') "
+        "AND created <= coalesce(to_timestamp(:until), 'infinity') "
+        "AND deleted_at IS NULL AND source_version <= to_timestamp(:version) "
+        "AND id <> ALL (CAST(:present AS text[])) RETURNING id)"
+    ]
+    counts = ["(SELECT count(*) FROM gone)"]
+    for child in child_tables(entity):
+        parts.append(f"gone_{child.name} AS ({_mark_children(child, mark)} RETURNING 1)")
+        counts.append(f"(SELECT count(*) FROM gone_{child.name})")
+    return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
+
+
+def _mark_children(child: SyncedTable, mark: str) -> str:
+    return (
+        f"UPDATE {PAYMENTS_SCHEMA}.{child.name} AS target SET {mark} FROM gone "
+        "WHERE target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
+        f"AND target.livemode = :livemode AND target.{child.parent_column} = gone.id AND target.deleted_at IS NULL"
+    )
