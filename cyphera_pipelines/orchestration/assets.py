@@ -1,0 +1,110 @@
+"""The assets: one per synced table, all brought up to date by one step.
+
+One step since the engine lists all entities of a source at once over one set of rate limits; any subset may be
+selected, and then only the entities behind it are synced.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import AssetExecutionContext, BackfillPolicy, Config, MaterializeResult, multi_asset
+from pydantic import Field
+
+from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.sessions import EntityProgress, SyncRequest
+from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, TABLES_BY_ASSET_KEY, asset_key
+from cyphera_pipelines.orchestration.failures import TextMetadata, failure, plain_failures
+from cyphera_pipelines.orchestration.interruptible import run_interruptibly
+from cyphera_pipelines.orchestration.log_redaction import redact_logs
+from cyphera_pipelines.orchestration.materializations import SyncedSource, is_complete, materialization
+from cyphera_pipelines.orchestration.partitions import payment_sources, source_key_of
+from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource
+from cyphera_pipelines.orchestration.run_sessions import cancel_session, session_for_run
+from cyphera_pipelines.store.sources import find_source
+from cyphera_pipelines.sync.engine import SyncJob, run_sync
+from cyphera_pipelines.sync.outcome import SyncOutcome
+
+SYNC_STEP = "sync_payment_source"
+
+
+class SyncConfig(Config):
+    """How to sync. A run that carries out an existing session takes these from the session."""
+
+    full_sync: bool = Field(
+        default=False, description="List everything from the beginning instead of continuing an unfinished listing."
+    )
+    batch_size: int = Field(default=100, ge=1, le=100, description="Objects per page asked of the provider, 1 to 100.")
+
+
+@multi_asset(
+    name=SYNC_STEP,
+    specs=ASSET_SPECS,
+    partitions_def=payment_sources,
+    can_subset=True,
+    # Each source in a run of its own: one that fails does not hold up the others.
+    backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=1),
+)
+def payment_tables(
+    context: AssetExecutionContext, config: SyncConfig, database: DatabaseResource, keyring: KeyringResource
+) -> Iterator[MaterializeResult[Any]]:
+    """Sync the source of the run's partition.
+
+    Tables whose entity is whole are materialised. If any entity is not, the run ends as a failure that names it and
+    the reason, so that Dagster shows that source as failed for those tables and as materialised for the others.
+    """
+    redact_logs(context.log)
+    source_key = source_key_of(context.run)
+    if source_key is None:
+        raise failure(
+            "This run has no partition key, so there is no source to sync. Choose one source in 'Materialize', or sync "
+            "it from the command line, as in: cyphera sync acme stripe"
+        )
+    with plain_failures({"source": source_key}):
+        source, keys = find_source(database.open(), source_key), keyring.load()
+        request = SyncRequest(_selected_entities(context), config.batch_size, config.full_sync)
+        session, request = session_for_run(database.open(), context.instance, context.run, source, request, context.log)
+    about: TextMetadata = {"source": source.key, "session_id": str(session.id)}
+    with plain_failures(about):
+        context.log.info(f"Session {session.id} syncs {', '.join(request.entities)} of {source.key}.")
+        started = time.monotonic()
+        job = SyncJob(database.open(), keys, source, session, request, dagster_run_id=context.run.run_id)
+        outcome = run_interruptibly(
+            lambda: run_sync(job), on_interrupt=lambda: cancel_session(database.open(), session)
+        )
+        synced = SyncedSource(database.open(), source, session, time.monotonic() - started)
+        for table, counts in _completed_tables(context, outcome):
+            yield materialization(synced, table, counts)
+        if outcome.error_summary is not None:
+            raise failure(outcome.error_summary["message"], about | _what_is_missing(outcome))
+
+
+def _selected_entities(context: AssetExecutionContext) -> tuple[Entity, ...]:
+    selected = {TABLES_BY_ASSET_KEY[key].entity for key in context.selected_asset_keys}
+    return tuple(entity for entity in Entity if entity in selected)
+
+
+def _completed_tables(
+    context: AssetExecutionContext, outcome: SyncOutcome
+) -> Iterator[tuple[SyncedTable, EntityProgress]]:
+    for table in TABLES_BY_ASSET_KEY.values():
+        counts = outcome.entities.get(table.entity)
+        if counts is not None and is_complete(counts) and asset_key(table) in context.selected_asset_keys:
+            yield table, counts
+
+
+def _what_is_missing(outcome: SyncOutcome) -> TextMetadata:
+    """The session's status, and a sentence for each entity that is not whole."""
+    summary: dict[str, dict[str, Any]] = (outcome.error_summary or {}).get("entities", {})
+    missing: TextMetadata = {"status": outcome.status.value}
+    for entity, counts in outcome.entities.items():
+        if is_complete(counts):
+            continue
+        reason = summary.get(entity.value, {}).get("error") or (
+            f"{counts.failed} objects could not be loaded; each is kept in a row_unmappable event with its reason."
+            if counts.failed
+            else "The listing had not come to its end."
+        )
+        missing[entity.value] = reason
+    return missing

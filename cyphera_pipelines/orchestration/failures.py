@@ -1,0 +1,33 @@
+"""Failures that a person reads in a run's log: plain sentences, no chained tracebacks, no secrets."""
+
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from dagster import Failure, MetadataValue
+
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.security.secrets import redact
+
+TextMetadata = dict[str, str]
+
+
+def failure(message: str, metadata: TextMetadata | None = None) -> Failure:
+    """A failure that Dagster does not retry: the engine has tried whatever may help. Secrets are cut out."""
+    texts = {name: MetadataValue.text(redact(value)) for name, value in (metadata or {}).items()}
+    return Failure(redact(message), metadata=texts, allow_retries=False)
+
+
+@contextmanager
+def plain_failures(metadata: TextMetadata | None = None) -> Generator[None, None, None]:
+    """Turn errors into failures. One of ours is its message; any other comes with its traceback, secrets cut out."""
+    try:
+        yield
+    except Failure:
+        raise
+    except CypheraError as error:
+        raise failure(str(error), metadata) from None
+    except Exception as error:
+        details = {**(metadata or {}), "traceback": traceback.format_exc()}
+        reason = next(iter(str(error).splitlines()), "no reason given")
+        raise failure(f"An error of ours: {type(error).__name__}: {reason}", details) from None

@@ -1,0 +1,71 @@
+"""What a finished table shows in Dagster: counts, speed and a preview."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import MaterializeResult, MetadataValue
+
+from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.sessions import EntityProgress, Session
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.orchestration.asset_specs import asset_key, table_name
+from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.rows import count_rows, preview_rows
+
+PREVIEW_ROWS = 5
+_LONGEST_CELL = 40
+# What would end the cell or be taken for markup.
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`|<["})
+
+
+@dataclass(frozen=True)
+class SyncedSource:
+    """A source after its sync. `seconds` is how long the sync took."""
+
+    database: Database
+    source: Source
+    session: Session
+    seconds: float
+
+
+def is_complete(counts: EntityProgress) -> bool:
+    """Whether the entity is whole: listed to its end, and every object loaded."""
+    return counts.done and counts.error is None and counts.failed == 0
+
+
+def materialization(synced: SyncedSource, table: SyncedTable, counts: EntityProgress) -> MaterializeResult[Any]:
+    """The materialisation of one table. Counts of changes are rows; what was fetched and failed are objects."""
+    changes = counts.children.get(table.name, {}) if table.is_child else vars(counts)
+    rows = preview_rows(synced.database, synced.source, table, limit=PREVIEW_ROWS)
+    return MaterializeResult(
+        asset_key=asset_key(table),
+        metadata={
+            "dagster/table_name": table_name(table),
+            "dagster/partition_row_count": count_rows(synced.database, synced.source, [table])[table.name],
+            **{name: int(changes.get(name, 0)) for name in ("created", "updated", "unchanged", "deleted")},
+            "fetched": counts.fetched,
+            "failed": counts.failed,
+            "requests": counts.requests,
+            "rows_per_second": round(counts.fetched / max(synced.seconds, 0.001), 1),
+            "session_id": MetadataValue.text(str(synced.session.id)),
+            "preview": MetadataValue.md(markdown_table(rows)),
+        },
+    )
+
+
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """The rows as a Markdown table, with long cells cut short and secrets cut out."""
+    if not rows:
+        return "No rows."
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    return redact("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = " ".join(redact(str(value)).split())
+    if len(text) > _LONGEST_CELL:
+        text = f"{text[: _LONGEST_CELL - 1]}…"
+    return text.translate(_ESCAPED)

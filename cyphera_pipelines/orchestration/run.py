@@ -1,0 +1,86 @@
+"""Running the job for one source in this very process: what `cyphera sync` does."""
+
+from collections.abc import Callable
+
+from dagster import DagsterInstance, DagsterRun
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.orchestration.asset_specs import entity_asset_keys
+from cyphera_pipelines.orchestration.assets import SYNC_STEP
+from cyphera_pipelines.orchestration.backstop import end_session_of_run
+from cyphera_pipelines.orchestration.interruptible import run_interruptibly
+from cyphera_pipelines.orchestration.jobs import sync_source
+from cyphera_pipelines.orchestration.partitions import partitions_name
+from cyphera_pipelines.orchestration.run_sessions import cancel_session
+from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG
+from cyphera_pipelines.store.database import Database
+
+CODE_LOCATION = "cyphera_pipelines.definitions"
+"""The module that Dagster loads and, by Dagster's default, its name: a run is shown under the job of its location."""
+
+
+def run_source_sync(
+    database: Database,
+    source: Source,
+    session: Session,
+    request: SyncRequest,
+    *,
+    on_wait: Callable[[], None] = lambda: None,
+) -> str:
+    """Carry out the session in a run of the job `sync_source` in this process, and return the run's id.
+
+    How it ended is told by the session; nothing is raised for a sync that failed. `on_wait` is called about five times
+    a second while the run goes on. An interruption (Ctrl-C) ends the session as cancelled, waits for the engine to
+    stop between two pages, and is raised again. DAGSTER_HOME must be set.
+    """
+    with DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(partitions_name(), [source.key])
+        # Loaded by name, as Dagster's own workers do: the definitions stand above this layer.
+        job = ReconstructableRepository.for_module(CODE_LOCATION, "definitions").get_reconstructable_job(
+            sync_source.name
+        )
+        run = _create_run(instance, job, source, session, request)
+        run_interruptibly(
+            lambda: execute_run(job, run, instance, raise_on_error=False),
+            on_interrupt=lambda: _cancel(database, instance, session, run),
+            on_wait=on_wait,
+        )
+        # Mostly it has ended; not if the run failed before its first step.
+        end_session_of_run(database, run, SessionStatus.FAILED)
+        return run.run_id
+
+
+def _create_run(
+    instance: DagsterInstance, job: ReconstructableJob, source: Source, session: Session, request: SyncRequest
+) -> DagsterRun:
+    """Create the run as the code location's own, so that it is listed under its job and can be started again there."""
+    target = LoadableTargetOrigin(module_name=CODE_LOCATION)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, CODE_LOCATION)
+    repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
+    return instance.create_run_for_job(
+        job.get_definition(),
+        run_config={
+            "ops": {SYNC_STEP: {"config": {"full_sync": request.full_sync, "batch_size": request.batch_size}}},
+            # The caller tells its user what happens.
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        tags={PARTITION_TAG: source.key, SOURCE_TAG: source.key, SESSION_TAG: str(session.id)},
+        asset_selection=frozenset(entity_asset_keys(request.entities)),
+        remote_job_origin=RemoteJobOrigin(repository, job.job_name),
+        job_code_origin=job.get_python_origin(),
+    )
+
+
+def _cancel(database: Database, instance: DagsterInstance, session: Session, run: DagsterRun) -> None:
+    instance.report_run_canceling(run)
+    cancel_session(database, session)

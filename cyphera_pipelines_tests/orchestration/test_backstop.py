@@ -1,0 +1,113 @@
+from collections.abc import Callable
+
+import pytest
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, SensorEvaluationContext
+from dagster._core.storage.tags import MAX_RETRIES_TAG
+
+from cyphera_pipelines.definitions import definitions
+from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.orchestration.backstop import end_session_of_run
+from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.events import list_events
+from cyphera_pipelines.store.sessions import get_session, start_session
+from cyphera_pipelines.sync.request import open_session
+from cyphera_pipelines_tests.orchestration.test_partitions import remove, sensor_resources
+
+
+@pytest.fixture
+def source(add_source: Callable[..., Source]) -> Source:
+    return add_source("sk_test_backstop_0001")
+
+
+def status_of(database: Database, session: Session) -> SessionStatus:
+    return get_session(database, session.workspace_id, session.id).status
+
+
+def run_of(source: Source, session: Session, **tags: str) -> DagsterRun:
+    return DagsterRun(job_name="sync_source", tags={SESSION_TAG: str(session.id), PARTITION_TAG: source.key, **tags})
+
+
+@pytest.mark.parametrize("status", [SessionStatus.FAILED, SessionStatus.CANCELLED])
+def test_a_session_ends_with_its_run_even_if_the_source_is_gone(
+    database: Database, source: Source, status: SessionStatus
+) -> None:
+    session = open_session(database, source, SyncRequest())
+    run = run_of(source, session)
+    start_session(database, session, run.run_id)
+    remove(database, source)
+
+    end_session_of_run(database, run, status)
+    ended = get_session(database, session.workspace_id, session.id)
+    assert ended.status is status
+    assert ended.error_summary is not None
+    assert "the next sync continues" in ended.error_summary["message"]
+    (event,) = list_events(database, session.workspace_id, session.id)
+    assert event.event_type == f"session_{status.value}"
+
+
+def test_a_session_goes_on_if_its_run_is_retried_or_another_has_taken_over(database: Database, source: Source) -> None:
+    session = open_session(database, source, SyncRequest())
+    end_session_of_run(database, run_of(source, session, **{WILL_RETRY_TAG: "true"}), SessionStatus.FAILED)
+    assert status_of(database, session) is SessionStatus.PENDING
+
+    start_session(database, session, "another run")
+    end_session_of_run(database, run_of(source, session), SessionStatus.FAILED)
+    assert status_of(database, session) is SessionStatus.RUNNING
+
+
+def test_runs_without_a_session_of_ours_are_left_alone(database: Database, source: Source) -> None:
+    session = open_session(database, source, SyncRequest())
+    for tags in ({}, {SESSION_TAG: "x", SOURCE_TAG: source.key}, {SESSION_TAG: str(session.id), SOURCE_TAG: "a:b"}):
+        end_session_of_run(database, DagsterRun(job_name="sync_source", tags=tags), SessionStatus.FAILED)
+    assert status_of(database, session) is SessionStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("sensor_name", "run_status", "status"),
+    [
+        ("sessions_of_failed_runs", DagsterRunStatus.FAILURE, SessionStatus.FAILED),
+        ("sessions_of_cancelled_runs", DagsterRunStatus.CANCELED, SessionStatus.CANCELLED),
+    ],
+)
+def test_the_sensors_end_the_sessions_of_runs_that_vanished(
+    database: Database,
+    instance: DagsterInstance,
+    source: Source,
+    sensor_name: str,
+    run_status: DagsterRunStatus,
+    status: SessionStatus,
+) -> None:
+    cursor = tick(instance, sensor_name, None)
+    session = open_session(database, source, SyncRequest())
+    run = instance.create_run_for_job(
+        definitions.resolve_job_def("sync_source"),
+        # All retries are used up: a run that died otherwise would have one to come.
+        tags={SESSION_TAG: str(session.id), SOURCE_TAG: source.key, MAX_RETRIES_TAG: "0"},
+    )
+    start_session(database, session, run.run_id)
+    if run_status is DagsterRunStatus.FAILURE:
+        instance.report_run_failed(run)
+    else:
+        instance.report_run_canceling(run)
+        instance.report_run_canceled(run)
+
+    tick(instance, sensor_name, cursor)
+    assert status_of(database, session) is status
+
+
+def tick(instance: DagsterInstance, name: str, cursor: str | None) -> str | None:
+    repository = definitions.get_repository_def()
+    with SensorEvaluationContext(
+        instance_ref=instance.get_ref(),
+        last_tick_completion_time=None,
+        last_run_key=None,
+        cursor=cursor,
+        # As None the sensor sees the runs that name no code location, such as this test's.
+        repository_name=None,
+        repository_def=repository,
+        instance=instance,
+        resources=sensor_resources(),
+    ) as context:
+        return repository.get_sensor_def(name).evaluate_tick(context).cursor

@@ -1,0 +1,56 @@
+from collections.abc import Callable
+
+from dagster import AssetCheckSeverity, ExecuteInProcessResult
+from sqlalchemy import text
+
+from cyphera_pipelines.orchestration.checks import TABLE_CHECKS
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines_tests.orchestration.conftest import Materialize, Tenant
+
+
+def test_every_check_passes_on_a_whole_source(add_tenant: Callable[..., Tenant], materialize: Materialize) -> None:
+    evaluations = materialize(add_tenant(invoices=200).source.key).get_asset_check_evaluations()
+    assert {(evaluation.asset_key, evaluation.check_name) for evaluation in evaluations} == {
+        (key.asset_key, key.name) for key in TABLE_CHECKS
+    }
+    assert [evaluation.check_name for evaluation in evaluations if not evaluation.passed] == []
+
+
+def test_checks_find_what_is_missing_and_only_warn(
+    database: Database, add_tenant: Callable[..., Tenant], materialize: Materialize
+) -> None:
+    tenant = add_tenant(invoices=30)
+    materialize(tenant.source.key)
+    with database.tenant(tenant.source.workspace_id) as connection:
+        longest = connection.execute(
+            text("SELECT invoice_id FROM payments.invoice_line_items ORDER BY line_index DESC LIMIT 1")
+        ).scalar_one()
+    with database.control() as connection:
+        values = {"workspace": tenant.source.workspace_id, "invoice": longest}
+        mine = "workspace_id = :workspace"
+        connection.execute(
+            text(f"DELETE FROM payments.invoice_line_items WHERE {mine} AND invoice_id = :invoice AND line_index = 0"),
+            values,
+        )
+        connection.execute(text(f"DELETE FROM payments.customers WHERE {mine}"), values)
+        connection.execute(
+            text(f"UPDATE payments.subscription_items SET subscription_id = 'sub_lost' WHERE {mine}"), values
+        )
+    # Unchanged objects are not rewritten: syncing again leaves the damage as it is.
+    done = materialize(tenant.source.key, tables=["invoice_line_items", "subscription_items", "invoices"])
+
+    failed = _failed(done)
+    assert done.success
+    assert failed["no_line_is_missing"] == (1, longest)
+    assert failed["customer_id_is_known"][0] == 30
+    assert failed["every_row_has_its_subscription"][0] > 0
+
+
+def _failed(done: ExecuteInProcessResult) -> dict[str, tuple[int, str]]:
+    found = {}
+    for evaluation in done.get_asset_check_evaluations():
+        assert evaluation.severity is AssetCheckSeverity.WARN
+        if not evaluation.passed:
+            metadata = {name: value.value for name, value in evaluation.metadata.items()}
+            found[evaluation.check_name] = (int(str(metadata["count"])), str(metadata["sample_ids"]))
+    return found
