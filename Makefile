@@ -17,16 +17,20 @@ clean-demo: $(INSTALLED) ## Forget everything that the demo and `cyphera up` mad
 	@$(BIN)/cyphera demo --forget
 
 .PHONY: test
-test: check ## Run every check and every test.
+test: check validate ## Run every check and every test.
 	$(BIN)/pytest
 
 .PHONY: check
-check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers, definitions.
+check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	DAGSTER_HOME= $(BIN)/dagster definitions validate --log-level error
+
+.PHONY: validate
+validate: $(INSTALLED) ## Let Dagster load and check the definitions, in a home of their own.
+	home=$$(mktemp -d) && trap "rm -rf $$home" EXIT && \
+		DAGSTER_HOME="$(CURDIR)" CYPHERA_HOME="$$home" $(BIN)/dagster definitions validate --log-level warning
 
 .PHONY: lock
 lock: ## Write requirements.lock anew from pyproject.toml (needs uv).

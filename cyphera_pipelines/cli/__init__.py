@@ -1,31 +1,42 @@
 """The `cyphera` command."""
 
+import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
-import click
+import typer
 
 from cyphera_pipelines.cli.app import app
 from cyphera_pipelines.cli.output import print_error
 from cyphera_pipelines.cli.services import wants_traceback
 from cyphera_pipelines.model.errors import CypheraError
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line. Errors are one sentence and exit code 1; a traceback only with --debug."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    # A shell starts background commands with Ctrl-C ignored, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        app(standalone_mode=False)
-    except click.exceptions.Exit as request:
+        # Not `app()`: it reports errors in a way of its own, and hides interruptions and exit codes from its caller.
+        command = typer.main.get_command(app)
+        with command.make_context("cyphera", sys.argv[1:]) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as request:
         sys.exit(request.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except typer.TyperException as error:
+        _refuse_usage(error)
+    except (typer.Abort, KeyboardInterrupt):
         print_error("Interrupted.")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output (`head`, a closed pager) has seen enough.
-        sys.stderr.close()
+        # The reader of our output (`head`, a closed pager) has seen enough; the interpreter's last flush must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except CypheraError as error:
         _fail(str(error))
@@ -33,8 +44,23 @@ def main() -> None:
         _fail(f"An error of ours: {type(error).__name__}: {error}. Run again with `cyphera --debug ...` for details.")
 
 
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """A service manager's request to stop is a Ctrl-C: sessions end, and the embedded server stops."""
+    raise KeyboardInterrupt
+
+
+def _refuse_usage(error: typer.TyperException) -> None:
+    """Tell what is wrong with the arguments. Where there were none, the help has been printed instead."""
+    message = error.format_message().strip().rstrip(".")
+    if message:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "cyphera"
+        print_error(f"Error: {message}. See: {command} --help")
+    sys.exit(1)
+
+
 def _fail(message: str) -> None:
     if wants_traceback():
         print_error(traceback.format_exc())
-    print_error(f"Error: {message}")
+    print_error(f"Error: {' '.join(message.split())}")
     sys.exit(1)

@@ -4,6 +4,7 @@ import typer
 
 from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.database import upgrade_database
 
 app = typer.Typer(help="The database: its schema and its address.", no_args_is_help=True)
@@ -34,7 +35,6 @@ def url() -> None:
 def stop() -> None:
     """Stop the embedded server, even one that is kept running."""
     if not services.settings().is_embedded:
-        typer.echo("CYPHERA_DATABASE_URL names a server of your own: it is not ours to stop.")
-        raise typer.Exit(1)
+        raise CypheraError("CYPHERA_DATABASE_URL names a server of your own: it is not ours to stop.")
     stopped = local.stop(services.settings().home)
     typer.echo("Stopped the embedded Postgres." if stopped else "The embedded Postgres was not running.")

@@ -12,23 +12,31 @@ from rich.table import Table
 
 from cyphera_pipelines.security.secrets import redact
 
+UNBOUNDED_WIDTH = 10_000
+"""Where no person reads, nothing is folded to fit a screen."""
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON instead of a table.")
 
 
 def print_json(value: Any) -> None:
     """Print dataclasses, dictionaries and lists of them as indented JSON."""
-    print(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode())  # noqa: T201
+    options = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+    print(orjson.dumps(value, default=_plain, option=options).decode())  # noqa: T201
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows as a table, or `empty` if there are none. A column whose name ends in # holds numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
+    for at, name in enumerate(columns):
         is_number = name.endswith("#")
-        table.add_column(name.removesuffix("#"), overflow="fold", justify="right" if is_number else "left")
+        # The first column names the row: it is what people copy, so it stays whole.
+        table.add_column(
+            name.removesuffix("#"), overflow="fold", justify="right" if is_number else "left", no_wrap=at == 0
+        )
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=UNBOUNDED_WIDTH)
     if table.row_count:
         console.print(table)
     else:

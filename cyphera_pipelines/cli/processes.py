@@ -1,5 +1,6 @@
 """Child processes of `cyphera up` and `cyphera demo`: started together, stopped together."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -8,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
+import psutil
+
 from cyphera_pipelines.model.errors import CypheraError
 
 STOP_WITHIN = 20.0
+LINGER_WITHIN = 5.0
 LOOK_EVERY = 0.2
 
 
@@ -35,6 +39,7 @@ class Children:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        descendants = [each for _command, process in self._running for each in _descendants(process)]
         for _command, process in reversed(self._running):
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -45,6 +50,7 @@ class Children:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        _end(descendants)
 
     def start(self, command: Command) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that Ctrl-C reaches only us and we stop it in order."""
@@ -59,6 +65,25 @@ class Children:
                 if (code := process.poll()) is not None:
                     raise CypheraError(f"{command.name} ended with exit code {code}; see its messages above.")
             time.sleep(LOOK_EVERY)
+
+
+def _descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """What the child has started itself, while it can still be asked."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """End what a child did not take with it: `dagster dev` leaves its webserver and daemon behind if it is killed."""
+    left = psutil.wait_procs(processes, timeout=LINGER_WITHIN)[1]
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(left, timeout=LINGER_WITHIN)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def wait_for_port(port: int, *, within: float, process: subprocess.Popen[bytes], name: str) -> None:

@@ -1,9 +1,11 @@
 """`cyphera sandbox`: a Stripe-shaped server with generated data."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.sandbox import SandboxOptions, demo_accounts, serve
 
 DEFAULT_PORT = 12119
@@ -24,4 +26,9 @@ def sandbox(
         typer.echo(f"The sandbox serves {url}. Keys: {', '.join(account.api_key for account in accounts)}")
 
     options = SandboxOptions(latency_ms=latency_ms, account_rate=account_rate, endpoint_rate=endpoint_rate)
-    serve(accounts, options, port=port, on_ready=announce)
+    try:
+        # Being told to stop is how it ends.
+        with suppress(KeyboardInterrupt):
+            serve(accounts, options, port=port, on_ready=announce)
+    except OSError as error:
+        raise CypheraError(f"Port {port} cannot be used ({error.strerror}); choose another one with --port.") from None

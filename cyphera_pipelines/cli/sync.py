@@ -11,6 +11,7 @@ from cyphera_pipelines.cli.progress import watch_session
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.entities import parse_entities
+from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.store.sessions import get_session
 from cyphera_pipelines.store.sources import find_source
@@ -28,6 +29,9 @@ def sync(
     full: Annotated[
         bool, typer.Option("--full", help="List everything anew instead of continuing an unfinished sync.")
     ] = False,
+    delta: Annotated[
+        bool, typer.Option("--delta", help="Only what changed since the last sync, from the provider's events.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, max=100, help="Objects per page.")] = 100,
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -35,8 +39,10 @@ def sync(
 
     Exit code 0: completed. 2: partial, some entity or row did not make it. 1: failed or cancelled. 130: interrupted.
     """
+    if full and delta:
+        raise InvalidInputError("Choose either --full or --delta.")
     names = [name.strip() for given in entities or [] for name in given.split(",") if name.strip()]
-    request = SyncRequest(entities=parse_entities(names), batch_size=batch_size, full_sync=full)
+    request = SyncRequest(entities=parse_entities(names), batch_size=batch_size, full_sync=full, only_changes=delta)
     session = run_and_watch(f"{slug}:{provider}", request)
     if as_json:
         print_json(session)

@@ -1,10 +1,8 @@
 """`cyphera up`: everything that a working installation needs, in one terminal."""
 
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -26,13 +24,19 @@ def up(
     sandbox_port: Annotated[int, typer.Option(min=1, max=65535, help="Where the sandbox listens.")] = SANDBOX_PORT,
 ) -> None:
     """Start the database, the Dagster UI and its daemon (and the sandbox), until Ctrl-C stops them all."""
+    try:
+        _run(with_sandbox, port, sandbox_port)
+    except KeyboardInterrupt:
+        typer.echo("Stopped.")
+
+
+def _run(with_sandbox: bool, port: int, sandbox_port: int) -> None:
     for wanted, what in ((port, "the Dagster UI"), (sandbox_port if with_sandbox else 0, "the sandbox")):
         if wanted and not port_is_free(wanted):
             raise CypheraError(f"Port {wanted} for {what} is in use; choose another one with --port or --sandbox-port.")
     services.database()
     services.keyring()
     services.use_project_as_dagster_home()
-    signal.signal(signal.SIGTERM, _interrupt)
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     with Children() as children:
         if with_sandbox:
@@ -62,7 +66,3 @@ def _dagster_command(port: int, environment: dict[str, str]) -> Command:
 
 def _program(name: str) -> str:
     return str(Path(sys.executable).parent / name)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

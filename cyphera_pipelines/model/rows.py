@@ -22,7 +22,8 @@ class MappedObject:
     """One object of an entity with everything that belongs to it.
 
     `raw` is the object as UTF-8 JSON without NUL characters. `content_hash` covers the object and all its children.
-    `children` maps a child table's name to all of its rows, in the provider's order.
+    `version` is a moment, in seconds since 1970 on the provider's clock, at which the provider held this state or a
+    later one. `children` maps a child table's name to all of its rows, in the provider's order.
     """
 
     id: str
@@ -30,6 +31,7 @@ class MappedObject:
     values: Row
     raw: bytes
     content_hash: bytes
+    version: float
     children: dict[str, list[ChildRow]] = field(default_factory=dict)
 
 

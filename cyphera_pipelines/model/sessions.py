@@ -71,13 +71,14 @@ class SyncRequest:
     """What a sync is asked to do.
 
     `batch_size` is the provider's page size (1 to 100). `full_sync` starts the listing anew instead of
-    continuing an unfinished one.
+    continuing an unfinished one. `only_changes` asks for the changes since the last sync instead of a listing.
     """
 
     entities: tuple[Entity, ...] = tuple(Entity)
     batch_size: int = 100
     full_sync: bool = False
     conflict_strategy: ConflictStrategy = ConflictStrategy.OVERWRITE
+    only_changes: bool = False
 
     def as_config(self) -> dict[str, Any]:
         """The `config` column of the session."""
@@ -85,7 +86,20 @@ class SyncRequest:
             "batch_size": self.batch_size,
             "full_sync": self.full_sync,
             "conflict_strategy": self.conflict_strategy.value,
+            "only_changes": self.only_changes,
         }
+
+    @classmethod
+    def from_config(cls, entities: tuple[Entity, ...], config: dict[str, Any]) -> "SyncRequest":
+        """Read what `as_config` wrote; what it left out is as by default."""
+        default = cls()
+        return cls(
+            entities=entities,
+            batch_size=int(config.get("batch_size", default.batch_size)),
+            full_sync=bool(config.get("full_sync", default.full_sync)),
+            conflict_strategy=ConflictStrategy(config.get("conflict_strategy", default.conflict_strategy)),
+            only_changes=bool(config.get("only_changes", default.only_changes)),
+        )
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from dagster import DagsterInstance, DagsterRun
 
-from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import InvalidInputError
-from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionEvent, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.tags import SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.store.database import Database
@@ -39,7 +38,7 @@ def session_for_run(
     if session is None:
         session = open_session(database, source, request)
     else:
-        request = _asked_for(session, request.entities)
+        request = SyncRequest.from_config(request.entities, session.config)
     instance.add_run_tags(run.run_id, {SESSION_TAG: str(session.id), SOURCE_TAG: source.key})
     return session, request
 
@@ -75,14 +74,3 @@ def _is_carried_out_elsewhere(instance: DagsterInstance, run: DagsterRun, sessio
         return False
     other = instance.get_run_by_id(session.dagster_run_id)
     return other is not None and not other.is_finished
-
-
-def _asked_for(session: Session, entities: tuple[Entity, ...]) -> SyncRequest:
-    """What the session was asked to do, as far as the run's selection covers it."""
-    default = SyncRequest()
-    return SyncRequest(
-        entities=entities,
-        batch_size=int(session.config.get("batch_size", default.batch_size)),
-        full_sync=bool(session.config.get("full_sync", default.full_sync)),
-        conflict_strategy=ConflictStrategy(session.config.get("conflict_strategy", default.conflict_strategy)),
-    )

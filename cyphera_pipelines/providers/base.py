@@ -1,6 +1,6 @@
 """What a provider is to the rest of the pipeline: a way to list its entities, and rows for its objects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -73,6 +73,20 @@ class Page:
     has_more: bool
     version: float
     requests: int = 1
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is known of an object that changed at `version`, in seconds since 1970 on the provider's clock.
+
+    It is gone (`is_deleted`), or `snapshot` is its whole state, or it has to be fetched.
+    """
+
+    entity: Entity
+    object_id: str
+    version: float
+    snapshot: dict[str, Any] | None = None
+    is_deleted: bool = False
 
 
 @dataclass
@@ -151,6 +165,14 @@ class ProviderClient(Protocol):
 
     def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
         """Return one page of the entity, of every status, newest first."""
+        ...
+
+    def changes(self, entities: Sequence[Entity], since: int) -> Iterator[list[Change]]:
+        """Yield the objects that changed at or after `since`, in seconds since 1970: each once, a batch per request."""
+        ...
+
+    def fetch(self, entity: Entity, object_id: str) -> Page | None:
+        """Return a page of this one object as it is now, nested lists not yet completed; None if it is gone."""
         ...
 
     def complete(self, page: Page) -> int:

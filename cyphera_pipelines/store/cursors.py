@@ -54,6 +54,13 @@ def complete_listing(
     _save(connection, source, entity, livemode, values)
 
 
+def save_watermark(
+    connection: Connection, source: Source, entity: Entity, watermark: datetime, *, livemode: bool
+) -> None:
+    """Note that every change of the entity before `watermark` is in the tables."""
+    _save(connection, source, entity, livemode, {"watermark": watermark})
+
+
 def _save(connection: Connection, source: Source, entity: Entity, livemode: bool, values: dict[str, Any]) -> None:
     key = {
         "workspace_id": source.workspace_id,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError
 
 from cyphera_pipelines.model.columns import Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.rows import MappedObject, Row, UnmappableObject
+from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
 from cyphera_pipelines.store.staging import copy_into_staging, create_staging, merge_statement, staging_name
@@ -51,13 +51,10 @@ class LoadResult:
         self.refused.extend(other.refused)
 
 
-def load(
-    connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject], source_version: float
-) -> LoadResult:
+def load(connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject]) -> LoadResult:
     """Merge the objects and their children within the connection's tenant transaction.
 
-    `source_version` is the moment, in seconds since 1970 on the provider's clock, at which the provider held these
-    states or later ones. An object that comes twice is taken as it came last.
+    An object that comes twice is taken as it came last.
     Objects that Postgres refuses (a number or a
     date out of range) are left out and named in `refused`;
     they do not stop the others.
@@ -68,7 +65,7 @@ def load(
         return LoadResult()
     try:
         with connection.begin_nested():
-            return _merge(connection, source, entity, batch, source_version)
+            return _merge(connection, source, entity, batch)
     except (DataError, DriverDataError) as error:
         if len(batch) == 1:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -76,7 +73,7 @@ def load(
     result = LoadResult()
     middle = len(batch) // 2
     for half in (batch[:middle], batch[middle:]):
-        result.add(load(connection, source, entity, half, source_version))
+        result.add(load(connection, source, entity, half))
         _empty_staging(connection, entity)
     return result
 
@@ -87,13 +84,11 @@ def _empty_staging(connection: Connection, entity: Entity) -> None:
     connection.execute(text(f"TRUNCATE {', '.join(names)}"))
 
 
-def _merge(
-    connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject], source_version: float
-) -> LoadResult:
+def _merge(connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject]) -> LoadResult:
     tables = (entity_table(entity), *child_tables(entity))
     for table in tables:
         connection.execute(text(create_staging(table)))
-    staged = {table.name: _copy(connection, table, batch, source_version, source.store_raw) for table in tables}
+    staged = {table.name: _copy(connection, table, batch, source.store_raw) for table in tables}
     merge = merge_statement(entity)
     numbers = connection.execute(
         text(merge.sql), {"workspace_id": source.workspace_id, "provider": source.provider}
@@ -110,27 +105,25 @@ def _copy(
     connection: Connection,
     table: SyncedTable,
     batch: Sequence[MappedObject],
-    source_version: float,
     store_raw: bool,
 ) -> int:
     """Copy the table's rows of the batch into staging and return how many there were."""
     encode_values = row_encoder(table)
-    version = repr(source_version)
     lines: list[bytes] = []
 
-    def add(livemode: bool, row_id: str, values: Row, content_hash: bytes, raw: bytes) -> None:
-        fields = ["t" if livemode else "f", escape(row_id)]
-        fields += encode_values(values)
-        fields += ["\\\\x" + content_hash.hex(), version]
+    def add(parent: MappedObject, row: MappedObject | ChildRow) -> None:
+        fields = ["t" if parent.livemode else "f", escape(row.id)]
+        fields += encode_values(row.values)
+        fields += ["\\\\x" + row.content_hash.hex(), repr(parent.version)]
         lines.append("\t".join(fields).encode())
-        lines.append(b"\t" + raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\t\\N\n")
+        lines.append(b"\t" + row.raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\t\\N\n")
 
     for obj in batch:
         if not table.is_child:
-            add(obj.livemode, obj.id, obj.values, obj.content_hash, obj.raw)
+            add(obj, obj)
             continue
         for child in {child.id: child for child in obj.children.get(table.name, ())}.values():
-            add(obj.livemode, child.id, child.values, child.content_hash, child.raw)
+            add(obj, child)
     if lines:
         cursor = connection.connection.cursor()
         cursor.copy_expert(copy_into_staging(table), io.BytesIO(b"".join(lines)))

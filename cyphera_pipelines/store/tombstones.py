@@ -32,7 +32,7 @@ def tombstone_missing(
     """
     tables = (entity_table(entity), *child_tables(entity))
     numbers = connection.execute(
-        text(_statement(entity)),
+        text(_statement(entity, _MISSING)),
         {
             "workspace_id": source.workspace_id,
             "provider": source.provider,
@@ -46,16 +46,30 @@ def tombstone_missing(
     return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
 
 
+def tombstone_object(
+    connection: Connection, source: Source, entity: Entity, object_id: str, *, livemode: bool, version: float
+) -> dict[str, TableCounts]:
+    """Mark one object and its children as gone, unless a state newer than `version` is known of it."""
+    tables = (entity_table(entity), *child_tables(entity))
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
+    parameters |= {"id": object_id, "version": version}
+    numbers = connection.execute(text(_statement(entity, "id = :id")), parameters).one()
+    return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
+
+
+_MISSING = (
+    "created > coalesce(to_timestamp(:after), '-infinity') AND created <= coalesce(to_timestamp(:until), 'infinity') "
+    "AND id <> ALL (CAST(:present AS text[]))"
+)
+
+
 @cache
-def _statement(entity: Entity) -> str:
+def _statement(entity: Entity, which: str) -> str:
     mark = "deleted_at = now(), synced_at = now(), source_version = to_timestamp(:version)"
     parts = [
         f"gone AS (UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET {mark} "
         "WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode "
-        "AND created > coalesce(to_timestamp(:after), '-infinity') "
-        "AND created <= coalesce(to_timestamp(:until), 'infinity') "
-        "AND deleted_at IS NULL AND source_version <= to_timestamp(:version) "
-        "AND id <> ALL (CAST(:present AS text[])) RETURNING id)"
+        f"AND deleted_at IS NULL AND source_version <= to_timestamp(:version) AND {which} RETURNING id)"
     ]
     counts = ["(SELECT count(*) FROM gone)"]
     for child in child_tables(entity):

@@ -27,16 +27,14 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.sessions import fail_abandoned_sessions, finish_session, start_session
 from cyphera_pipelines.store.statistics import refresh_statistics
-from cyphera_pipelines.sync.full_sync import list_entities
 from cyphera_pipelines.sync.heartbeat import Heartbeat
 from cyphera_pipelines.sync.limits import account_limits
 from cyphera_pipelines.sync.listing import ListingContext
 from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.retries import RetryLog
+from cyphera_pipelines.sync.up_to_date import bring_up_to_date
 
-# Provider events can be found a little later than they happen: the watermark stays this many seconds behind the clock.
-WATERMARK_LAG = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -126,12 +124,12 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
             session=job.session,
             request=job.request,
             livemode=not source.is_test_mode,
-            watermark=client.now() - WATERMARK_LAG,
+            watermark=client.now(),
             account_created=account.created.timestamp() if account and account.created else None,
             progress=progress,
             is_cancelled=heartbeat.is_cancelled,
         )
-        errors = list_entities(context, cancel=heartbeat.cancel)
+        errors = bring_up_to_date(context, cancel=heartbeat.cancel)
     except (CredentialsRejectedError, ProviderUnavailableError) as error:
         errors = dict.fromkeys(job.request.entities, error)
     finally:

@@ -16,8 +16,9 @@ from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.cursors import SyncPosition, read_positions
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.rows import count_rows
-from cyphera_pipelines.sync.listing import EntityListing, ListingContext, SyncCancelledError
+from cyphera_pipelines.sync.listing import EntityListing, ListingContext, SyncCancelledError, unfinished_since
 
+SAME_MOMENT = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -30,9 +31,12 @@ def list_entities(context: ListingContext, *, cancel: Callable[[], None]) -> dic
     """
     positions = read_positions(context.database, context.source, livemode=context.livemode)
     _expect_known_rows(context, positions)
-    errors = _Errors()
+    errors, finished = _Errors(), _finished_before(context, positions)
 
     def run(entity: Entity) -> None:
+        if entity in finished:
+            context.progress.done(entity)
+            return
         try:
             EntityListing(context, entity, positions.get(entity, SyncPosition())).run()
             _record_completion(context, entity)
@@ -72,6 +76,24 @@ class _Errors:
     def add(self, entity: Entity, error: CypheraError) -> None:
         with self._lock:
             self.by_entity[entity] = error
+
+
+def _finished_before(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> set[Entity]:
+    """The entities that the interrupted sync, which this one continues, had listed to their end: they only catch up."""
+    if context.request.full_sync:
+        return set()
+    wanted = {entity: position for entity, position in positions.items() if entity in context.request.entities}
+    begun = [unfinished_since(context, position) for position in wanted.values()]
+    interrupted = min((moment for moment in begun if moment is not None), default=None)
+    if interrupted is None:
+        return set()
+    return {
+        entity
+        for entity, position in wanted.items()
+        if position.unfinished is None
+        and position.watermark is not None
+        and position.watermark.timestamp() >= interrupted - SAME_MOMENT
+    }
 
 
 def _expect_known_rows(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> None:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.rows import UnmappableObject
-from cyphera_pipelines.model.sessions import Session, SessionEvent, SyncRequest
+from cyphera_pipelines.model.sessions import Session, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import CursorLostError, MappedPage, Page, ProviderClient
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
@@ -18,6 +17,7 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.tombstones import tombstone_missing
+from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan, restore
 
@@ -184,7 +184,7 @@ class EntityListing:
         """Merge the page, what it proves to be gone, and its checkpoint in one transaction."""
         context, source, livemode = self._context, self._context.source, self._context.livemode
         with context.database.tenant(source.workspace_id) as connection:
-            result = load(connection, source, self._entity, page.mapped.objects, page.version)
+            result = load(connection, source, self._entity, page.mapped.objects)
             coverage = page.arrival.coverage
             if self._was_listed_before and page.names_everything and not coverage.is_empty:
                 gone = tombstone_missing(
@@ -198,7 +198,8 @@ class EntityListing:
                     version=page.version,
                 )
                 result.add(LoadResult(gone))
-            insert_events(connection, context.session, self._events(page.mapped, result))
+            unloaded = context.progress.first_mention(self._entity, page.mapped.unmappable + result.refused)
+            insert_events(connection, context.session, mapping_events(self._entity, page.mapped, unloaded))
             with self._changed:
                 slices = self._plan.checkpoint_after([page.arrival])
             if slices:
@@ -213,7 +214,7 @@ class EntityListing:
             self._entity,
             fetched=page.fetched,
             requests=page.requests,
-            unmappable=len(page.mapped.unmappable),
+            unloaded=len(unloaded),
             result=result,
         )
         self._estimate()
@@ -226,36 +227,10 @@ class EntityListing:
             fetched = self._context.progress.entity(self._entity).fetched
             self._context.progress.estimated(self._entity, fetched + left)
 
-    def _events(self, mapped: MappedPage, result: LoadResult) -> list[SessionEvent]:
-        events = [_unmappable_event(self._entity, obj) for obj in mapped.unmappable + result.refused]
-        if mapped.cleaned:
-            names = ", ".join(mapped.cleaned[:5]) + (" and others" if len(mapped.cleaned) > 5 else "")
-            events.append(
-                SessionEvent(
-                    "characters_removed",
-                    f"Characters that Postgres cannot hold (NUL, lone surrogates) were taken out of {names}.",
-                    entity_type=self._entity.value,
-                    event_details={"level": "warning", "ids": mapped.cleaned},
-                )
-            )
-        return events
-
     def _stop(self) -> None:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-
-
-def _unmappable_event(entity: Entity, obj: UnmappableObject) -> SessionEvent:
-    raw = obj.raw.decode("utf-8", "replace") if isinstance(obj.raw, bytes) else obj.raw
-    name = obj.id or "an object without an id"
-    return SessionEvent(
-        "row_unmappable",
-        f"{name} of {entity.value} was not loaded: {obj.reason}. It is kept here as it was received.",
-        entity_type=entity.value,
-        external_id=obj.id,
-        event_details={"level": "error", "reason": obj.reason, "raw": raw},
-    )
 
 
 def _listed(obj: Any) -> Listed:
@@ -275,11 +250,18 @@ def _start_or_resume(context: ListingContext, position: SyncPosition) -> tuple[f
     A resumed listing keeps the watermark of its first attempt; what was created since that attempt began is one more
     slice.
     """
-    if position.unfinished is not None and not context.request.full_sync:
-        watermark = float(position.unfinished["watermark"])
-        if context.watermark - watermark < UNFINISHED_IS_STALE_AFTER:
-            slices = restore(position.unfinished["slices"])
-            if not any(part.lt is None and part.committed is None for part in slices):
-                slices.append(Slice(gte=int(position.unfinished["listed_until"])))
-            return watermark, slices
-    return context.watermark, [Slice()]
+    watermark = unfinished_since(context, position)
+    if watermark is None or position.unfinished is None:
+        return context.watermark, [Slice()]
+    slices = restore(position.unfinished["slices"])
+    if not any(part.lt is None and part.committed is None for part in slices):
+        slices.append(Slice(gte=int(position.unfinished["listed_until"])))
+    return watermark, slices
+
+
+def unfinished_since(context: ListingContext, position: SyncPosition) -> float | None:
+    """The watermark of the listing that is to be continued; None if there is none, or it is too old or not wanted."""
+    if position.unfinished is None or context.request.full_sync:
+        return None
+    watermark = float(position.unfinished["watermark"])
+    return watermark if context.watermark - watermark < UNFINISHED_IS_STALE_AFTER else None

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EntityProgress
 from cyphera_pipelines.store.loader import LoadResult
 
@@ -22,6 +23,7 @@ class SyncProgress:
         self._entities = {entity: EntityProgress() for entity in entities}
         self._began = time.monotonic()
         self._retries = 0
+        self._unloaded: set[tuple[Entity, str]] = set()
 
     def entity(self, entity: Entity) -> EntityProgress:
         """The entity's counts as they are now: a copy."""
@@ -29,14 +31,21 @@ class SyncProgress:
             counts = self._entities[entity]
             return EntityProgress(**asdict(counts))
 
-    def loaded(self, entity: Entity, *, fetched: int, requests: int, unmappable: int, result: LoadResult) -> None:
-        """Count a committed page."""
+    def first_mention(self, entity: Entity, unloaded: Iterable[UnmappableObject]) -> list[UnmappableObject]:
+        """Those of the objects not mentioned before: a listing and a provider event may bring the same one."""
+        with self._lock:
+            new = [obj for obj in unloaded if obj.id is None or (entity, obj.id) not in self._unloaded]
+            self._unloaded |= {(entity, obj.id) for obj in new if obj.id is not None}
+            return new
+
+    def loaded(self, entity: Entity, *, fetched: int, requests: int, unloaded: int, result: LoadResult) -> None:
+        """Count a committed page. `unloaded` are its objects that were not loaded, each counted once."""
         with self._lock:
             counts = self._entities[entity]
             own = result.tables.get(entity.value)
             counts.fetched += fetched
             counts.requests += requests
-            counts.failed += unmappable + len(result.refused)
+            counts.failed += unloaded
             if own is not None:
                 counts.created += own.created
                 counts.updated += own.updated

@@ -13,5 +13,7 @@ def open_session(database: Database, source: Source, request: SyncRequest) -> Se
 
 
 def session_type(request: SyncRequest) -> SessionType:
-    """A sync of all entities is an initial sync; one of fewer is partial in what it sets out to do."""
+    """A sync of changes is a delta sync; a listing of all entities is an initial sync, of fewer a partial one."""
+    if request.only_changes:
+        return SessionType.DELTA_SYNC
     return SessionType.INITIAL_SYNC if set(request.entities) == set(Entity) else SessionType.PARTIAL_SYNC

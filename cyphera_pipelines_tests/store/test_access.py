@@ -35,7 +35,7 @@ def test_a_query_without_a_filter_sees_its_own_workspace_only(
         open_session(database, source, SyncRequest())
     with database.tenant(one.workspace_id) as connection:
         for table in metadata.tables.values():
-            column = table.c.get("workspace_id", table.c.get("id"))
+            column = table.c["workspace_id" if "workspace_id" in table.c else "id"]
             owners = set(connection.execute(select(column)).scalars())
             assert owners <= {one.workspace_id}, table.fullname
         assert connection.execute(select(payment_sync_sessions.c.id)).scalars().all() != []

@@ -1,5 +1,6 @@
 """One Stripe account: listing, nested lists, and rows."""
 
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from urllib.parse import quote
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import (
+    Change,
     ClientOptions,
     CreatedInterval,
     MappedPage,
@@ -16,6 +18,7 @@ from cyphera_pipelines.providers.base import (
     ProviderAccount,
     ProviderError,
 )
+from cyphera_pipelines.providers.stripe.changes import ChangeReader, event_type_groups
 from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.mapping import map_objects
@@ -30,6 +33,7 @@ _LIST_PARAMETERS: dict[Entity, Parameters] = {
     Entity.SUBSCRIPTIONS: {"status": "all"},
     Entity.PRICES: {"expand[]": ("data.tiers",)},
 }
+_READ_PARAMETERS: dict[Entity, Parameters] = {Entity.PRICES: {"expand[]": ("tiers",)}}
 
 
 class StripeAccountClient:
@@ -91,6 +95,35 @@ class StripeAccountClient:
         has_more = _next_cursor(answer, objects, operation) is not None
         return Page(entity, objects, has_more, version)
 
+    def changes(self, entities: Sequence[Entity], since: int) -> Iterator[list[Change]]:
+        """See `ProviderClient`."""
+        for types in event_type_groups(entities):
+            reader, cursor = ChangeReader(), None
+            while True:
+                parameters: dict[str, Any] = {"limit": PAGE_LIMIT, "created[gte]": since, "types[]": types}
+                if cursor is not None:
+                    parameters["starting_after"] = cursor
+                operation = "listing provider events"
+                answer = self._transport.get("/v1/events", parameters, operation, endpoint="events")
+                events = _data_of(answer, operation)
+                cursor = _next_cursor(answer, events, operation)
+                certain = list(reader.read(events))
+                yield certain if cursor is not None else [*certain, *reader.rest()]
+                if cursor is None:
+                    break
+
+    def fetch(self, entity: Entity, object_id: str) -> Page | None:
+        """See `ProviderClient`."""
+        version = float(int(self.now()))
+        path, operation = f"/v1/{entity.value}/{quote(object_id, safe='')}", f"reading {object_id} of {entity.value}"
+        try:
+            answer = self._transport.get(
+                path, _READ_PARAMETERS.get(entity, {}), operation, endpoint=f"one of {entity.value}"
+            )
+        except ObjectGoneError:
+            return None
+        return None if answer.get("deleted") is True else Page(entity, [answer], has_more=False, version=version)
+
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""
         lists = [nested for obj in page.objects for nested in unfinished_lists(page.entity, obj)]
@@ -124,7 +157,7 @@ class StripeAccountClient:
 
     def map_page(self, page: Page) -> MappedPage:
         """See `ProviderClient`."""
-        return map_objects(page.entity, page.objects, default_livemode=self._livemode)
+        return map_objects(page.entity, page.objects, version=page.version, default_livemode=self._livemode)
 
     def now(self) -> float:
         """See `ProviderClient`."""

@@ -36,6 +36,10 @@ PRICE: dict[str, Getter] = {
     "transform_quantity_round": path("transform_quantity", "round"),
 }
 
+PRICE_TIER: dict[str, Getter] = {
+    "currency": currency("currency"),
+}
+
 SUBSCRIPTION: dict[str, Getter] = {
     "customer_id": reference("customer"),
     "currency": currency("currency"),

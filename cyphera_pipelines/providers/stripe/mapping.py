@@ -26,7 +26,7 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
         (tables.CUSTOMERS, fields.CUSTOMER),
         (tables.PRODUCTS, fields.PRODUCT),
         (tables.PRICES, fields.PRICE),
-        (tables.PRICE_TIERS, {}),
+        (tables.PRICE_TIERS, fields.PRICE_TIER),
         (tables.SUBSCRIPTIONS, fields.SUBSCRIPTION),
         (tables.SUBSCRIPTION_ITEMS, fields.SUBSCRIPTION_ITEM),
         (tables.INVOICES, fields.INVOICE),
@@ -35,12 +35,12 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
 }
 
 
-def map_objects(entity: Entity, objects: Iterable[Any], *, default_livemode: bool) -> MappedPage:
+def map_objects(entity: Entity, objects: Iterable[Any], *, version: float, default_livemode: bool) -> MappedPage:
     """Map a page's completed objects. What cannot be mapped is reported with its reason, whole."""
     page = MappedPage()
     for obj in objects:
         try:
-            mapped, was_cleaned = _map_object(entity, obj, default_livemode)
+            mapped, was_cleaned = _map_object(entity, obj, version, default_livemode)
         except (UnmappableValueError, TypeError, KeyError, AttributeError, ValueError, RecursionError) as problem:
             object_id = obj.get("id") if isinstance(obj, dict) else None
             reason = (
@@ -54,20 +54,22 @@ def map_objects(entity: Entity, objects: Iterable[Any], *, default_livemode: boo
     return page
 
 
-def _map_object(entity: Entity, obj: Any, default_livemode: bool) -> tuple[MappedObject, bool]:
+def _map_object(entity: Entity, obj: Any, version: float, default_livemode: bool) -> tuple[MappedObject, bool]:
     if not isinstance(obj, dict):
         raise UnmappableValueError("it is not an object")
     obj, raw, was_cleaned = _to_storable(obj)
+    object_id = _id_of(obj)
     livemode = obj.get("livemode", default_livemode)
     if not isinstance(livemode, bool):
         raise UnmappableValueError(f"`livemode` should be true or false, not {livemode!r}")
     children = {table.name: _CHILDREN[table.name](table, obj) for table in tables.child_tables(entity)}
     mapped = MappedObject(
-        id=_id_of(obj),
+        id=object_id,
         livemode=livemode,
         values=_ROWS[entity.value](obj),
         raw=raw,
         content_hash=_content_hash(entity, obj, raw),
+        version=version,
         children=children,
     )
     return mapped, was_cleaned

@@ -59,4 +59,9 @@ def unfinished_lists(entity: Entity, obj: dict[str, Any]) -> Iterator[NestedList
 
 
 def _has_more(embedded: Any) -> bool:
-    return isinstance(embedded, dict) and bool(embedded.get("has_more"))
+    """Whether the list goes on. One without an id to go on from is left for the mapping to report."""
+    if not isinstance(embedded, dict) or not embedded.get("has_more"):
+        return False
+    items = embedded.get("data") or [{"id": ""}]
+    last = items[-1] if isinstance(items, list) else None
+    return isinstance(last, dict) and isinstance(last.get("id"), str)

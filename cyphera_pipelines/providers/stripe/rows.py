@@ -8,7 +8,7 @@ from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.rows import Row
 from cyphera_pipelines.providers.stripe.values import Getter, field
 
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER_BOUND = 2**63
 _EARLIEST, _LATEST = -62135596800, 253402300799  # the years 1 to 9999
 

@@ -1,0 +1,137 @@
+"""Reading Stripe's provider events: which objects changed, and the newest state that is known of each."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import stripe
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.providers.base import Change
+
+_EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
+    Entity.CUSTOMERS: ("customer.created", "customer.updated", "customer.deleted"),
+    Entity.PRODUCTS: ("product.created", "product.updated", "product.deleted"),
+    Entity.PRICES: ("price.created", "price.updated", "price.deleted"),
+    Entity.SUBSCRIPTIONS: tuple(
+        f"customer.subscription.{what}"
+        for what in (
+            "created",
+            "updated",
+            "deleted",
+            "paused",
+            "resumed",
+            "pending_update_applied",
+            "pending_update_expired",
+            "trial_will_end",
+        )
+    ),
+    Entity.INVOICES: tuple(
+        f"invoice.{what}"
+        for what in (
+            "created",
+            "updated",
+            "deleted",
+            "finalized",
+            "finalization_failed",
+            "marked_uncollectible",
+            "overdue",
+            "overpaid",
+            "paid",
+            "payment_action_required",
+            "payment_failed",
+            "payment_succeeded",
+            "sent",
+            "voided",
+            "will_be_due",
+        )
+    ),
+}
+# A subscription that is "deleted" is canceled: it is still there.
+_DELETIONS = {"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"}
+_ENTITY_OF = {name: entity for entity, names in _EVENT_TYPES.items() for name in names}
+_MOST_TYPES_PER_REQUEST = 20
+
+
+def event_type_groups(entities: Iterable[Entity]) -> list[tuple[str, ...]]:
+    """The event types of the entities in as few groups as Stripe's limit of 20 types allows: at most two."""
+    groups: list[tuple[str, ...]] = []
+    for entity in entities:
+        names = _EVENT_TYPES[entity]
+        fitting = next(
+            (at for at, group in enumerate(groups) if len(group) + len(names) <= _MOST_TYPES_PER_REQUEST), None
+        )
+        if fitting is None:
+            groups.append(names)
+        else:
+            groups[fitting] += names
+    return groups
+
+
+@dataclass
+class ChangeReader:
+    """Reduces provider events, given newest first, to one change per object.
+
+    An object's newest event decides. Two of the same second for one object do not tell which came last: then the object
+    has to be fetched, so that the changes of the last second of a page are held back until the next page is known.
+    """
+
+    _seen: dict[tuple[Entity, str], int] = field(default_factory=dict)
+    _held: dict[tuple[Entity, str], Change] = field(default_factory=dict)
+
+    def read(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
+        """Yield the changes that are certain after this page of events."""
+        oldest = None
+        for event in events:
+            change = _change_of(event)
+            if change is None:
+                continue
+            oldest = int(change.version)
+            name = (change.entity, change.object_id)
+            newest = self._seen.get(name)
+            if newest is None:
+                self._seen[name] = oldest
+                self._held[name] = change
+            elif newest == oldest and name in self._held:
+                self._held[name] = Change(change.entity, change.object_id, change.version)
+        if oldest is not None:
+            yield from self._release(newer_than=oldest)
+
+    def rest(self) -> Iterator[Change]:
+        """Yield what was held back: there are no more events."""
+        yield from self._release(newer_than=-1)
+
+    def _release(self, *, newer_than: int) -> Iterator[Change]:
+        for name in [name for name, change in self._held.items() if change.version > newer_than]:
+            yield self._held.pop(name)
+
+
+def _change_of(event: Mapping[str, Any]) -> Change | None:
+    """What one event says; None if it says nothing of an object of ours."""
+    kind, data = str(event.get("type")), event.get("data")
+    obj = data.get("object") if isinstance(data, dict) else None
+    entity, created = _ENTITY_OF.get(kind), event.get("created")
+    if (
+        entity is None
+        or not isinstance(obj, dict)
+        or not isinstance(obj.get("id"), str)
+        or not isinstance(created, int)
+    ):
+        return None
+    if kind in _DELETIONS:
+        return Change(entity, obj["id"], float(created), is_deleted=True)
+    snapshot = obj if _is_usable(entity, obj, event.get("api_version")) else None
+    return Change(entity, obj["id"], float(created), snapshot=snapshot)
+
+
+def _is_usable(entity: Entity, snapshot: Mapping[str, Any], api_version: Any) -> bool:
+    """Whether the snapshot equals what Stripe would answer for the object, nested lists and all."""
+    if api_version != stripe.api_version:
+        return False
+    if entity is Entity.PRICES:
+        return snapshot.get("billing_scheme") == "per_unit"
+    nested = {Entity.INVOICES: "lines", Entity.SUBSCRIPTIONS: "items"}.get(entity)
+    if nested is None:
+        return True
+    embedded = snapshot.get(nested)
+    return isinstance(embedded, dict) and embedded.get("has_more") is False

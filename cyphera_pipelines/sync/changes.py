@@ -1,0 +1,92 @@
+"""Bringing the tables up to date with what changed at the provider since a moment, from its provider events."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import MappedObject
+from cyphera_pipelines.providers.base import Change, MappedPage, Page
+from cyphera_pipelines.store.events import insert_events
+from cyphera_pipelines.store.loader import LoadResult, load
+from cyphera_pipelines.store.tombstones import tombstone_object
+from cyphera_pipelines.sync.listing import ListingContext, SyncCancelledError
+from cyphera_pipelines.sync.mapped_events import mapping_events
+
+FETCHES_AT_ONCE = 8
+
+
+@dataclass
+class _Batch:
+    """The changes of one entity that one request told of, as rows and as objects that are gone."""
+
+    mapped: MappedPage = field(default_factory=MappedPage)
+    gone: list[Change] = field(default_factory=list)
+    requests: int = 0
+
+
+def apply_changes(context: ListingContext, entities: Sequence[Entity], since: float) -> int:
+    """Apply every change of the entities at or after `since`, in seconds since 1970, and return how many there were.
+
+    A snapshot of the pinned API version with whole nested lists is taken as it is; other objects are fetched, several
+    at once. Each state carries the moment at which the provider held it: what the tables know better stays. Raises
+    ProviderError, SyncCancelledError or a database error; what was applied until then stays.
+    """
+    applied = 0
+    with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-changes") as fetchers:
+        for changes in context.client.changes(entities, int(since)):
+            if context.is_cancelled():
+                raise SyncCancelledError
+            for entity in entities:
+                of_entity = [change for change in changes if change.entity is entity]
+                if of_entity:
+                    _apply(context, entity, _read(context, entity, of_entity, fetchers))
+            applied += len(changes)
+    return applied
+
+
+def _read(context: ListingContext, entity: Entity, changes: Iterable[Change], fetchers: ThreadPoolExecutor) -> _Batch:
+    batch, to_fetch, pages = _Batch(), list[Change](), list[Page]()
+    for change in changes:
+        if change.is_deleted:
+            batch.gone.append(change)
+        elif change.snapshot is not None:
+            pages.append(Page(entity, [change.snapshot], has_more=False, version=change.version, requests=0))
+        else:
+            to_fetch.append(change)
+    asked_at = float(int(context.client.now()))
+    fetched = fetchers.map(lambda change: context.client.fetch(entity, change.object_id), to_fetch)
+    for change, page in zip(to_fetch, fetched, strict=True):
+        if page is None:
+            batch.gone.append(Change(entity, change.object_id, asked_at, is_deleted=True))
+            batch.requests += 1
+        else:
+            pages.append(page)
+    for page, requests in zip(pages, fetchers.map(context.client.complete, pages), strict=True):
+        batch.requests += page.requests + requests
+        mapped = context.client.map_page(page)
+        batch.mapped.objects += mapped.objects
+        batch.mapped.unmappable += mapped.unmappable
+        batch.mapped.cleaned += mapped.cleaned
+    return batch
+
+
+def _apply(context: ListingContext, entity: Entity, batch: _Batch) -> None:
+    source = context.source
+    with context.database.tenant(source.workspace_id) as connection:
+        objects: list[MappedObject] = batch.mapped.objects
+        result = load(connection, source, entity, objects)
+        for change in batch.gone:
+            gone = tombstone_object(
+                connection, source, entity, change.object_id, livemode=context.livemode, version=change.version
+            )
+            result.add(LoadResult(gone))
+        unloaded = context.progress.first_mention(entity, batch.mapped.unmappable + result.refused)
+        insert_events(connection, context.session, mapping_events(entity, batch.mapped, unloaded))
+    context.progress.loaded(
+        entity,
+        fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable),
+        requests=batch.requests,
+        unloaded=len(unloaded),
+        result=result,
+    )

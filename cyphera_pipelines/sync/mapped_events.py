@@ -1,0 +1,39 @@
+"""The session events that mapping and loading a page give rise to."""
+
+from collections.abc import Iterable
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import UnmappableObject
+from cyphera_pipelines.model.sessions import SessionEvent
+from cyphera_pipelines.providers.base import MappedPage
+
+IDS_IN_A_MESSAGE = 5
+
+
+def mapping_events(entity: Entity, mapped: MappedPage, unloaded: Iterable[UnmappableObject]) -> list[SessionEvent]:
+    """One event per object that was not loaded, and one for all of the page that had to be cleaned."""
+    events = [_unmappable(entity, obj) for obj in unloaded]
+    if mapped.cleaned:
+        others = " and others" if len(mapped.cleaned) > IDS_IN_A_MESSAGE else ""
+        names = ", ".join(mapped.cleaned[:IDS_IN_A_MESSAGE]) + others
+        events.append(
+            SessionEvent(
+                "characters_removed",
+                f"Characters that Postgres cannot hold (NUL, lone surrogates) were taken out of {names}.",
+                entity_type=entity.value,
+                event_details={"level": "warning", "ids": mapped.cleaned},
+            )
+        )
+    return events
+
+
+def _unmappable(entity: Entity, obj: UnmappableObject) -> SessionEvent:
+    raw = obj.raw.decode("utf-8", "replace") if isinstance(obj.raw, bytes) else obj.raw
+    name = obj.id or "an object without an id"
+    return SessionEvent(
+        "row_unmappable",
+        f"{name} of {entity.value} was not loaded: {obj.reason}. It is kept here as it was received.",
+        entity_type=entity.value,
+        external_id=obj.id,
+        event_details={"level": "error", "reason": obj.reason, "raw": raw},
+    )

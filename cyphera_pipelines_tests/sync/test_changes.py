@@ -1,0 +1,163 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import text
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.sessions import SessionStatus, SessionType
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.events import list_events
+from cyphera_pipelines.sync.outcome import SyncOutcome
+from cyphera_pipelines_tests.sync.conftest import RunSync
+from cyphera_pipelines_tests.truth import assert_tables_equal_truth
+
+ACCOUNT = SandboxAccount(
+    api_key="sk_test_changes",
+    account_id="acct_changes",
+    seed=5,
+    customers=80,
+    products=12,
+    prices=30,
+    subscriptions=60,
+    invoices=120,
+    long_invoice_share=0.1,
+    large_subscription_share=0.1,
+    restricted_keys={"rk_test_no_events": frozenset({"event"})},
+)
+EVERYTHING = {"customers": 5, "products": 2, "prices": 4, "subscriptions": 6, "invoices": 8}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer([ACCOUNT], SandboxOptions()) as server:
+        yield server
+
+
+@pytest.fixture
+def source(sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync) -> Source:
+    """A source that has been listed."""
+    added = add_source(ACCOUNT.api_key, sandbox.url)
+    assert sync_now(added).status is SessionStatus.COMPLETED
+    sandbox.state.counters.reset()
+    return added
+
+
+def event_types(database: Database, outcome: SyncOutcome) -> set[str]:
+    session = outcome.session
+    return {event.event_type for event in list_events(database, session.workspace_id, session.id)}
+
+
+def test_changes_alone_bring_the_tables_up_to_date(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database
+) -> None:
+    sandbox.state.apply_changes(
+        "acct_changes", create=EVERYTHING, update=EVERYTHING, delete={"customers": 3, "invoices": 2}
+    )
+    outcome = sync_now(source, only_changes=True)
+    assert (outcome.status, outcome.error_summary) == (SessionStatus.COMPLETED, None)
+    assert outcome.session.session_type is SessionType.DELTA_SYNC
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+    listed = {seen.path for seen in sandbox.state.counters.recent}
+    assert not listed & {f"/v1/{entity.value}" for entity in Entity}
+
+
+def test_an_idle_source_costs_two_requests_beside_the_account_and_writes_no_row(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database
+) -> None:
+    outcome = sync_now(source, only_changes=True)
+    assert outcome.status is SessionStatus.COMPLETED
+    assert [seen.path for seen in sandbox.state.counters.recent].count("/v1/events") == 2
+    assert sandbox.state.counters.total <= 3
+    assert all(counts.fetched == 0 for counts in outcome.entities.values())
+    assert "changes_applied" not in event_types(database, outcome)
+
+
+def test_snapshots_of_another_api_version_are_not_trusted(
+    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+) -> None:
+    account = ACCOUNT.model_copy(update={"event_api_version": "2024-06-20"})
+    sandbox.state.put_account(account)
+    source = add_source(account.api_key, sandbox.url)
+    sync_now(source)
+    sandbox.state.apply_changes("acct_changes", create=EVERYTHING, update=EVERYTHING, delete={"customers": 2})
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_many_changes_of_one_object_end_in_its_last_state(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database
+) -> None:
+    """All within a second or two: most of these events tie, and the object has to be fetched."""
+    customer = next(iter(sandbox.state.truth("acct_changes", "customers")))["id"]
+    for number in range(30):
+        sandbox.state.patch("acct_changes", customer, {"name": f"Name {number}"})
+    gone = list(sandbox.state.truth("acct_changes", "customers"))[5]["id"]
+    sandbox.state.patch("acct_changes", gone, {"name": "Last words"})
+    sandbox.state.delete("acct_changes", gone)
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_what_changes_during_a_listing_is_caught_up_with(
+    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+) -> None:
+    asked = []
+
+    def change(endpoint: str, _query: str) -> None:
+        asked.append(endpoint)
+        if len(asked) in (8, 14, 20) and endpoint.startswith("GET /v1/"):
+            sandbox.state.apply_changes("acct_changes", create=EVERYTHING, update=EVERYTHING, delete={"customers": 1})
+
+    sandbox.state.watchers.append(change)
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    outcome = sync_now(source, batch_size=10)
+    assert (outcome.status, outcome.error_summary) == (SessionStatus.COMPLETED, None)
+    assert len(asked) > 20
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_without_a_listing_there_is_nothing_to_apply_changes_to(
+    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+) -> None:
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    outcome = sync_now(source, only_changes=True)
+    assert outcome.status is SessionStatus.COMPLETED
+    assert "delta_not_possible" in event_types(database, outcome)
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_after_a_month_everything_is_listed_again(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database
+) -> None:
+    with database.tenant(source.workspace_id) as connection:
+        connection.execute(text("UPDATE sync.sync_cursors SET watermark = now() - interval '29 days'"))
+    sandbox.state.patch(
+        "acct_changes", next(iter(sandbox.state.truth("acct_changes", "customers")))["id"], {"name": "x"}
+    )
+    outcome = sync_now(source, only_changes=True)
+    assert "delta_not_possible" in event_types(database, outcome)
+    assert outcome.entities[Entity.CUSTOMERS].fetched >= ACCOUNT.customers
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_a_key_that_may_not_read_events_still_lists(
+    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+) -> None:
+    source = add_source("rk_test_no_events", sandbox.url)
+    outcome = sync_now(source)
+    assert outcome.status is SessionStatus.COMPLETED
+    assert "changes_unreadable" in event_types(database, outcome)
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_changes_that_cannot_be_read_leave_the_watermark(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database
+) -> None:
+    sandbox.state.apply_changes("acct_changes", update=EVERYTHING)
+    sandbox.state.faults.set([Fault(kind=FaultKind.UNAUTHORIZED, path="/v1/events")])
+    assert sync_now(source, only_changes=True).status is SessionStatus.FAILED
+    sandbox.state.faults.clear()
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
