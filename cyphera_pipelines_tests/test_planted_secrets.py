@@ -1,7 +1,6 @@
 """Unusual secrets are put into a source and used in every way; then they are looked for wherever anybody could read."""
 
 import json
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -71,10 +70,20 @@ class Echo:
 
 @pytest.fixture(scope="module")
 def place(quick_folder: Path | None) -> Iterator[Place]:
-    folder = Path(tempfile.mkdtemp(prefix="planted", dir=quick_folder))
-    command = Cyphera(folder / "home")
-    handle = local.start(command.home)
-    made = Place(command)
+    with tempfile.TemporaryDirectory(prefix="planted", dir=quick_folder) as folder:
+        made = Place(Cyphera(Path(folder) / "home"))
+        handle = local.start(made.cyphera.home)
+        try:
+            fill(made)
+            yield made
+        finally:
+            for forked in made.opened:
+                forked.close()
+            handle.release()
+
+
+def fill(made: Place) -> None:
+    """Use both kinds of secrets in every way."""
 
     def use(name: str) -> None:
         with SandboxServer([]) as sandbox, HeaderServer() as hostile:
@@ -88,11 +97,6 @@ def place(quick_folder: Path | None) -> Iterator[Place]:
     for session in made.run("sessions", "--json").json():
         made.run("events", session["id"])
         made.run("events", session["id"], "--json")
-    yield made
-    for forked in made.opened:
-        forked.close()
-    handle.release()
-    shutil.rmtree(folder)
 
 
 def add(place: Place, slug: str, name: str, base_url: str, *more: str) -> None:

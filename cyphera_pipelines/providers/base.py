@@ -197,13 +197,15 @@ class ClientOptions:
     """How a client behaves towards its caller.
 
     `on_retry` hears of every request that has to be tried again. `is_cancelled` is asked before requests and while
-    waiting. `attempts` bounds how often a failing request is made; rate limits are waited out longer.
+    waiting. `attempts` bounds how often a failing request is made; rate limits are waited out for
+    `rate_limit_patience` seconds.
     """
 
     on_retry: Callable[[RequestNote], None] = lambda _note: None
     is_cancelled: Callable[[], bool] = lambda: False
     limits: Limits = field(default_factory=Unlimited)
     attempts: int = 8
+    rate_limit_patience: float = 900.0
 
 
 class Provider(Protocol):

@@ -109,10 +109,13 @@ def _upsert(table: SyncedTable, *, source: str) -> str:
 
 
 def _tombstone_missing_children(table: SyncedTable) -> str:
+    # Arrays instead of a join: of a workspace that is new to the planner it expects few rows, and would join by
+    # reading all of them for every page.
     return (
-        f"UPDATE {PAYMENTS_SCHEMA}.{table.name} AS target SET deleted_at = now(), synced_at = now() FROM written "
+        f"UPDATE {PAYMENTS_SCHEMA}.{table.name} AS target SET deleted_at = now(), synced_at = now() "
         "WHERE target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
-        f"AND target.livemode = written.livemode AND target.{table.parent_column} = written.id "
+        "AND target.livemode = ANY (ARRAY(SELECT DISTINCT livemode FROM written)) "
+        f"AND target.{table.parent_column} = ANY (ARRAY(SELECT id FROM written)) "
         "AND target.deleted_at IS NULL AND NOT EXISTS ("
         f"SELECT 1 FROM pg_temp.{staging_name(table)} AS staged "
         "WHERE staged.livemode = target.livemode AND staged.id = target.id)"

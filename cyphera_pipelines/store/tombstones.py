@@ -80,7 +80,8 @@ def _statement(entity: Entity, which: str) -> str:
 
 def _mark_children(child: SyncedTable, mark: str) -> str:
     return (
-        f"UPDATE {PAYMENTS_SCHEMA}.{child.name} AS target SET {mark} FROM gone "
+        f"UPDATE {PAYMENTS_SCHEMA}.{child.name} AS target SET {mark} "
         "WHERE target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
-        f"AND target.livemode = :livemode AND target.{child.parent_column} = gone.id AND target.deleted_at IS NULL"
+        f"AND target.livemode = :livemode AND target.{child.parent_column} = ANY (ARRAY(SELECT id FROM gone)) "
+        "AND target.deleted_at IS NULL"
     )

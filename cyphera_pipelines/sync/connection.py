@@ -20,6 +20,7 @@ from cyphera_pipelines.store.database import Database
 
 # A person is waiting: fail soon, a sync will be more patient.
 ATTEMPTS = 2
+RATE_LIMIT_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ def check_connection(database: Database, keyring: Keyring, source: Source) -> Co
     """
     provider = find_provider(source.provider)
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
-    client = provider.connect(read_credentials(database, keyring, binding), ClientOptions(attempts=ATTEMPTS))
+    options = ClientOptions(attempts=ATTEMPTS, rate_limit_patience=RATE_LIMIT_PATIENCE)
+    client = provider.connect(read_credentials(database, keyring, binding), options)
     readable, unreadable = [], {}
     try:
         account = None

@@ -27,6 +27,7 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.sessions import fail_abandoned_sessions, finish_session, start_session
 from cyphera_pipelines.store.statistics import refresh_statistics
+from cyphera_pipelines.sync.garbage import rare_collections
 from cyphera_pipelines.sync.heartbeat import Heartbeat
 from cyphera_pipelines.sync.limits import account_limits
 from cyphera_pipelines.sync.listing import ListingContext
@@ -67,7 +68,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     try:
         with source_lock(job.database, job.source):
             _begin(job)
-            with Heartbeat(job.database, job.session, progress) as heartbeat:
+            with Heartbeat(job.database, job.session, progress) as heartbeat, rare_collections():
                 outcome = _sync(job, progress, heartbeat)
             _finish(job, outcome, progress)
             return outcome
@@ -173,6 +174,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
 
 def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncProgress) -> None:
     """End the session after an error that stopped the engine itself, if the database still lets us."""
+    message = redact(message)
     try:
         if finish_session(
             job.database, job.session, status, progress=progress.as_json(), error_summary={"message": message}

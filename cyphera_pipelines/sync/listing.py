@@ -17,6 +17,7 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.tombstones import tombstone_missing
+from cyphera_pipelines.sync.garbage import collect_if_due
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan, restore
@@ -94,6 +95,7 @@ class EntityListing:
                 for page in self._in_order_of_their_slices():
                     self._merge(page)
                     self._room.release()
+                    collect_if_due()
             finally:
                 self._stop()
         self._context.progress.done(self._entity)

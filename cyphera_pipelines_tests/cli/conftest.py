@@ -1,7 +1,6 @@
 """One home for most of the command line's tests, and a sandbox for its sources."""
 
 import itertools
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,16 +21,15 @@ _numbers = itertools.count(1)
 def make_home(quick_folder: Path | None) -> Iterator[MakeHome]:
     """A command with a new and empty home. Whatever runs in the homes is stopped at the end."""
     homes: list[Path] = []
-    folder = Path(tempfile.mkdtemp(prefix="cli", dir=quick_folder))
+    with tempfile.TemporaryDirectory(prefix="cli", dir=quick_folder) as folder:
 
-    def make() -> Cyphera:
-        homes.append(folder / f"home{len(homes)}")
-        return Cyphera(homes[-1])
+        def make() -> Cyphera:
+            homes.append(Path(folder) / f"home{len(homes)}")
+            return Cyphera(homes[-1])
 
-    yield make
-    for home in homes:
-        local.stop(home)
-    shutil.rmtree(folder)
+        yield make
+        for home in homes:
+            local.stop(home)
 
 
 @pytest.fixture(scope="package")

@@ -28,7 +28,6 @@ READ_TIMEOUT = 40.0
 POOLED_CONNECTIONS = 128
 LONGEST_WAIT = 30.0
 ATTEMPTS_AT_ONE_SIZE = 4
-LONGEST_RATE_LIMIT_WAIT = 900.0
 
 Parameters = Mapping[str, str | int | tuple[str, ...]]
 
@@ -64,8 +63,9 @@ class StripeTransport:
     def get(self, path: str, parameters: Parameters, operation: str, *, endpoint: str) -> dict[str, Any]:
         """Return the response's JSON object. `endpoint` names the rate limit that the request falls under.
 
-        Whatever may pass is tried again with jittered, growing waits: lost connections, cut-off bodies, 409, 5xx up to
-        `options.attempts` times, rate limits for a quarter of an hour. Raises ProviderError's kinds, and
+        Whatever may pass is tried again with jittered, growing waits: lost connections, cut-off bodies, 409, 5xx up
+        to `options.attempts` times, rate limits for `options.rate_limit_patience` seconds. Raises ProviderError's
+        kinds, and
         RequestAbandonedError if the sync is cancelled while it waits.
         """
         url = f"{self._base_url}{path}?{urlencode(parameters, doseq=True)}" if parameters else f"{self._base_url}{path}"
@@ -113,7 +113,7 @@ class StripeTransport:
         if failure.retry is None:
             return True
         if failure.retry is RetryKind.RATE_LIMITED:
-            return (state.seconds_since_start or 0.0) > LONGEST_RATE_LIMIT_WAIT
+            return (state.seconds_since_start or 0.0) > self._options.rate_limit_patience
         if failure.retry is RetryKind.BODY_UNREADABLE:
             # The caller can ask for less, which helps sooner than asking for the same again.
             return state.attempt_number >= min(self._options.attempts, ATTEMPTS_AT_ONE_SIZE)
