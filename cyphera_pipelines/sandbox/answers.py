@@ -152,7 +152,7 @@ class _Elements:
 
     def first_at_or_after(self, second: int) -> int:
         """Nested lists are not filtered by time."""
-        raise NotImplementedError(second)
+        raise TypeError(f"a nested list has no place for the second {second}")
 
     def listed(self, number: int) -> bool:
         """All elements are there."""
