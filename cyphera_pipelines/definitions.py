@@ -10,6 +10,7 @@ from cyphera_pipelines.orchestration.sensors import (
     payment_sources_sensor,
     sessions_of_cancelled_runs,
     sessions_of_failed_runs,
+    sessions_without_a_process,
 )
 
 _database = DatabaseResource()
@@ -19,7 +20,12 @@ definitions = Definitions(
     assets=[payment_tables],
     asset_checks=[payment_table_checks],
     jobs=[sync_source],
-    sensors=[payment_sources_sensor, sessions_of_failed_runs, sessions_of_cancelled_runs],
+    sensors=[
+        payment_sources_sensor,
+        sessions_of_failed_runs,
+        sessions_of_cancelled_runs,
+        sessions_without_a_process,
+    ],
     resources={
         "database": _database,
         "keyring": _keyring,

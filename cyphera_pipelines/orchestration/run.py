@@ -11,6 +11,7 @@ from dagster._core.remote_origin import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
@@ -74,7 +75,13 @@ def _create_run(
             # The caller tells its user what happens.
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
-        tags={PARTITION_TAG: source.key, SOURCE_TAG: source.key, SESSION_TAG: str(session.id)},
+        # Whoever started it here decides whether to start it again: the daemon does not.
+        tags={
+            PARTITION_TAG: source.key,
+            SOURCE_TAG: source.key,
+            SESSION_TAG: str(session.id),
+            MAX_RETRIES_TAG: "0",
+        },
         asset_selection=frozenset(entity_asset_keys(request.entities)),
         remote_job_origin=RemoteJobOrigin(repository, job.job_name),
         job_code_origin=job.get_python_origin(),

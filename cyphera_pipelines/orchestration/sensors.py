@@ -17,7 +17,7 @@ from dagster import (
 
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.orchestration import partitions
-from cyphera_pipelines.orchestration.backstop import end_session_of_run
+from cyphera_pipelines.orchestration.backstop import end_session_of_run, end_vanished_sessions
 from cyphera_pipelines.orchestration.resources import DatabaseResource
 
 
@@ -61,3 +61,19 @@ def sessions_of_failed_runs(context: RunFailureSensorContext, database: Database
 def sessions_of_cancelled_runs(context: RunStatusSensorContext, database: DatabaseResource) -> None:
     """A run that was cancelled, even before it began, leaves no session running."""
     context.log.info(end_session_of_run(database.open(), context.dagster_run, SessionStatus.CANCELLED))
+
+
+@sensor(
+    name="sessions_without_a_process",
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Ends sessions, and their runs, whose process was killed or whose host went away.",
+)
+def sessions_without_a_process(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """Without this a run that nobody executes any more would hold its source's place in the queue for hours."""
+    ended = end_vanished_sessions(database.open(), context.instance)
+    if ended:
+        reason = f"Ended {', '.join(str(session.id) for session in ended)}: nobody is at work on them."
+    else:
+        reason = "Every running session has a process behind it."
+    return SensorResult(skip_reason=SkipReason(reason))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -21,9 +22,7 @@ def source_lock(database: Database, source: Source) -> Iterator[None]:
 
     The lock lives as long as its connection: a killed process gives it back without anybody's help.
     """
-    key = int.from_bytes(
-        hashlib.sha256(f"sync {source.workspace_id} {source.provider}".encode()).digest()[:8], signed=True
-    )
+    key = _lock_key(source.workspace_id, source.provider)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one():
             raise SourceBusyError(
@@ -35,3 +34,16 @@ def source_lock(database: Database, source: Source) -> Iterator[None]:
         finally:
             # The pool would keep the connection, and with it the lock: close it for good.
             connection.invalidate()
+
+
+def is_being_synced(database: Database, workspace_id: UUID, provider: str) -> bool:
+    """Whether any process holds the source's lock right now."""
+    # Taken for the length of this transaction only, so that it is given back whatever happens.
+    attempt = text("SELECT pg_try_advisory_xact_lock(:key)")
+    with database.control() as connection:
+        return not connection.execute(attempt, {"key": _lock_key(workspace_id, provider)}).scalar_one()
+
+
+def _lock_key(workspace_id: UUID, provider: str) -> int:
+    digest = hashlib.sha256(f"sync {workspace_id} {provider}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)

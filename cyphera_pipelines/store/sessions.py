@@ -134,19 +134,14 @@ def list_sessions(database: Database, workspace_id: UUID | None = None, *, limit
         return [_to_session(row) for row in connection.execute(statement)]
 
 
-def has_completed_sync(database: Database, source: Source) -> bool:
-    """Whether any session of the source has ever completed."""
-    statement = (
-        select(sessions.c.id)
-        .where(
-            sessions.c.workspace_id == source.workspace_id,
-            sessions.c.provider_name == source.provider,
-            sessions.c.status == SessionStatus.COMPLETED.value,
-        )
-        .limit(1)
+def list_silent_sessions(database: Database, *, silent_for: float) -> list[Session]:
+    """The running sessions of all workspaces whose last heartbeat is more than so many seconds old."""
+    statement = select(sessions).where(
+        sessions.c.status == SessionStatus.RUNNING.value,
+        sessions.c.updated_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, silent_for),
     )
-    with database.tenant(source.workspace_id) as connection:
-        return connection.execute(statement).first() is not None
+    with database.control() as connection:
+        return [_to_session(row) for row in connection.execute(statement)]
 
 
 def _is_unfinished(session: Session) -> ColumnElement[bool]:

@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, SensorEvaluationContext
 from dagster._core.storage.tags import MAX_RETRIES_TAG
+from sqlalchemy import text
 
 from cyphera_pipelines.definitions import definitions
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
@@ -11,6 +12,7 @@ from cyphera_pipelines.orchestration.backstop import end_session_of_run
 from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
+from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.sessions import get_session, start_session
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.orchestration.test_partitions import remove, sensor_resources
@@ -111,3 +113,28 @@ def tick(instance: DagsterInstance, name: str, cursor: str | None) -> str | None
         resources=sensor_resources(),
     ) as context:
         return repository.get_sensor_def(name).evaluate_tick(context).cursor
+
+
+def test_a_session_whose_process_vanished_ends_with_its_run(
+    database: Database, instance: DagsterInstance, source: Source
+) -> None:
+    session = open_session(database, source, SyncRequest())
+    run = instance.create_run_for_job(
+        definitions.resolve_job_def("sync_source"),
+        tags={SESSION_TAG: str(session.id), SOURCE_TAG: source.key, MAX_RETRIES_TAG: "0"},
+    )
+    start_session(database, session, run.run_id)
+    tick(instance, "sessions_without_a_process", None)
+    assert status_of(database, session) is SessionStatus.RUNNING  # it was heard of just now
+
+    with database.tenant(source.workspace_id) as connection:
+        connection.execute(text("UPDATE sync.payment_sync_sessions SET updated_at = now() - interval '2 minutes'"))
+    with source_lock(database, source):
+        tick(instance, "sessions_without_a_process", None)
+        assert status_of(database, session) is SessionStatus.RUNNING  # silent, but somebody is at work
+
+    tick(instance, "sessions_without_a_process", None)
+    assert status_of(database, session) is SessionStatus.FAILED
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is DagsterRunStatus.FAILURE
