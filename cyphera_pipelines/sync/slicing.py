@@ -11,6 +11,7 @@ so that the slices of a listing always cover all of time.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from cyphera_pipelines.providers.base import CreatedInterval
@@ -46,6 +47,8 @@ class Position:
 class Slice:
     """The objects created in `[gte, lt)`.
 
+    `is_ordered` turns false for good when a page shows that the provider does not list newest first after all: then
+    the slice is paged to its end undivided, and proves nothing of what is gone.
     `fetched` is where the next page starts, `committed` is how far the tables are. `density` is in objects per second.
     """
 
@@ -56,6 +59,7 @@ class Slice:
     density: float | None = None
     has_begun: bool = False
     arrivals: int = 0
+    is_ordered: bool = True
     is_busy: bool = False
     is_exhausted: bool = False
 
@@ -140,10 +144,12 @@ class SlicePlan:
     def arrived(self, request: PageRequest, objects: Sequence[Listed], *, has_more: bool) -> Arrival:
         """Take note of a fetched page, listed newest first, and say which of its objects count."""
         part, before = request.part, request.part.fetched
-        keep = tuple(part.gte is None or obj.created is None or obj.created >= part.gte for obj in objects)
+        part.is_ordered = part.is_ordered and _are_newest_first(objects, before)
+        keep = tuple(obj.created is None or _is_inside(obj.created, part) for obj in objects)
         oldest = next((obj.created for obj in reversed(objects) if obj.created is not None), None)
         cursor = next((obj.id for obj in reversed(objects) if obj.id is not None), None)
-        ends = not has_more or cursor is None or (part.gte is not None and oldest is not None and oldest < part.gte)
+        is_past = part.is_ordered and part.gte is not None and oldest is not None and oldest < part.gte
+        ends = not has_more or cursor is None or is_past
         part.is_busy = False
         number, part.arrivals = part.arrivals, part.arrivals + 1
         if ends:
@@ -151,7 +157,7 @@ class SlicePlan:
             after = None if part.gte is None else part.gte - 1
             return Arrival(part, number, keep, _coverage(part, before, after), None)
         assert cursor is not None, "a slice that goes on has a cursor"
-        reached = self._high(part) if oldest is None else oldest
+        reached = self._high(part) if oldest is None or not part.is_ordered else oldest
         self._measure(part, objects, reached)
         of_second = [obj.id for obj in objects if obj.created == reached and obj.id is not None]
         part.fetched = _advance(before, cursor, reached, of_second)
@@ -211,8 +217,8 @@ class SlicePlan:
 
     def _can_divide(self, part: Slice) -> bool:
         """Only a slice that has brought a page: what its older part holds is a guess, and a guess on it is none."""
-        is_worth_it = self._pages_left(part) >= PAGES_WORTH_DIVIDING
-        return part.has_begun and is_worth_it and self._high(part) - self._low(part) >= 2
+        is_worth_it = self._pages_left(part) >= PAGES_WORTH_DIVIDING and self._high(part) - self._low(part) >= 2
+        return part.has_begun and part.is_ordered and is_worth_it
 
     def _pages_left(self, part: Slice) -> float:
         return max(0, self._high(part) - self._low(part)) * (part.density or 0.0) / self.page_size
@@ -235,12 +241,25 @@ class SlicePlan:
 
 def _coverage(part: Slice, before: Position | None, after: int | None) -> Coverage:
     """What a page proves that goes on from `before` (None: it is its slice's first) and reaches `after`."""
+    if not part.is_ordered:
+        return Coverage(0, 0, ())
     if before is None:
         return Coverage(after, None if part.lt is None else part.lt - 1, ())
     if before.created == after:
         return Coverage(after, after, ())
     also = before.ids_of_second
     return Coverage(after, before.created - 1, ()) if also is None else Coverage(after, before.created, also)
+
+
+def _are_newest_first(objects: Sequence[Listed], before: Position | None) -> bool:
+    moments = [obj.created for obj in objects if obj.created is not None]
+    if before is not None:
+        moments.insert(0, before.created)
+    return all(newer >= older for newer, older in pairwise(moments))
+
+
+def _is_inside(created: int, part: Slice) -> bool:
+    return (part.gte is None or created >= part.gte) and (part.lt is None or created < part.lt)
 
 
 def _advance(before: Position | None, cursor: str, reached: int, of_second: list[str]) -> Position:
@@ -253,7 +272,8 @@ def _advance(before: Position | None, cursor: str, reached: int, of_second: list
 
 
 def _stored(part: Slice, position: Position | None) -> dict[str, Any]:
-    stored: dict[str, Any] = {"gte": part.gte, "lt": part.lt, "cursor": None, "created": None, "ids": []}
+    stored: dict[str, Any] = {"gte": part.gte, "lt": part.lt, "is_ordered": part.is_ordered}
+    stored |= {"cursor": None, "created": None, "ids": []}
     if position is not None:
         is_known = position.ids is not None and position.count <= MOST_STORED_IDS
         stored |= {"cursor": position.cursor, "created": position.created}
@@ -269,5 +289,7 @@ def restore(stored: Iterable[dict[str, Any]]) -> list[Slice]:
         if entry["cursor"] is not None:
             ids = entry["ids"]
             position = Position(entry["cursor"], entry["created"], ids, len(ids or ()))
-        slices.append(Slice(entry["gte"], entry["lt"], fetched=position, committed=position))
+        part = Slice(entry["gte"], entry["lt"], fetched=position, committed=position)
+        part.is_ordered = entry["is_ordered"]
+        slices.append(part)
     return slices

@@ -207,6 +207,39 @@ def test_all_workers_are_busy_after_a_few_pages(shape: str) -> None:
     assert run.full_after_rounds <= 10
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    created=st.lists(st.integers(0, 5_000), max_size=120),
+    page_size=st.integers(1, 7),
+    seed=st.integers(0, 10_000),
+)
+def test_one_worker_lists_a_provider_without_order_whole_and_stops_believing_it(
+    created: list[int], page_size: int, seed: int
+) -> None:
+    """It lists in an order of its own, but honours the interval and the cursor."""
+
+    @dataclass
+    class Unordered(Provider):
+        def __post_init__(self) -> None:
+            random.Random(seed).shuffle(self.created)
+
+        def page(self, request: PageRequest, size: int) -> tuple[list[Listed], bool]:
+            self.requests += 1
+            low = -1 if request.interval.gte is None else request.interval.gte
+            high = 10_000 if request.interval.lt is None else request.interval.lt
+            first = 0 if request.cursor is None else int(request.cursor) + 1
+            found = [at for at in range(first, len(self.created)) if low <= self.created[at] < high]
+            return [Listed(str(at), self.created[at]) for at in found[:size]], len(found) > size
+
+    provider = Unordered(created)
+    run = Run(provider, SlicePlan([Slice()], 0, 6_000, page_size), 1, random.Random(seed))
+    assert run.go() == []
+    moments = [provider.created[int(object_id)] for object_id in run.seen]
+    if moments != sorted(moments, reverse=True):
+        assert run.arrived[-1].coverage.is_empty
+    assert set(run.seen) == {str(at) for at in range(len(created))}
+
+
 def test_a_lost_cursor_goes_on_by_time() -> None:
     plan = SlicePlan([Slice()], 0, 100, 2)
     first = plan.take()
