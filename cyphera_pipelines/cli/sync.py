@@ -12,7 +12,7 @@ from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.entities import parse_entities
 from cyphera_pipelines.model.errors import InvalidInputError
-from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
 from cyphera_pipelines.store.sessions import get_session
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.request import open_session
@@ -32,6 +32,13 @@ def sync(
     delta: Annotated[
         bool, typer.Option("--delta", help="Only what changed since the last sync, from the provider's events.")
     ] = False,
+    on_conflict: Annotated[
+        ConflictStrategy,
+        typer.Option(
+            help="What becomes of rows that are there and differ: overwrite them, skip them, or leave them and flag "
+            "each in an event."
+        ),
+    ] = ConflictStrategy.OVERWRITE,
     batch_size: Annotated[int, typer.Option(min=1, max=100, help="Objects per page.")] = 100,
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -42,7 +49,13 @@ def sync(
     if full and delta:
         raise InvalidInputError("Choose either --full or --delta.")
     names = [name.strip() for given in entities or [] for name in given.split(",") if name.strip()]
-    request = SyncRequest(entities=parse_entities(names), batch_size=batch_size, full_sync=full, only_changes=delta)
+    request = SyncRequest(
+        entities=parse_entities(names),
+        batch_size=batch_size,
+        full_sync=full,
+        only_changes=delta,
+        conflict_strategy=on_conflict,
+    )
     session = run_and_watch(f"{slug}:{provider}", request)
     if as_json:
         print_json(session)

@@ -35,6 +35,10 @@ class SyncConfig(Config):
     full_sync: bool = Field(
         default=False, description="List everything from the beginning instead of continuing an unfinished listing."
     )
+    only_changes: bool = Field(
+        default=False,
+        description="Apply what changed since the last sync, from the provider's events, listing nothing.",
+    )
     batch_size: int = Field(default=100, ge=1, le=100, description="Objects per page asked of the provider, 1 to 100.")
 
 
@@ -63,7 +67,9 @@ def payment_tables(
         )
     with plain_failures({"source": source_key}):
         source, keys = find_source(database.open(), source_key), keyring.load()
-        request = SyncRequest(_selected_entities(context), config.batch_size, config.full_sync)
+        request = SyncRequest(
+            _selected_entities(context), config.batch_size, config.full_sync, only_changes=config.only_changes
+        )
         session, request = session_for_run(database.open(), context.instance, context.run, source, request, context.log)
     about: TextMetadata = {"source": source.key, "session_id": str(session.id)}
     with plain_failures(about):

@@ -13,9 +13,16 @@ from sqlalchemy.exc import DataError
 from cyphera_pipelines.model.columns import Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
+from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
-from cyphera_pipelines.store.staging import copy_into_staging, create_staging, merge_statement, staging_name
+from cyphera_pipelines.store.staging import (
+    copy_into_staging,
+    create_staging,
+    differences_statement,
+    merge_statement,
+    staging_name,
+)
 
 NULL = "\\N"
 
@@ -37,24 +44,40 @@ class TableCounts:
         self.deleted += other.deleted
 
 
+@dataclass(frozen=True)
+class DifferingRow:
+    """A row that was left as it is although the provider's object differs, and the columns in which it does."""
+
+    id: str
+    columns: tuple[str, ...]
+
+
 @dataclass
 class LoadResult:
-    """What loading a batch did, by table, and what Postgres refused to take."""
+    """What loading a batch did, by table, what Postgres refused to take, and what was left although it differs."""
 
     tables: dict[str, TableCounts] = field(default_factory=dict)
     refused: list[UnmappableObject] = field(default_factory=list)
+    differing: list[DifferingRow] = field(default_factory=list)
 
     def add(self, other: "LoadResult") -> None:
         """Add the other's results to these."""
         for name, counts in other.tables.items():
             self.tables.setdefault(name, TableCounts()).add(counts)
         self.refused.extend(other.refused)
+        self.differing.extend(other.differing)
 
 
-def load(connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject]) -> LoadResult:
+def load(
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    objects: Sequence[MappedObject],
+    strategy: ConflictStrategy = ConflictStrategy.OVERWRITE,
+) -> LoadResult:
     """Merge the objects and their children within the connection's tenant transaction.
 
-    An object that comes twice is taken as it came last.
+    An object that comes twice is taken as it came last. The strategy decides about rows that are there already.
     Objects that Postgres refuses (a number or a
     date out of range) are left out and named in `refused`;
     they do not stop the others.
@@ -65,7 +88,7 @@ def load(connection: Connection, source: Source, entity: Entity, objects: Sequen
         return LoadResult()
     try:
         with connection.begin_nested():
-            return _merge(connection, source, entity, batch)
+            return _merge(connection, source, entity, batch, strategy)
     except (DataError, DriverDataError) as error:
         if len(batch) == 1:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -73,7 +96,7 @@ def load(connection: Connection, source: Source, entity: Entity, objects: Sequen
     result = LoadResult()
     middle = len(batch) // 2
     for half in (batch[:middle], batch[middle:]):
-        result.add(load(connection, source, entity, half))
+        result.add(load(connection, source, entity, half, strategy))
         _empty_staging(connection, entity)
     return result
 
@@ -84,16 +107,20 @@ def _empty_staging(connection: Connection, entity: Entity) -> None:
     connection.execute(text(f"TRUNCATE {', '.join(names)}"))
 
 
-def _merge(connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject]) -> LoadResult:
+def _merge(
+    connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject], strategy: ConflictStrategy
+) -> LoadResult:
     tables = (entity_table(entity), *child_tables(entity))
     for table in tables:
         connection.execute(text(create_staging(table)))
     staged = {table.name: _copy(connection, table, batch, source.store_raw) for table in tables}
-    merge = merge_statement(entity)
-    numbers = connection.execute(
-        text(merge.sql), {"workspace_id": source.workspace_id, "provider": source.provider}
-    ).one()
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider}
     result = LoadResult()
+    if strategy is ConflictStrategy.FLAG:
+        found = connection.execute(text(differences_statement(tables[0])), parameters)
+        result.differing = [DifferingRow(row.id, tuple(row.columns)) for row in found]
+    merge = merge_statement(entity, replaces=strategy is ConflictStrategy.OVERWRITE)
+    numbers = connection.execute(text(merge.sql), parameters).one()
     for index, name in enumerate(merge.tables):
         created, updated, deleted = numbers[index * 3 : index * 3 + 3]
         unchanged = staged[name] - created - updated

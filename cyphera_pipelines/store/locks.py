@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
+
+PATIENCE_SECONDS = 2.0
 
 
 class SourceBusyError(ConflictError):
@@ -18,13 +22,20 @@ class SourceBusyError(ConflictError):
 
 @contextmanager
 def source_lock(database: Database, source: Source) -> Iterator[None]:
-    """Hold the source's lock, or raise SourceBusyError at once.
+    """Hold the source's lock, or raise SourceBusyError if somebody else goes on holding it.
 
-    The lock lives as long as its connection: a killed process gives it back without anybody's help.
+    The lock lives as long as its connection: a killed process gives it back without anybody's help, as soon as Postgres
+    notices that the process is gone. That is what the short patience is for.
     """
     key = _lock_key(source.workspace_id, source.provider)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one():
+        patience = Retrying(
+            retry=retry_if_result(lambda is_ours: not is_ours),
+            stop=stop_after_delay(PATIENCE_SECONDS),
+            wait=wait_fixed(PATIENCE_SECONDS / 20),
+            retry_error_callback=lambda _state: False,
+        )
+        if not patience(_try_lock, connection, key):
             raise SourceBusyError(
                 f"{source.key} is being synced by another process; wait for it to end or cancel it. "
                 f"See: cyphera sessions {source.workspace_slug}"
@@ -32,8 +43,19 @@ def source_lock(database: Database, source: Source) -> Iterator[None]:
         try:
             yield
         finally:
-            # The pool would keep the connection, and with it the lock: close it for good.
-            connection.invalidate()
+            _unlock(connection, key)
+
+
+def _try_lock(connection: Connection, key: int) -> bool:
+    return bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one())
+
+
+def _unlock(connection: Connection, key: int) -> None:
+    try:
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+    except SQLAlchemyError:
+        # With the connection the lock is gone; what is left of it must not go back to the pool.
+        connection.invalidate()
 
 
 def is_being_synced(database: Database, workspace_id: UUID, provider: str) -> bool:

@@ -6,7 +6,7 @@ Staging holds what differs from row to row; workspace, provider and the time of 
 from dataclasses import dataclass
 from functools import cache
 
-from cyphera_pipelines.model.columns import Kind, SyncedTable
+from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
@@ -56,26 +56,50 @@ class MergeStatement:
 
 
 @cache
-def merge_statement(entity: Entity) -> MergeStatement:
-    """Build the merge of an entity.
+def merge_statement(entity: Entity, *, replaces: bool) -> MergeStatement:
+    """Build the merge of an entity. Unless it `replaces`, rows that are there already are left as they are.
 
     A row is written only if it is new, or differs, or comes back from deletion, and never by an older state. The
     children of a written row are replaced in the same statement; the children of an unchanged row are not touched:
     the parent's content hash covers them.
     """
     parent = entity_table(entity)
-    parts = [f"written AS ({_upsert(parent, source=_staged(parent))} RETURNING livemode, id, (xmax = 0) AS created)"]
+    parts = [f"written AS ({_upsert(parent, _staged(parent), replaces)} RETURNING livemode, id, (xmax = 0) AS created)"]
     counts = ["count(*) FILTER (WHERE created)", "count(*) FILTER (WHERE NOT created)", "0"]
     selects = [f"(SELECT {count} FROM written)" if count != "0" else "0" for count in counts]
     names = [parent.name]
     for child in child_tables(entity):
         name, gone = f"written_{child.name}", f"gone_{child.name}"
-        parts.append(f"{name} AS ({_upsert(child, source=_staged_children(child))} RETURNING (xmax = 0) AS created)")
+        parts.append(f"{name} AS ({_upsert(child, _staged_children(child), replaces)} RETURNING (xmax = 0) AS created)")
         parts.append(f"{gone} AS ({_tombstone_missing_children(child)} RETURNING 1)")
         selects += [f"(SELECT {count} FROM {name})" for count in counts[:2]]
         selects.append(f"(SELECT count(*) FROM {gone})")
         names.append(child.name)
     return MergeStatement(f"WITH {', '.join(parts)} SELECT {', '.join(selects)}", tuple(names))
+
+
+@cache
+def differences_statement(table: SyncedTable) -> str:
+    """Find the rows that differ from what is staged: their ids, and the names of the columns that differ.
+
+    No name means that only what has no column of its own differs: the rest of `raw`, or the children.
+    """
+    names = [
+        f"CASE WHEN target.\"{column.name}\" IS DISTINCT FROM {staged_value(column)} THEN '{column.name}' END"
+        for column in table.columns
+    ]
+    return (
+        f"SELECT staged.id, array_remove(ARRAY[{', '.join(names)}], NULL) AS columns "
+        f"FROM {_staged(table)} JOIN {PAYMENTS_SCHEMA}.{table.name} AS target "
+        "ON target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
+        "AND target.livemode = staged.livemode AND target.id = staged.id "
+        "WHERE target.content_hash <> staged.content_hash ORDER BY staged.id"
+    )
+
+
+def staged_value(column: Column) -> str:
+    """A staged value in the type of its column."""
+    return f'to_timestamp(staged."{column.name}")' if column.kind is Kind.TIMESTAMP else f'staged."{column.name}"'
 
 
 def _staged(table: SyncedTable) -> str:
@@ -89,20 +113,21 @@ def _staged_children(table: SyncedTable) -> str:
     )
 
 
-def _upsert(table: SyncedTable, *, source: str) -> str:
+def _upsert(table: SyncedTable, source: str, replaces: bool) -> str:
     own = [column.name for column in table.columns]
-    values = [
-        f'to_timestamp(staged."{column.name}")' if column.kind is Kind.TIMESTAMP else f'staged."{column.name}"'
-        for column in table.columns
-    ]
+    values = [staged_value(column) for column in table.columns]
     tail = ["raw", "content_hash", "source_version", "synced_at"]
     names = ", ".join(f'"{name}"' for name in own + tail)
     selected = ", ".join([*values, "staged.raw", "staged.content_hash", "to_timestamp(staged.source_version)", "now()"])
     assignments = ", ".join(f'"{name}" = excluded."{name}"' for name in own + tail)
-    return (
+    insert = (
         f"INSERT INTO {PAYMENTS_SCHEMA}.{table.name} AS target ({KEY}, {names}) "
         f"SELECT CAST(:workspace_id AS uuid), :provider, staged.livemode, staged.id, {selected} FROM {source} "
-        f"ON CONFLICT ({KEY}) DO UPDATE SET {assignments}, deleted_at = NULL "
+    )
+    if not replaces:
+        return f"{insert} ON CONFLICT ({KEY}) DO NOTHING"
+    return (
+        f"{insert} ON CONFLICT ({KEY}) DO UPDATE SET {assignments}, deleted_at = NULL "
         "WHERE target.source_version <= excluded.source_version "
         "AND (target.content_hash <> excluded.content_hash OR target.deleted_at IS NOT NULL)"
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject
+from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.providers.base import Change, MappedPage, Page
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
@@ -75,14 +76,15 @@ def _apply(context: ListingContext, entity: Entity, batch: _Batch) -> None:
     source = context.source
     with context.database.tenant(source.workspace_id) as connection:
         objects: list[MappedObject] = batch.mapped.objects
-        result = load(connection, source, entity, objects)
-        for change in batch.gone:
+        strategy = context.request.conflict_strategy
+        result = load(connection, source, entity, objects, strategy)
+        for change in batch.gone if strategy is ConflictStrategy.OVERWRITE else ():
             gone = tombstone_object(
                 connection, source, entity, change.object_id, livemode=context.livemode, version=change.version
             )
             result.add(LoadResult(gone))
         unloaded = context.progress.first_mention(entity, batch.mapped.unmappable + result.refused)
-        insert_events(connection, context.session, mapping_events(entity, batch.mapped, unloaded))
+        insert_events(connection, context.session, mapping_events(entity, batch.mapped, unloaded, result.differing))
     context.progress.loaded(
         entity,
         fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable),

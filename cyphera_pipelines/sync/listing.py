@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import Session, SyncRequest
+from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import CursorLostError, MappedPage, Page, ProviderClient
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
@@ -186,9 +186,10 @@ class EntityListing:
         """Merge the page, what it proves to be gone, and its checkpoint in one transaction."""
         context, source, livemode = self._context, self._context.source, self._context.livemode
         with context.database.tenant(source.workspace_id) as connection:
-            result = load(connection, source, self._entity, page.mapped.objects)
+            result = load(connection, source, self._entity, page.mapped.objects, context.request.conflict_strategy)
             coverage = page.arrival.coverage
-            if self._was_listed_before and page.names_everything and not coverage.is_empty:
+            may_bury = self._was_listed_before and context.request.conflict_strategy is ConflictStrategy.OVERWRITE
+            if may_bury and page.names_everything and not coverage.is_empty:
                 gone = tombstone_missing(
                     connection,
                     source,
@@ -201,7 +202,9 @@ class EntityListing:
                 )
                 result.add(LoadResult(gone))
             unloaded = context.progress.first_mention(self._entity, page.mapped.unmappable + result.refused)
-            insert_events(connection, context.session, mapping_events(self._entity, page.mapped, unloaded))
+            insert_events(
+                connection, context.session, mapping_events(self._entity, page.mapped, unloaded, result.differing)
+            )
             with self._changed:
                 slices = self._plan.checkpoint_after([page.arrival])
             if slices:

@@ -6,13 +6,17 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import SessionEvent
 from cyphera_pipelines.providers.base import MappedPage
+from cyphera_pipelines.store.loader import DifferingRow
 
 IDS_IN_A_MESSAGE = 5
 
 
-def mapping_events(entity: Entity, mapped: MappedPage, unloaded: Iterable[UnmappableObject]) -> list[SessionEvent]:
-    """One event per object that was not loaded, and one for all of the page that had to be cleaned."""
+def mapping_events(
+    entity: Entity, mapped: MappedPage, unloaded: Iterable[UnmappableObject], differing: Iterable[DifferingRow]
+) -> list[SessionEvent]:
+    """One event per object that was not loaded or differs, and one for all of the page that had to be cleaned."""
     events = [_unmappable(entity, obj) for obj in unloaded]
+    events += [_differs(entity, row) for row in differing]
     if mapped.cleaned:
         others = " and others" if len(mapped.cleaned) > IDS_IN_A_MESSAGE else ""
         names = ", ".join(mapped.cleaned[:IDS_IN_A_MESSAGE]) + others
@@ -25,6 +29,17 @@ def mapping_events(entity: Entity, mapped: MappedPage, unloaded: Iterable[Unmapp
             )
         )
     return events
+
+
+def _differs(entity: Entity, row: DifferingRow) -> SessionEvent:
+    where = ", ".join(row.columns) if row.columns else "something without a column of its own"
+    return SessionEvent(
+        "row_differs",
+        f"{row.id} of {entity.value} was left as it is; at the provider it differs in {where}.",
+        entity_type=entity.value,
+        external_id=row.id,
+        event_details={"level": "warning", "columns": list(row.columns)},
+    )
 
 
 def _unmappable(entity: Entity, obj: UnmappableObject) -> SessionEvent:

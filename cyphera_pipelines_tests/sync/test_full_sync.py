@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import SessionStatus
+from cyphera_pipelines.model.sessions import ConflictStrategy, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer, Ugliness
 from cyphera_pipelines.store.database import Database
@@ -303,3 +303,42 @@ def row_versions(database: Database, source: Source) -> dict[tuple[str, str], st
 
 def session_events(database: Database, session: object) -> list:  # type: ignore[type-arg]
     return list_events(database, session.workspace_id, session.id)  # type: ignore[attr-defined]
+
+
+def test_skip_inserts_what_is_missing_and_leaves_the_rest(
+    sandbox: SandboxServer, add_source: AddSource, sync_now: RunSync, database: Database
+) -> None:
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    sync_now(source)
+    before = row_versions(database, source)
+    sandbox.state.apply_changes("acct_full", create={"customers": 2}, update={"customers": 9, "invoices": 9})
+    sandbox.state.apply_changes("acct_full", delete={"customers": 2})
+    outcome = sync_now(source, conflict_strategy=ConflictStrategy.SKIP)
+    assert outcome.status is SessionStatus.COMPLETED
+    after = row_versions(database, source)
+    assert {row: after[row] for row in before} == before
+    customers = outcome.entities[Entity.CUSTOMERS]
+    assert (customers.updated, customers.deleted) == (0, 0)
+    assert 0 < len(after) - len(before) <= 2
+
+
+def test_flag_names_what_differs_and_where(
+    sandbox: SandboxServer, add_source: AddSource, sync_now: RunSync, database: Database
+) -> None:
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    sync_now(source)
+    before = row_versions(database, source)
+    customers = [customer["id"] for customer in sandbox.state.truth("acct_full", "customers")]
+    sandbox.state.patch("acct_full", customers[3], {"name": "Other", "balance": -77}, with_event=False)
+    sandbox.state.patch("acct_full", customers[90], {"sources": {"object": "list"}}, with_event=False)
+    outcome = sync_now(source, conflict_strategy=ConflictStrategy.FLAG)
+    assert outcome.status is SessionStatus.COMPLETED
+    assert row_versions(database, source) == before
+    flagged = {
+        event.external_id: set(event.event_details["columns"])
+        for event in session_events(database, outcome.session)
+        if event.event_type == "row_differs"
+    }
+    assert flagged == {customers[3]: {"name", "balance"}, customers[90]: set()}
+    assert sync_now(source).entities[Entity.CUSTOMERS].updated == 2
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_full")

@@ -183,3 +183,11 @@ def test_an_interrupted_process_ends_its_session(
     assert session.status is SessionStatus.CANCELLED
     assert session.error_summary is not None
     assert "interrupted" in session.error_summary["message"]
+
+
+def test_one_sync_may_follow_another_at_once(
+    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync
+) -> None:
+    sandbox.state.put_account(ACCOUNT.model_copy(update={"customers": 1, "invoices": 1, "subscriptions": 1}))
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    assert {sync_now(source).status for _ in range(10)} == {SessionStatus.COMPLETED}
