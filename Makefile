@@ -30,7 +30,7 @@ check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
 .PHONY: validate
 validate: $(INSTALLED) ## Let Dagster load and check the definitions, in a home of their own.
 	home=$$(mktemp -d) && trap "rm -rf $$home" EXIT && \
-		DAGSTER_HOME="$(CURDIR)" CYPHERA_HOME="$$home" $(BIN)/dagster definitions validate --log-level warning
+		PYTHONWARNINGS=ignore DAGSTER_HOME="$(CURDIR)" CYPHERA_HOME="$$home" $(BIN)/dagster definitions validate --log-level info
 
 .PHONY: lock
 lock: ## Write requirements.lock anew from pyproject.toml (needs uv).

@@ -63,7 +63,7 @@ def list_entities(context: ListingContext, *, cancel: Callable[[], None]) -> dic
     if errors.fatal is not None:
         raise errors.fatal
     for entity, error in errors.by_entity.items():
-        _record_failure(context, entity, error)
+        record_failure(context, entity, error)
     return errors.by_entity
 
 
@@ -115,7 +115,8 @@ def _record_completion(context: ListingContext, entity: Entity) -> None:
     record_events(context.database, context.session, [event])
 
 
-def _record_failure(context: ListingContext, entity: Entity, error: CypheraError) -> None:
+def record_failure(context: ListingContext, entity: Entity, error: CypheraError) -> None:
+    """Note in the progress and in the session's events that the entity did not complete."""
     context.progress.failed(entity, str(error))
     message = f"{entity.value} did not complete: {error}"
     details = {"level": "error", "error": type(error).__name__}

@@ -16,7 +16,7 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.store.cursors import SyncPosition, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.sync.changes import apply_changes
-from cyphera_pipelines.sync.full_sync import list_entities
+from cyphera_pipelines.sync.full_sync import list_entities, record_failure
 from cyphera_pipelines.sync.listing import ListingContext, SyncCancelledError
 
 # Provider events can be found a little later than they happen: the watermark stays this many seconds behind the clock.
@@ -37,12 +37,18 @@ def bring_up_to_date(context: ListingContext, *, cancel: Callable[[], None]) -> 
         positions = read_positions(context.database, context.source, livemode=context.livemode)
         obstacle = _obstacle(context, positions)
         if obstacle is None:
-            return _apply_changes_only(context, positions)
+            return _recorded(context, _apply_changes_only(context, positions))
         message = f"{obstacle} A full listing runs instead."
         record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
     errors = list_entities(context, cancel=cancel)
     listed = [entity for entity in context.request.entities if context.progress.entity(entity).done]
-    return errors | _catch_up(context, listed)
+    return errors | _recorded(context, _catch_up(context, listed))
+
+
+def _recorded(context: ListingContext, errors: Errors) -> Errors:
+    for entity, error in errors.items():
+        record_failure(context, entity, error)
+    return errors
 
 
 def _obstacle(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> str | None:

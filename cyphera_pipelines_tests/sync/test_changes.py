@@ -161,3 +161,16 @@ def test_changes_that_cannot_be_read_leave_the_watermark(
     sandbox.state.faults.clear()
     assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
     assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_a_listing_that_could_not_catch_up_is_partial(
+    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+) -> None:
+    sandbox.state.faults.set([Fault(kind=FaultKind.UNAUTHORIZED, path="/v1/events")])
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    assert sync_now(source).status is SessionStatus.FAILED  # revoked in the middle
+    sandbox.state.faults.set([Fault(kind=FaultKind.CUT_JSON, path="/v1/events")])
+    outcome = sync_now(source)
+    assert outcome.status is SessionStatus.PARTIAL
+    assert all(counts.error is not None for counts in outcome.entities.values())
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
