@@ -136,3 +136,4 @@ class SessionEvent:
     entity_type: str | None = None
     external_id: str | None = None
     event_details: dict[str, Any] = field(default_factory=dict)
+    level: EventLevel = EventLevel.INFO

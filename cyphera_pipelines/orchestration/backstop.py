@@ -3,7 +3,7 @@
 from dagster import DagsterInstance, DagsterRun
 
 from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus
+from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import split_source_key
 from cyphera_pipelines.orchestration.run_sessions import parse_session_id
 from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
@@ -63,7 +63,7 @@ def _end_session(database: Database, session: Session, status: SessionStatus, ru
     message = _MESSAGES[status]
     summary = {"message": message} | ({"dagster_run_id": run.run_id} if run is not None else {})
     if finish_session(database, session, status, error_summary=summary):
-        event = SessionEvent(f"session_{status.value}", message, event_details={"level": "error"})
+        event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
         record_events(database, session, [event])
 
 

@@ -21,7 +21,7 @@ from cyphera_pipelines.orchestration.assets import SYNC_STEP
 from cyphera_pipelines.orchestration.backstop import end_session_of_run
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.jobs import sync_source
-from cyphera_pipelines.orchestration.partitions import partitions_name
+from cyphera_pipelines.orchestration.partitions import update_partitions
 from cyphera_pipelines.orchestration.run_sessions import cancel_session
 from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.store.database import Database
@@ -45,7 +45,7 @@ def run_source_sync(
     stop between two pages, and is raised again. DAGSTER_HOME must be set.
     """
     with DagsterInstance.get() as instance:
-        instance.add_dynamic_partitions(partitions_name(), [source.key])
+        update_partitions(database, instance)
         # Loaded by name, as Dagster's own workers do: the definitions stand above this layer.
         job = ReconstructableRepository.for_module(CODE_LOCATION, "definitions").get_reconstructable_job(
             sync_source.name

@@ -6,7 +6,7 @@ from uuid import UUID
 from dagster import DagsterInstance, DagsterRun
 
 from cyphera_pipelines.model.errors import InvalidInputError
-from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.tags import SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.store.database import Database
@@ -47,7 +47,7 @@ def cancel_session(database: Database, session: Session) -> None:
     """End the session as cancelled, unless it has ended: an engine at work on it stops between two pages."""
     message = "The sync was interrupted. What it had merged is kept; the next sync continues from there."
     if finish_session(database, session, SessionStatus.CANCELLED, error_summary={"message": message}):
-        event = SessionEvent("session_cancelled", message, event_details={"level": "warning"})
+        event = SessionEvent("session_cancelled", message, level=EventLevel.WARNING)
         record_events(database, session, [event])
 
 

@@ -44,7 +44,7 @@ def insert_events(connection: Connection, session: Session, batch: Sequence[Sess
                 "external_id": _clean(event.external_id) if event.external_id else None,
                 "event_type": event.event_type,
                 "event_message": _clean(event.event_message),
-                "event_details": _clean_json(event.event_details),
+                "event_details": _clean_json({"level": event.level.value, **event.event_details}),
             }
             for event in batch
         ],

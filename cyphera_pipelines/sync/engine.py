@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
     ClientOptions,
@@ -101,7 +101,7 @@ def _begin(job: SyncJob) -> None:
     events = [SessionEvent("session_started", f"Syncing {entities} of {job.source.key}.")]
     for session_id in abandoned:
         message = f"Session {session_id} had died while it ran; this session continues from its last page."
-        events.append(SessionEvent("session_abandoned", message, event_details={"level": "warning"}))
+        events.append(SessionEvent("session_abandoned", message, level=EventLevel.WARNING))
     record_events(job.database, job.session, events)
 
 
@@ -162,8 +162,8 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     message = f"The sync of {job.source.key} ended {outcome.status.value}." + (
         f" {summary['message']}" if summary else ""
     )
-    level = "info" if outcome.status is SessionStatus.COMPLETED else "error"
-    event = SessionEvent(f"session_{outcome.status.value}", message, event_details={"level": level})
+    level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
+    event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
     record_events(job.database, job.session, [event])
     finish_session(
         job.database, job.session, outcome.status, progress=progress.as_json(), error_summary=outcome.error_summary
@@ -179,7 +179,7 @@ def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncPr
         if finish_session(
             job.database, job.session, status, progress=progress.as_json(), error_summary={"message": message}
         ):
-            event = SessionEvent(f"session_{status.value}", message, event_details={"level": "error"})
+            event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
             record_events(job.database, job.session, [event])
     except SQLAlchemyError:
         # The next sync of the source finds the session still running, with nobody behind it, and ends it.

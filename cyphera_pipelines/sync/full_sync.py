@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.model.sessions import SessionEvent
+from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
 from cyphera_pipelines.providers.base import CredentialsRejectedError, RequestAbandonedError
 from cyphera_pipelines.security.secrets import redact
@@ -110,7 +110,7 @@ def _record_completion(context: ListingContext, entity: Entity) -> None:
         f"{entity.value} complete: {counts.fetched} fetched, {counts.created} created, {counts.updated} updated, "
         f"{counts.unchanged} unchanged, {counts.failed} not loaded."
     )
-    details = {"level": "info", "fetched": counts.fetched, "requests": counts.requests, "children": counts.children}
+    details = {"fetched": counts.fetched, "requests": counts.requests, "children": counts.children}
     event = SessionEvent("entity_completed", message, entity_type=entity.value, event_details=details)
     record_events(context.database, context.session, [event])
 
@@ -119,6 +119,8 @@ def record_failure(context: ListingContext, entity: Entity, error: CypheraError)
     """Note in the progress and in the session's events that the entity did not complete."""
     context.progress.failed(entity, str(error))
     message = f"{entity.value} did not complete: {error}"
-    details = {"level": "error", "error": type(error).__name__}
-    event = SessionEvent("entity_failed", message, entity_type=entity.value, event_details=details)
+    details = {"error": type(error).__name__}
+    event = SessionEvent(
+        "entity_failed", message, entity_type=entity.value, level=EventLevel.ERROR, event_details=details
+    )
     record_events(context.database, context.session, [event])

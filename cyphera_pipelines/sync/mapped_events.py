@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
-from cyphera_pipelines.model.sessions import SessionEvent
+from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import MappedPage
 from cyphera_pipelines.store.loader import DifferingRow
 
@@ -25,7 +25,8 @@ def mapping_events(
                 "characters_removed",
                 f"Characters that Postgres cannot hold (NUL, lone surrogates) were taken out of {names}.",
                 entity_type=entity.value,
-                event_details={"level": "warning", "ids": mapped.cleaned},
+                level=EventLevel.WARNING,
+                event_details={"ids": mapped.cleaned},
             )
         )
     return events
@@ -38,7 +39,8 @@ def _differs(entity: Entity, row: DifferingRow) -> SessionEvent:
         f"{row.id} of {entity.value} was left as it is; at the provider it differs in {where}.",
         entity_type=entity.value,
         external_id=row.id,
-        event_details={"level": "warning", "columns": list(row.columns)},
+        level=EventLevel.WARNING,
+        event_details={"columns": list(row.columns)},
     )
 
 
@@ -50,5 +52,6 @@ def _unmappable(entity: Entity, obj: UnmappableObject) -> SessionEvent:
         f"{name} of {entity.value} was not loaded: {obj.reason}. It is kept here as it was received.",
         entity_type=entity.value,
         external_id=obj.id,
-        event_details={"level": "error", "reason": obj.reason, "raw": raw},
+        level=EventLevel.ERROR,
+        event_details={"reason": obj.reason, "raw": raw},
     )

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 
-from cyphera_pipelines.model.sessions import Session, SessionEvent
+from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent
 from cyphera_pipelines.providers.base import RequestNote, RetryKind
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
@@ -35,14 +35,14 @@ class RetryLog:
             is_first = self._counts[note.kind] == 1
         if is_first:
             message = f"{note.reason} Trying again in {note.wait:.1f} s; more of this kind are counted, not listed."
-            self._record(SessionEvent(f"request_{note.kind.value}", message, event_details={"level": "warning"}))
+            self._record(SessionEvent(f"request_{note.kind.value}", message, level=EventLevel.WARNING))
 
     def summarise(self) -> None:
         """Record how many retries there were of each kind."""
         for kind, count in self._counts.items():
             message = f"{count} requests {_WORDS[kind]} and were made again."
-            details = {"level": "warning", "kind": kind.value, "count": count}
-            self._record(SessionEvent("requests_repeated", message, event_details=details))
+            details = {"kind": kind.value, "count": count}
+            self._record(SessionEvent("requests_repeated", message, level=EventLevel.WARNING, event_details=details))
 
     def _record(self, event: SessionEvent) -> None:
         record_events(self._database, self._session, [event])

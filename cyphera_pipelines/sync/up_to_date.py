@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.model.sessions import SessionEvent
+from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
     ProviderError,
@@ -97,7 +97,7 @@ def _catch_up(context: ListingContext, listed: Sequence[Entity]) -> Errors:
     except ProviderError as error:
         # A restricted key need not be allowed to read provider events: the listing stands, and so will the next one.
         message = f"What changed during the listing could not be read: {error} The next sync lists it."
-        event = SessionEvent("changes_unreadable", message, event_details={"level": "warning"})
+        event = SessionEvent("changes_unreadable", message, level=EventLevel.WARNING)
         record_events(context.database, context.session, [event])
     return {}
 
@@ -111,5 +111,5 @@ def _apply_since(context: ListingContext, entities: Sequence[Entity], since: flo
             save_watermark(connection, context.source, entity, watermark, livemode=context.livemode)
     if changes:
         message = f"{changes} objects changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC."
-        event = SessionEvent("changes_applied", message, event_details={"level": "info", "changes": changes})
+        event = SessionEvent("changes_applied", message, level=EventLevel.INFO, event_details={"changes": changes})
         record_events(context.database, context.session, [event])
