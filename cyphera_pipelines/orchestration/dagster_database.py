@@ -1,5 +1,8 @@
 """The database that holds Dagster's own storage: where it is, and that it is there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -9,6 +12,8 @@ from cyphera_pipelines import local
 from cyphera_pipelines.security.secrets import redact, register_secret
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import DatabaseUnavailableError
+
+_CREATION_LOCK = 7_305_902_114
 
 
 def prepare_dagster_database(settings: Settings) -> URL:
@@ -35,6 +40,18 @@ def prepare_dagster_database(settings: Settings) -> URL:
             "application's, or name another in CYPHERA_DAGSTER_DATABASE_URL."
         )
     )
+
+
+@contextmanager
+def alone(url: str) -> Iterator[None]:
+    """Hold a lock in Dagster's database: several processes that use it first would all create its tables at once."""
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _CREATION_LOCK})
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _CREATION_LOCK})
 
 
 def _connection_problem(url: URL) -> str | None:

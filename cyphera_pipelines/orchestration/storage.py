@@ -5,7 +5,7 @@ from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
 
-from cyphera_pipelines.orchestration.dagster_database import prepare_dagster_database
+from cyphera_pipelines.orchestration.dagster_database import alone, prepare_dagster_database
 from cyphera_pipelines.settings import load_settings
 
 # Bounds a statement that is stuck behind a lock, and leaves time to migrate a large event log.
@@ -23,7 +23,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     """
 
     def __init__(self, postgres_url: str, *, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(postgres_url, inst_data=inst_data)
+        with alone(postgres_url):
+            super().__init__(postgres_url, inst_data=inst_data)
         for store in (self._run_storage, self._event_log_storage, self._schedule_storage):
             store.optimize_for_webserver(
                 statement_timeout=STATEMENT_TIMEOUT_MILLISECONDS,
