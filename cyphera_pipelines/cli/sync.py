@@ -11,9 +11,9 @@ from cyphera_pipelines.cli.progress import watch_session
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.entities import parse_entities
-from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
-from cyphera_pipelines.store.sessions import get_session
+from cyphera_pipelines.store.sessions import finish_session, get_session
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.request import open_session
 
@@ -75,7 +75,12 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
         # Dagster takes more than a second to import: only the commands that run it should wait for that.
         from cyphera_pipelines.orchestration.run import run_source_sync
 
-        run_source_sync(database, source, session, request)
+        try:
+            run_source_sync(database, source, session, request)
+        except CypheraError as error:
+            # Dagster could not even begin: nobody else will end the session.
+            finish_session(database, session, SessionStatus.FAILED, error_summary={"message": str(error)})
+            raise
     return get_session(database, session.workspace_id, session.id)
 
 

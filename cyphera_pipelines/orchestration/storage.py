@@ -2,11 +2,12 @@
 
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import Engine, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy import Engine, event, make_url
+from sqlalchemy.exc import DisconnectionError, ProgrammingError
 
 from cyphera_pipelines.orchestration.dagster_database import alone, prepare_dagster_database
 from cyphera_pipelines.settings import load_settings
+from cyphera_pipelines.store.database import DatabaseUnavailableError
 
 # Bounds a statement that is stuck behind a lock, and leaves time to migrate a large event log.
 STATEMENT_TIMEOUT_MILLISECONDS = 600_000
@@ -23,8 +24,15 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     """
 
     def __init__(self, postgres_url: str, *, inst_data: ConfigurableClassData | None = None) -> None:
-        with alone(postgres_url):
-            super().__init__(postgres_url, inst_data=inst_data)
+        try:
+            with alone(postgres_url):
+                super().__init__(postgres_url, inst_data=inst_data)
+        except ProgrammingError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise DatabaseUnavailableError(
+                f"Dagster's tables cannot be made in database {make_url(postgres_url).database!r}: {reason}. Let the "
+                "user create tables there, or name another database in CYPHERA_DAGSTER_DATABASE_URL."
+            ) from None
         for store in (self._run_storage, self._event_log_storage, self._schedule_storage):
             store.optimize_for_webserver(
                 statement_timeout=STATEMENT_TIMEOUT_MILLISECONDS,
