@@ -14,7 +14,7 @@ from cyphera_pipelines.store.sessions import finish_session, get_session, list_s
 from cyphera_pipelines.store.workspaces import find_workspace
 
 SILENT_FOR = 60.0
-"""Seconds without a heartbeat after which a session is looked into; a living one beats every five."""
+"""Seconds without a heartbeat after which a session is looked into; a living one beats every second."""
 
 _MESSAGES = {
     SessionStatus.FAILED: "The run that carried out this sync ended before the sync did. What it had merged is kept; "

@@ -2,10 +2,10 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
@@ -115,7 +115,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
     limits = account_limits(api_key, credentials.base_url or provider.default_host, published)
     options = ClientOptions(on_retry=retries.note, is_cancelled=heartbeat.is_cancelled, limits=limits)
     client = provider.connect(credentials, options)
-    errors: dict[Any, CypheraError]
+    errors: dict[Entity, CypheraError]
     try:
         account = _identify_account(job, client)
         context = ListingContext(

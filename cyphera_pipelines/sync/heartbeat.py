@@ -11,7 +11,7 @@ from cyphera_pipelines.store.sessions import write_progress
 from cyphera_pipelines.sync.progress import SyncProgress
 
 WRITE_EVERY = 0.5
-BEAT_EVERY = 5.0
+BEAT_EVERY = 1.0
 _log = logging.getLogger(__name__)
 
 

@@ -90,7 +90,9 @@ def _catch_up(context: ListingContext, listed: Sequence[Entity]) -> Errors:
     since = min(watermark.timestamp() for watermark in watermarks if watermark is not None)
     try:
         _apply_since(context, listed, since)
-    except (SyncCancelledError, RequestAbandonedError, CredentialsRejectedError):
+    except (SyncCancelledError, RequestAbandonedError):
+        return {}
+    except CredentialsRejectedError:
         raise
     except ProviderUnavailableError as error:
         return dict.fromkeys(listed, error)

@@ -4,12 +4,16 @@ import pytest
 from sqlalchemy import text
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import SessionStatus, SessionType
+from cyphera_pipelines.model.sessions import SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
+from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
+from cyphera_pipelines.store.sessions import finish_session
+from cyphera_pipelines.sync.engine import SyncJob, run_sync
 from cyphera_pipelines.sync.outcome import SyncOutcome
+from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
@@ -161,6 +165,22 @@ def test_changes_that_cannot_be_read_leave_the_watermark(
     sandbox.state.faults.clear()
     assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
     assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_ending_the_session_stops_a_sync_that_is_catching_up(
+    sandbox: SandboxServer, add_source: Callable[..., Source], database: Database, keyring: Keyring
+) -> None:
+    sandbox.state.faults.set([Fault(kind=FaultKind.ERROR_500, path="/v1/events")])
+    source, request = add_source(ACCOUNT.api_key, sandbox.url), SyncRequest()
+    session = open_session(database, source, request)
+
+    def cancel(endpoint: str, _query: str) -> None:
+        if endpoint == "GET /v1/events":
+            finish_session(database, session, SessionStatus.CANCELLED)
+
+    sandbox.state.watchers.append(cancel)
+    outcome = run_sync(SyncJob(database, keyring, source, session, request))
+    assert outcome.status is SessionStatus.CANCELLED
 
 
 def test_a_listing_that_could_not_catch_up_is_partial(
