@@ -1,7 +1,7 @@
 """Connections to the product's database, and the two kinds of transaction that everything else uses."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -37,11 +37,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def tenant(self, workspace_id: UUID) -> Iterator[Connection]:
-        """A transaction of one workspace: row-level security lets it see and write that workspace's rows only."""
-        with self.engine.begin() as connection:
-            connection.execute(_ENTER_TENANT, {"workspace_id": str(workspace_id)})
-            yield connection
+    def tenant(self, workspace_id: UUID, connection: Connection | None = None) -> Iterator[Connection]:
+        """A transaction of one workspace: row-level security lets it see and write that workspace's rows only.
+
+        It is made on the given connection, which has none open, or on one of the pool's.
+        """
+        with self.engine.connect() if connection is None else nullcontext(connection) as used, used.begin():
+            used.execute(_ENTER_TENANT, {"workspace_id": str(workspace_id)})
+            yield used
 
     def close(self) -> None:
         """Close all pooled connections."""

@@ -1,7 +1,7 @@
-"""Loading mapped objects: COPY into staging, then one merge, within the caller's transaction."""
+"""Loading mapped objects: what is new or changed goes by COPY into staging, then one merge, in one transaction."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, Unmappable
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.store.known_rows import confirm_rows, find_known_rows
 from cyphera_pipelines.store.staging import (
     copy_into_staging,
     create_staging,
@@ -60,6 +61,12 @@ class LoadResult:
     refused: list[UnmappableObject] = field(default_factory=list)
     differing: list[DifferingRow] = field(default_factory=list)
 
+    def count_unchanged(self, entity: Entity, obj: MappedObject) -> None:
+        """Count an object that was left as it is, with its children."""
+        self.tables.setdefault(entity.value, TableCounts()).unchanged += 1
+        for name, children in obj.children.items():
+            self.tables.setdefault(name, TableCounts()).unchanged += len({child.id for child in children})
+
     def add(self, other: "LoadResult") -> None:
         """Add the other's results to these."""
         for name, counts in other.tables.items():
@@ -74,18 +81,49 @@ def load(
     entity: Entity,
     objects: Sequence[MappedObject],
     strategy: ConflictStrategy = ConflictStrategy.OVERWRITE,
+    *,
+    confirms: bool = False,
 ) -> LoadResult:
     """Merge the objects and their children within the connection's tenant transaction.
 
-    An object that comes twice is taken as it came last. The strategy decides about rows that are there already.
-    Objects that Postgres refuses (a number or a
-    date out of range) are left out and named in `refused`;
-    they do not stop the others.
+    Of an object that comes twice the newest state counts. The strategy decides about rows that are there already.
+    Objects that Postgres refuses (a number or a date out of range) are left out and named in `refused`; they do not
+    stop the others. What is in the table already, as it is, is not sent to Postgres at all; if the batch `confirms`,
+    such a row takes the newer `source_version`: needed of states that older ones may still follow.
     """
-    unique = {(obj.livemode, obj.id): obj for obj in objects}
-    batch = list(unique.values())
-    if not batch:
-        return LoadResult()
+    batch = _newest_of_each(objects)
+    known = find_known_rows(connection, source, entity, batch)
+    result = LoadResult()
+    changed, confirmed = list[MappedObject](), list[MappedObject]()
+    for obj in batch:
+        row = known.get((obj.livemode, obj.id))
+        if row is None:
+            changed.append(obj)
+        elif strategy is ConflictStrategy.SKIP or row.is_unchanged(obj):
+            result.count_unchanged(entity, obj)
+            if confirms and obj.version > row.version:
+                confirmed.append(obj)
+        else:
+            changed.append(obj)
+    if confirmed and strategy is ConflictStrategy.OVERWRITE:
+        confirm_rows(connection, source, entity, confirmed)
+    if changed:
+        result.add(_load_changed(connection, source, entity, changed, strategy))
+    return result
+
+
+def _newest_of_each(objects: Iterable[MappedObject]) -> list[MappedObject]:
+    newest: dict[tuple[bool, str], MappedObject] = {}
+    for obj in objects:
+        other = newest.get((obj.livemode, obj.id))
+        if other is None or obj.version >= other.version:
+            newest[obj.livemode, obj.id] = obj
+    return list(newest.values())
+
+
+def _load_changed(
+    connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject], strategy: ConflictStrategy
+) -> LoadResult:
     try:
         with connection.begin_nested():
             return _merge(connection, source, entity, batch, strategy)
@@ -96,7 +134,7 @@ def load(
     result = LoadResult()
     middle = len(batch) // 2
     for half in (batch[:middle], batch[middle:]):
-        result.add(load(connection, source, entity, half, strategy))
+        result.add(_load_changed(connection, source, entity, half, strategy))
         _empty_staging(connection, entity)
     return result
 

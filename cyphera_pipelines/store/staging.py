@@ -134,13 +134,16 @@ def _upsert(table: SyncedTable, source: str, replaces: bool) -> str:
 
 
 def _tombstone_missing_children(table: SyncedTable) -> str:
-    # Arrays instead of a join: of a workspace that is new to the planner it expects few rows, and would join by
-    # reading all of them for every page.
+    # Only what was there before can have lost children: a first load does not look for them. Arrays instead of a join,
+    # and a workspace that the planner is not told: of one that is new to it, it expects few rows, and would read all of
+    # them for every page.
+    replaced = "FROM written WHERE NOT created"
     return (
         f"UPDATE {PAYMENTS_SCHEMA}.{table.name} AS target SET deleted_at = now(), synced_at = now() "
-        "WHERE target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
-        "AND target.livemode = ANY (ARRAY(SELECT DISTINCT livemode FROM written)) "
-        f"AND target.{table.parent_column} = ANY (ARRAY(SELECT id FROM written)) "
+        f"WHERE EXISTS (SELECT 1 {replaced}) "
+        "AND target.workspace_id = (SELECT CAST(:workspace_id AS uuid)) AND target.provider = :provider "
+        f"AND target.livemode = ANY (ARRAY(SELECT DISTINCT livemode {replaced})) "
+        f"AND target.{table.parent_column} = ANY (ARRAY(SELECT id {replaced})) "
         "AND target.deleted_at IS NULL AND NOT EXISTS ("
         f"SELECT 1 FROM pg_temp.{staging_name(table)} AS staged "
         "WHERE staged.livemode = target.livemode AND staged.id = target.id)"

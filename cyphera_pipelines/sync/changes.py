@@ -11,8 +11,9 @@ from cyphera_pipelines.providers.base import Change, MappedPage, Page
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.tombstones import tombstone_object
-from cyphera_pipelines.sync.listing import ListingContext, SyncCancelledError
+from cyphera_pipelines.sync.listing import ListingContext
 from cyphera_pipelines.sync.mapped_events import mapping_events
+from cyphera_pipelines.sync.pages import SyncCancelledError
 
 FETCHES_AT_ONCE = 8
 
@@ -84,7 +85,9 @@ def _apply(context: ListingContext, entity: Entity, batch: _Batch) -> None:
             )
             result.add(LoadResult(gone))
         unloaded = context.progress.first_mention(entity, batch.mapped.unmappable + result.refused)
-        insert_events(connection, context.session, mapping_events(entity, batch.mapped, unloaded, result.differing))
+        insert_events(
+            connection, context.session, mapping_events(entity, batch.mapped.cleaned, unloaded, result.differing)
+        )
     context.progress.loaded(
         entity,
         fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable),

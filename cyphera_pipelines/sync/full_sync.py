@@ -16,7 +16,8 @@ from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.cursors import SyncPosition, read_positions
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.rows import count_rows
-from cyphera_pipelines.sync.listing import EntityListing, ListingContext, SyncCancelledError, unfinished_since
+from cyphera_pipelines.sync.listing import EntityListing, ListingContext, unfinished_since
+from cyphera_pipelines.sync.pages import SyncCancelledError
 
 SAME_MOMENT = 1.0
 _log = logging.getLogger(__name__)

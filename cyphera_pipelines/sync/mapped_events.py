@@ -1,32 +1,34 @@
 """The session events that mapping and loading a page give rise to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
-from cyphera_pipelines.providers.base import MappedPage
 from cyphera_pipelines.store.loader import DifferingRow
 
 IDS_IN_A_MESSAGE = 5
 
 
 def mapping_events(
-    entity: Entity, mapped: MappedPage, unloaded: Iterable[UnmappableObject], differing: Iterable[DifferingRow]
+    entity: Entity, cleaned: Sequence[str], unloaded: Iterable[UnmappableObject], differing: Iterable[DifferingRow]
 ) -> list[SessionEvent]:
-    """One event per object that was not loaded or differs, and one for all of the page that had to be cleaned."""
+    """One event per object that was not loaded or differs, and one for all of a batch that had to be cleaned.
+
+    `cleaned` are the ids of the latter.
+    """
     events = [_unmappable(entity, obj) for obj in unloaded]
     events += [_differs(entity, row) for row in differing]
-    if mapped.cleaned:
-        others = " and others" if len(mapped.cleaned) > IDS_IN_A_MESSAGE else ""
-        names = ", ".join(mapped.cleaned[:IDS_IN_A_MESSAGE]) + others
+    if cleaned:
+        others = " and others" if len(cleaned) > IDS_IN_A_MESSAGE else ""
+        names = ", ".join(cleaned[:IDS_IN_A_MESSAGE]) + others
         events.append(
             SessionEvent(
                 "characters_removed",
                 f"Characters that Postgres cannot hold (NUL, lone surrogates) were taken out of {names}.",
                 entity_type=entity.value,
                 level=EventLevel.WARNING,
-                event_details={"ids": mapped.cleaned},
+                event_details={"ids": list(cleaned)},
             )
         )
     return events

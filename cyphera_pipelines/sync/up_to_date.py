@@ -17,7 +17,8 @@ from cyphera_pipelines.store.cursors import SyncPosition, read_positions, save_w
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.sync.changes import apply_changes
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
-from cyphera_pipelines.sync.listing import ListingContext, SyncCancelledError
+from cyphera_pipelines.sync.listing import ListingContext
+from cyphera_pipelines.sync.pages import SyncCancelledError
 
 # Provider events can be found a little later than they happen: the watermark stays this many seconds behind the clock.
 WATERMARK_LAG = 60.0

@@ -1,0 +1,202 @@
+"""One entity's pages: several workers fetch what the plan says, and they come out ready to be merged."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.providers.base import CursorLostError, MappedPage, Page, ProviderClient
+from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan
+
+WORKERS = 8
+"""Pages of one entity that may be on their way at once: Stripe's 25 per second at up to 300 ms each."""
+
+PAGES_IN_MEMORY = 10
+"""Pages of one entity that may have been fetched and not merged yet."""
+
+PAGES_AT_ONCE = 4
+"""Pages that are handed out together when they are ready: a transaction for each costs Postgres a fifth more."""
+
+LOOK_UP_EVERY = 0.5  # seconds after which a waiting worker looks whether the sync was cancelled
+
+
+class SyncCancelledError(Exception):
+    """The session was cancelled; what is merged stays, and the next sync continues."""
+
+
+@dataclass(frozen=True)
+class FetchedPage:
+    """A page ready to be merged. `present` are the ids that the provider listed, mappable or not."""
+
+    arrival: Arrival
+    mapped: MappedPage
+    present: tuple[str, ...]
+    names_everything: bool
+    version: float
+    fetched: int
+    requests: int
+
+
+class PageStream:
+    """The pages of a plan, each slice's in the order in which they were listed.
+
+    Whoever takes pages says so with `committed` when they are where they belong: only then are others fetched in their
+    place. The plan is asked and told through the stream only, which is safe for threads.
+    """
+
+    def __init__(
+        self,
+        client: ProviderClient,
+        entity: Entity,
+        plan: SlicePlan,
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        self._client = client
+        self._entity = entity
+        self._plan = plan
+        self._is_cancelled = is_cancelled
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._room = threading.Semaphore(PAGES_IN_MEMORY)
+        self._ready: queue.SimpleQueue[FetchedPage | BaseException | None] = queue.SimpleQueue()
+        self._early: dict[tuple[Slice, int], FetchedPage] = {}
+        self._due: dict[Slice, int] = {}
+
+    def batches(self) -> Iterator[list[FetchedPage]]:
+        """Yield the pages as they become ready, all that are at once, until the plan is complete.
+
+        Raises ProviderError or SyncCancelledError.
+        """
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix=f"fetch-{self._entity.value}") as workers:
+            for _ in range(WORKERS):
+                workers.submit(self._work)
+            try:
+                yield from self._in_order_of_their_slices()
+            finally:
+                self._stop()
+        if self._is_cancelled():
+            raise SyncCancelledError
+        assert self._plan.is_complete, "every slice was merged to its end"
+
+    def checkpoint_after(self, pages: list[FetchedPage]) -> list[dict[str, Any]]:
+        """What would be left to do if these pages were committed too; see `SlicePlan.checkpoint_after`."""
+        with self._changed:
+            return self._plan.checkpoint_after([page.arrival for page in pages])
+
+    def committed(self, pages: list[FetchedPage]) -> None:
+        """The pages are where they belong, in the order in which they were yielded."""
+        with self._changed:
+            for page in pages:
+                self._plan.committed(page.arrival)
+        self._room.release(len(pages))
+
+    def objects_left(self) -> int:
+        """A guess at how many objects are still to be fetched."""
+        with self._changed:
+            return self._plan.objects_left()
+
+    def _work(self) -> None:
+        """Fetch what the plan says until there is nothing more to fetch."""
+        try:
+            while (request := self._next_request()) is not None:
+                self._fetch(request)
+        except BaseException as error:  # the thread that takes the pages raises it
+            self._ready.put(error)
+        finally:
+            self._ready.put(None)
+
+    def _next_request(self) -> PageRequest | None:
+        while not self._room.acquire(timeout=LOOK_UP_EVERY):
+            if self._is_over():
+                return None
+        with self._changed:
+            while not self._is_over():
+                request = self._plan.take()
+                if request is not None:
+                    return request
+                self._changed.wait(timeout=LOOK_UP_EVERY)
+        self._room.release()
+        return None
+
+    def _is_over(self) -> bool:
+        return self._stopped or self._plan.is_all_fetched or self._is_cancelled()
+
+    def _fetch(self, request: PageRequest) -> None:
+        client, limit = self._client, self._plan.page_size
+        try:
+            page = client.list_page(self._entity, interval=request.interval, cursor=request.cursor, limit=limit)
+        except CursorLostError:
+            if request.cursor is None:
+                raise
+            self._room.release()
+            with self._changed:
+                self._plan.lost_cursor(request)
+                self._changed.notify_all()
+            return
+        with self._changed:
+            arrival = self._plan.arrived(request, [_listed(obj) for obj in page.objects], has_more=page.has_more)
+            self._changed.notify_all()
+        page.objects = [obj for obj, counts in zip(page.objects, arrival.keep, strict=True) if counts]
+        self._ready.put(self._complete(page, arrival))
+
+    def _complete(self, page: Page, arrival: Arrival) -> FetchedPage:
+        requests = page.requests + self._client.complete(page)
+        listed = [_listed(obj) for obj in page.objects]
+        return FetchedPage(
+            arrival=arrival,
+            mapped=self._client.map_page(page),
+            present=tuple(obj.id for obj in listed if obj.id is not None),
+            names_everything=all(obj.id is not None for obj in listed),
+            version=page.version,
+            fetched=len(listed),
+            requests=requests,
+        )
+
+    def _in_order_of_their_slices(self) -> Iterator[list[FetchedPage]]:
+        """A page whose nested lists took longer than those of its successor holds the successor back.
+
+        A checkpoint must never be ahead of its rows.
+        """
+        working, error = WORKERS, None
+        while working and error is None:
+            batch: list[FetchedPage] = []
+            while working and error is None and (not batch or not self._ready.empty()):
+                page = self._ready.get()
+                if page is None:
+                    working -= 1
+                elif isinstance(page, BaseException):
+                    error = page
+                else:
+                    batch += self._due_after(page)
+                if len(batch) >= PAGES_AT_ONCE:
+                    break
+            if batch:
+                yield batch
+        if error is not None:
+            raise error
+
+    def _due_after(self, page: FetchedPage) -> Iterator[FetchedPage]:
+        part = page.arrival.part
+        self._early[part, page.arrival.number] = page
+        while (following := self._early.pop((part, self._due.get(part, 0)), None)) is not None:
+            self._due[part] = following.arrival.number + 1
+            yield following
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+
+def _listed(obj: Any) -> Listed:
+    """An object's id and creation time, as far as they can be read: the object may still prove unmappable."""
+    if not isinstance(obj, dict):
+        return Listed(None, None)
+    object_id, created = obj.get("id"), obj.get("created")
+    return Listed(
+        object_id if isinstance(object_id, str) and object_id else None,
+        created if isinstance(created, int) and not isinstance(created, bool) else None,
+    )
