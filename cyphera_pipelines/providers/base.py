@@ -22,11 +22,23 @@ class CredentialsRejectedError(ProviderError):
 
 
 class PermissionDeniedError(ProviderError):
-    """The key may not read this entity; others may still work."""
+    """The key may not read this entity; others may still work. `permission` names what it lacks, if that is known."""
+
+    def __init__(self, message: str, permission: str | None = None) -> None:
+        super().__init__(message)
+        self.permission = permission
 
 
 class ProviderUnavailableError(ProviderError):
     """The provider cannot be reached, or kept failing after all retries."""
+
+
+class ProviderUnreachableError(ProviderUnavailableError):
+    """No answer came: the network or the address is at fault, or the provider is cut off."""
+
+
+class RateLimitRemainsError(ProviderUnavailableError):
+    """The provider went on refusing requests for coming too fast."""
 
 
 class CursorLostError(ProviderError):
@@ -79,7 +91,8 @@ class Page:
 class Change:
     """What is known of an object that changed at `version`, in seconds since 1970 on the provider's clock.
 
-    It is gone (`is_deleted`), or `snapshot` is its whole state, or it has to be fetched.
+    It is gone (`is_deleted`; `snapshot` is then what it was, if that is known), or `snapshot` is its whole state, or it
+    has to be fetched.
     """
 
     entity: Entity
@@ -171,8 +184,11 @@ class ProviderClient(Protocol):
         """Yield the objects that changed at or after `since`, in seconds since 1970: each once, a batch per request."""
         ...
 
-    def fetch(self, entity: Entity, object_id: str) -> Page | None:
-        """Return a page of this one object as it is now, nested lists not yet completed; None if it is gone."""
+    def fetch(self, change: Change) -> Page:
+        """Return a page of the changed object as it is now, nested lists not yet completed; an empty one if it is gone.
+
+        Its version is later than every change of the second in which the object changed.
+        """
         ...
 
     def complete(self, page: Page) -> int:
@@ -198,7 +214,7 @@ class ClientOptions:
 
     `on_retry` hears of every request that has to be tried again. `is_cancelled` is asked before requests and while
     waiting. `attempts` bounds how often a failing request is made; rate limits are waited out for
-    `rate_limit_patience` seconds.
+    `rate_limit_patience` seconds. `answer_within` is how long, in seconds, an answer may keep us waiting.
     """
 
     on_retry: Callable[[RequestNote], None] = lambda _note: None
@@ -206,6 +222,7 @@ class ClientOptions:
     limits: Limits = field(default_factory=Unlimited)
     attempts: int = 8
     rate_limit_patience: float = 900.0
+    answer_within: float = 40.0
 
 
 class Provider(Protocol):

@@ -173,22 +173,18 @@ def _copy(
     store_raw: bool,
 ) -> int:
     """Copy the table's rows of the batch into staging and return how many there were."""
-    encode_values = row_encoder(table)
+    encode = row_encoder(table)
     lines: list[bytes] = []
-
-    def add(parent: MappedObject, row: MappedObject | ChildRow) -> None:
-        fields = ["t" if parent.livemode else "f", escape(row.id)]
-        fields += encode_values(row.values)
-        fields += ["\\\\x" + row.content_hash.hex(), repr(parent.version)]
-        lines.append("\t".join(fields).encode())
-        lines.append(b"\t" + row.raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\t\\N\n")
-
     for obj in batch:
-        if not table.is_child:
-            add(obj, obj)
-            continue
-        for child in {child.id: child for child in obj.children.get(table.name, ())}.values():
-            add(obj, child)
+        rows: Iterable[MappedObject | ChildRow] = (obj,)
+        if table.is_child:
+            rows = {child.id: child for child in obj.children.get(table.name, ())}.values()
+        head, version = "t" if obj.livemode else "f", repr(obj.version)
+        for row in rows:
+            key, digest = escape(row.id), row.content_hash.hex()
+            fields = (head, key, *encode(row.values), f"\\\\x{digest}", version, "")
+            lines.append("\t".join(fields).encode())
+            lines.append(row.raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\\N\n")
     if lines:
         cursor = connection.connection.cursor()
         cursor.copy_expert(copy_into_staging(table), io.BytesIO(b"".join(lines)))

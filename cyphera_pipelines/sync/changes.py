@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject
@@ -11,7 +11,7 @@ from cyphera_pipelines.providers.base import Change, MappedPage, Page
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.tombstones import tombstone_object
-from cyphera_pipelines.sync.listing import ListingContext
+from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
@@ -20,14 +20,18 @@ FETCHES_AT_ONCE = 8
 
 @dataclass
 class _Batch:
-    """The changes of one entity that one request told of, as rows and as objects that are gone."""
+    """The changes of one entity that one request told of, as rows and as objects that are gone.
+
+    `last_states` are the latter's as far as they are known.
+    """
 
     mapped: MappedPage = field(default_factory=MappedPage)
     gone: list[Change] = field(default_factory=list)
+    last_states: list[MappedObject] = field(default_factory=list)
     requests: int = 0
 
 
-def apply_changes(context: ListingContext, entities: Sequence[Entity], since: float) -> int:
+def apply_changes(context: SyncContext, entities: Sequence[Entity], since: float) -> int:
     """Apply every change of the entities at or after `since`, in seconds since 1970, and return how many there were.
 
     A snapshot of the pinned API version with whole nested lists is taken as it is; other objects are fetched, several
@@ -47,23 +51,23 @@ def apply_changes(context: ListingContext, entities: Sequence[Entity], since: fl
     return applied
 
 
-def _read(context: ListingContext, entity: Entity, changes: Iterable[Change], fetchers: ThreadPoolExecutor) -> _Batch:
+def _read(context: SyncContext, entity: Entity, changes: Iterable[Change], fetchers: ThreadPoolExecutor) -> _Batch:
     batch, to_fetch, pages = _Batch(), list[Change](), list[Page]()
     for change in changes:
         if change.is_deleted:
             batch.gone.append(change)
+            if change.snapshot is not None:
+                last = Page(entity, [change.snapshot], has_more=False, version=change.version, requests=0)
+                batch.last_states += context.client.map_page(last).objects
         elif change.snapshot is not None:
             pages.append(Page(entity, [change.snapshot], has_more=False, version=change.version, requests=0))
         else:
             to_fetch.append(change)
-    asked_at = float(int(context.client.now()))
-    fetched = fetchers.map(lambda change: context.client.fetch(entity, change.object_id), to_fetch)
+    fetched = fetchers.map(context.client.fetch, to_fetch)
     for change, page in zip(to_fetch, fetched, strict=True):
-        if page is None:
-            batch.gone.append(Change(entity, change.object_id, asked_at, is_deleted=True))
-            batch.requests += 1
-        else:
-            pages.append(page)
+        pages.append(page)
+        if not page.objects:
+            batch.gone.append(replace(change, version=page.version, is_deleted=True))
     for page, requests in zip(pages, fetchers.map(context.client.complete, pages), strict=True):
         batch.requests += page.requests + requests
         mapped = context.client.map_page(page)
@@ -73,17 +77,20 @@ def _read(context: ListingContext, entity: Entity, changes: Iterable[Change], fe
     return batch
 
 
-def _apply(context: ListingContext, entity: Entity, batch: _Batch) -> None:
+def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
     source = context.source
     with context.database.tenant(source.workspace_id) as connection:
         objects: list[MappedObject] = batch.mapped.objects
         strategy = context.request.conflict_strategy
-        result = load(connection, source, entity, objects, strategy)
-        for change in batch.gone if strategy is ConflictStrategy.OVERWRITE else ():
-            gone = tombstone_object(
-                connection, source, entity, change.object_id, livemode=context.livemode, version=change.version
-            )
-            result.add(LoadResult(gone))
+        result = load(connection, source, entity, objects, strategy, confirms=True)
+        if strategy is ConflictStrategy.OVERWRITE:
+            # A tombstone for what was never seen alive, too: an older state of it may still be on its way.
+            result.add(load(connection, source, entity, batch.last_states, ConflictStrategy.SKIP))
+            for change in batch.gone:
+                gone = tombstone_object(
+                    connection, source, entity, change.object_id, livemode=context.livemode, version=change.version
+                )
+                result.add(LoadResult(gone))
         unloaded = context.progress.first_mention(entity, batch.mapped.unmappable + result.refused)
         insert_events(
             connection, context.session, mapping_events(entity, batch.mapped.cleaned, unloaded, result.differing)

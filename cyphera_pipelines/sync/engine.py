@@ -12,25 +12,26 @@ from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
     ClientOptions,
     CredentialsRejectedError,
-    ProviderAccount,
-    ProviderClient,
-    ProviderError,
     ProviderUnavailableError,
 )
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.security.secrets import redact
-from cyphera_pipelines.store.accounts import record_account
 from cyphera_pipelines.store.configurations import read_credentials, record_sync
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
-from cyphera_pipelines.store.sessions import fail_abandoned_sessions, finish_session, start_session
+from cyphera_pipelines.store.sessions import (
+    fail_abandoned_sessions,
+    finish_session,
+    record_what_was_merged,
+    start_session,
+)
 from cyphera_pipelines.store.statistics import refresh_statistics
-from cyphera_pipelines.sync.garbage import rare_collections
+from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.heartbeat import Heartbeat
 from cyphera_pipelines.sync.limits import account_limits
-from cyphera_pipelines.sync.listing import ListingContext
+from cyphera_pipelines.sync.memory import rare_collections, share_arenas
 from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.retries import RetryLog
@@ -40,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class SessionEndedError(CypheraError):
-    """The session had ended (it was cancelled) before its sync could begin."""
+    """The session had ended (it was cancelled), or another run had it, before its sync could begin."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     before it began, CypheraError for unusable credentials or a lost database, and interruptions such as
     KeyboardInterrupt.
     """
+    share_arenas()
     progress = SyncProgress(job.request.entities)
     try:
         with source_lock(job.database, job.source):
@@ -96,7 +98,9 @@ def _begin(job: SyncJob) -> None:
     """With the lock held, whatever session of the source still says `running` belongs to a process that died."""
     abandoned = fail_abandoned_sessions(job.database, job.source, keep=job.session.id)
     if not start_session(job.database, job.session, job.dagster_run_id):
-        raise SessionEndedError(f"Session {job.session.id} of {job.source.key} had ended before its sync began.")
+        raise SessionEndedError(
+            f"Session {job.session.id} of {job.source.key} had ended, or another run had it, before its sync began."
+        )
     entities = ", ".join(entity.value for entity in job.request.entities)
     events = [SessionEvent("session_started", f"Syncing {entities} of {job.source.key}.")]
     for session_id in abandoned:
@@ -117,20 +121,18 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
     client = provider.connect(credentials, options)
     errors: dict[Entity, CypheraError]
     try:
-        account = _identify_account(job, client)
-        context = ListingContext(
+        context = SyncContext(
             database=job.database,
             client=client,
             source=source,
             session=job.session,
             request=job.request,
             livemode=not source.is_test_mode,
-            watermark=client.now(),
-            account_created=account.created.timestamp() if account and account.created else None,
             progress=progress,
             is_cancelled=heartbeat.is_cancelled,
+            cancel=heartbeat.cancel,
         )
-        errors = bring_up_to_date(context, cancel=heartbeat.cancel)
+        errors = bring_up_to_date(context)
     except (CredentialsRejectedError, ProviderUnavailableError) as error:
         errors = dict.fromkeys(job.request.entities, error)
     finally:
@@ -141,22 +143,6 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
     return judge(job.session, counts, errors, is_cancelled=heartbeat.is_cancelled())
 
 
-def _identify_account(job: SyncJob, client: ProviderClient) -> ProviderAccount | None:
-    """Prove that the credentials work before anything is listed. A key that may not read the account may still list."""
-    try:
-        account = client.account()
-    except (CredentialsRejectedError, ProviderUnavailableError):
-        raise
-    except ProviderError as error:
-        _log.info("The account of %s cannot be read: %s", job.source.key, error)
-        return None
-    source = job.source
-    record_account(
-        job.database, source.workspace_id, source.provider, account.id, account.name, livemode=account.livemode
-    )
-    return account
-
-
 def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     summary = outcome.error_summary
     message = f"The sync of {job.source.key} ended {outcome.status.value}." + (
@@ -165,9 +151,10 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
     event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
     record_events(job.database, job.session, [event])
-    finish_session(
+    if not finish_session(
         job.database, job.session, outcome.status, progress=progress.as_json(), error_summary=outcome.error_summary
-    )
+    ):
+        record_what_was_merged(job.database, job.session, progress.as_json(), progress.merged())
     if outcome.status is SessionStatus.COMPLETED:
         record_sync(job.database, job.source.workspace_id, job.source.configuration_id)
 

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,45 +11,54 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
-from cyphera_pipelines.providers.base import CredentialsRejectedError, RequestAbandonedError
+from cyphera_pipelines.providers.base import (
+    CredentialsRejectedError,
+    ProviderError,
+    ProviderUnavailableError,
+    RequestAbandonedError,
+)
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.accounts import record_account
 from cyphera_pipelines.store.cursors import SyncPosition, read_positions
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.rows import count_rows
-from cyphera_pipelines.sync.listing import EntityListing, ListingContext, unfinished_since
+from cyphera_pipelines.sync.context import SyncContext
+from cyphera_pipelines.sync.listing import EntityListing, ListingStart, unfinished_since
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
 SAME_MOMENT = 1.0
 _log = logging.getLogger(__name__)
 
 
-def list_entities(context: ListingContext, *, cancel: Callable[[], None]) -> dict[Entity, CypheraError]:
+def list_entities(context: SyncContext) -> dict[Entity, CypheraError]:
     """List the session's entities concurrently and return the errors of those that did not complete.
 
     One entity's trouble does not stop the others, but for rejected credentials and a lost database, which would stop
-    them anyway: those call `cancel`. Database errors are raised when all listings have stopped, and so is an
-    interruption of the calling thread.
+    them anyway: those cancel the sync. Database errors are raised when all listings have stopped, and so is an
+    interruption of the calling thread. Raises CredentialsRejectedError or ProviderUnavailableError if not even the
+    account can be asked for.
     """
+    start = _begin(context)
     positions = read_positions(context.database, context.source, livemode=context.livemode)
     _expect_known_rows(context, positions)
-    errors, finished = _Errors(), _finished_before(context, positions)
+    errors, finished = _Errors(), _finished_before(context, start, positions)
 
     def run(entity: Entity) -> None:
         if entity in finished:
             context.progress.done(entity)
             return
         try:
-            EntityListing(context, entity, positions.get(entity, SyncPosition())).run()
+            EntityListing(context, start, entity, positions.get(entity, SyncPosition())).run()
             _record_completion(context, entity)
         except (SyncCancelledError, RequestAbandonedError):
             _log.debug("The listing of %s stopped between two pages.", entity.value)
         except SQLAlchemyError as error:
             errors.fatal = errors.fatal or error
-            cancel()
+            context.cancel()
         except CypheraError as error:
             errors.add(entity, error)
             if isinstance(error, CredentialsRejectedError):
-                cancel()
+                context.cancel()
         except Exception as error:
             _log.exception("The listing of %s for %s failed.", entity.value, context.source.key)
             errors.add(entity, CypheraError(redact(f"An error of ours: {type(error).__name__}: {error}")))
@@ -59,13 +68,30 @@ def list_entities(context: ListingContext, *, cancel: Callable[[], None]) -> dic
         try:
             wait(running)
         except BaseException:
-            cancel()
+            context.cancel()
             raise
     if errors.fatal is not None:
         raise errors.fatal
     for entity, error in errors.by_entity.items():
         record_failure(context, entity, error)
     return errors.by_entity
+
+
+def _begin(context: SyncContext) -> ListingStart:
+    """Prove that the credentials work before anything is listed. A key that may not read the account may still list."""
+    source, created = context.source, None
+    try:
+        account = context.client.account()
+    except (CredentialsRejectedError, ProviderUnavailableError):
+        raise
+    except ProviderError as error:
+        _log.info("The account of %s cannot be read: %s", source.key, error)
+    else:
+        record_account(
+            context.database, source.workspace_id, source.provider, account.id, account.name, livemode=account.livemode
+        )
+        created = account.created
+    return ListingStart(context.client.now(), created.timestamp() if created is not None else None)
 
 
 class _Errors:
@@ -79,12 +105,14 @@ class _Errors:
             self.by_entity[entity] = error
 
 
-def _finished_before(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> set[Entity]:
+def _finished_before(
+    context: SyncContext, start: ListingStart, positions: Mapping[Entity, SyncPosition]
+) -> set[Entity]:
     """The entities that the interrupted sync, which this one continues, had listed to their end: they only catch up."""
     if context.request.full_sync:
         return set()
     wanted = {entity: position for entity, position in positions.items() if entity in context.request.entities}
-    begun = [unfinished_since(context, position) for position in wanted.values()]
+    begun = [unfinished_since(context.request, start, position) for position in wanted.values()]
     interrupted = min((moment for moment in begun if moment is not None), default=None)
     if interrupted is None:
         return set()
@@ -97,7 +125,7 @@ def _finished_before(context: ListingContext, positions: Mapping[Entity, SyncPos
     }
 
 
-def _expect_known_rows(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> None:
+def _expect_known_rows(context: SyncContext, positions: Mapping[Entity, SyncPosition]) -> None:
     """An entity that was listed before will have about as many objects as there are rows."""
     listed = [entity for entity, position in positions.items() if position.full_listing_at is not None]
     wanted = [entity_table(entity) for entity in listed if entity in context.request.entities]
@@ -105,7 +133,7 @@ def _expect_known_rows(context: ListingContext, positions: Mapping[Entity, SyncP
         context.progress.estimated(Entity(name), rows)
 
 
-def _record_completion(context: ListingContext, entity: Entity) -> None:
+def _record_completion(context: SyncContext, entity: Entity) -> None:
     counts = context.progress.entity(entity)
     message = (
         f"{entity.value} complete: {counts.fetched} fetched, {counts.created} created, {counts.updated} updated, "
@@ -116,7 +144,7 @@ def _record_completion(context: ListingContext, entity: Entity) -> None:
     record_events(context.database, context.session, [event])
 
 
-def record_failure(context: ListingContext, entity: Entity, error: CypheraError) -> None:
+def record_failure(context: SyncContext, entity: Entity, error: CypheraError) -> None:
     """Note in the progress and in the session's events that the entity did not complete."""
     context.progress.failed(entity, str(error))
     message = f"{entity.value} did not complete: {error}"

@@ -1,24 +1,20 @@
 """Listing one entity: its pages, as they come, are merged into the tables, each with its checkpoint."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SyncRequest
-from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.base import ProviderClient
+from cyphera_pipelines.model.sessions import ConflictStrategy, SyncRequest
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
-from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
 from cyphera_pipelines.store.tombstones import tombstone_missing
-from cyphera_pipelines.sync.garbage import collect_if_due
+from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.mapped_events import mapping_events
+from cyphera_pipelines.sync.memory import collect_if_due
 from cyphera_pipelines.sync.pages import FetchedPage, PageStream
-from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.slicing import Slice, SlicePlan, restore
 
 UNFINISHED_IS_STALE_AFTER = 7 * 86_400.0
@@ -27,33 +23,26 @@ _DAY = 86_400
 
 
 @dataclass(frozen=True)
-class ListingContext:
-    """What every entity's listing of one session shares.
+class ListingStart:
+    """When the listing of a source began, taken before its first request, and when its account did.
 
-    `watermark` was taken before the first request, in seconds since 1970 on the provider's clock.
+    `watermark` is in seconds since 1970 on the provider's clock; `account_created` is None where it is not known.
     """
 
-    database: Database
-    client: ProviderClient
-    source: Source
-    session: Session
-    request: SyncRequest
-    livemode: bool
     watermark: float
     account_created: float | None
-    progress: SyncProgress
-    is_cancelled: Callable[[], bool]
 
 
 class EntityListing:
     """One entity's listing, from a fresh start or from where the last one was left."""
 
-    def __init__(self, context: ListingContext, entity: Entity, position: SyncPosition) -> None:
+    def __init__(self, context: SyncContext, start: ListingStart, entity: Entity, position: SyncPosition) -> None:
         self._context = context
+        self._start = start
         self._entity = entity
         self._was_listed_before = position.full_listing_at is not None
-        self._watermark, slices = _start_or_resume(context, position)
-        plan = plan_listing(context, slices)
+        self._watermark, slices = _start_or_resume(context, start, position)
+        plan = plan_listing(start, slices, context.request.batch_size)
         self._pages = PageStream(context.client, entity, plan, context.is_cancelled)
 
     def run(self) -> None:
@@ -111,7 +100,7 @@ class EntityListing:
         context, source = self._context, self._context.source
         slices = self._pages.checkpoint_after(batch)
         if slices:
-            unfinished = {"watermark": self._watermark, "listed_until": context.watermark, "slices": slices}
+            unfinished = {"watermark": self._watermark, "listed_until": self._start.watermark, "slices": slices}
             save_unfinished(connection, source, self._entity, unfinished, livemode=context.livemode)
         else:
             watermark = datetime.fromtimestamp(self._watermark, UTC)
@@ -124,31 +113,31 @@ class EntityListing:
             self._context.progress.estimated(self._entity, fetched + self._pages.objects_left())
 
 
-def plan_listing(context: ListingContext, slices: list[Slice]) -> SlicePlan:
+def plan_listing(start: ListingStart, slices: list[Slice], page_size: int) -> SlicePlan:
     """A plan for the slices, with the bounds of time in which the account's objects are likely to be."""
-    floor = round(context.account_created) if context.account_created is not None else STRIPE_BEGAN
-    ceiling = round(context.watermark) + _DAY
-    return SlicePlan(slices, min(floor, ceiling), ceiling, context.request.batch_size)
+    floor = round(start.account_created) if start.account_created is not None else STRIPE_BEGAN
+    ceiling = round(start.watermark) + _DAY
+    return SlicePlan(slices, min(floor, ceiling), ceiling, page_size)
 
 
-def _start_or_resume(context: ListingContext, position: SyncPosition) -> tuple[float, list[Slice]]:
+def _start_or_resume(context: SyncContext, start: ListingStart, position: SyncPosition) -> tuple[float, list[Slice]]:
     """The listing's watermark and its slices.
 
     A resumed listing keeps the watermark of its first attempt; what was created since that attempt began is one more
     slice.
     """
-    watermark = unfinished_since(context, position)
+    watermark = unfinished_since(context.request, start, position)
     if watermark is None or position.unfinished is None:
-        return context.watermark, [Slice()]
+        return start.watermark, [Slice()]
     slices = restore(position.unfinished["slices"])
     if not any(part.lt is None and part.committed is None for part in slices):
         slices.append(Slice(gte=int(position.unfinished["listed_until"])))
     return watermark, slices
 
 
-def unfinished_since(context: ListingContext, position: SyncPosition) -> float | None:
+def unfinished_since(request: SyncRequest, start: ListingStart, position: SyncPosition) -> float | None:
     """The watermark of the listing that is to be continued; None if there is none, or it is too old or not wanted."""
-    if position.unfinished is None or context.request.full_sync:
+    if position.unfinished is None or request.full_sync:
         return None
     watermark = float(position.unfinished["watermark"])
-    return watermark if context.watermark - watermark < UNFINISHED_IS_STALE_AFTER else None
+    return watermark if start.watermark - watermark < UNFINISHED_IS_STALE_AFTER else None

@@ -1,7 +1,8 @@
 """The two ways to bring a source's tables up to date: list everything and catch up, or apply what changed."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from cyphera_pipelines.model.entities import Entity
@@ -16,8 +17,8 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.store.cursors import SyncPosition, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.sync.changes import apply_changes
+from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
-from cyphera_pipelines.sync.listing import ListingContext
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
 # Provider events can be found a little later than they happen: the watermark stays this many seconds behind the clock.
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 Errors = dict[Entity, CypheraError]
 
 
-def bring_up_to_date(context: ListingContext, *, cancel: Callable[[], None]) -> Errors:
+def bring_up_to_date(context: SyncContext) -> Errors:
     """Do what the session asks for and return the errors of the entities that did not make it.
 
     Raises CredentialsRejectedError, ProviderUnavailableError or a database error where nothing more can be done.
@@ -41,18 +42,18 @@ def bring_up_to_date(context: ListingContext, *, cancel: Callable[[], None]) -> 
             return _recorded(context, _apply_changes_only(context, positions))
         message = f"{obstacle} A full listing runs instead."
         record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
-    errors = list_entities(context, cancel=cancel)
+    errors = list_entities(context)
     listed = [entity for entity in context.request.entities if context.progress.entity(entity).done]
     return errors | _recorded(context, _catch_up(context, listed))
 
 
-def _recorded(context: ListingContext, errors: Errors) -> Errors:
+def _recorded(context: SyncContext, errors: Errors) -> Errors:
     for entity, error in errors.items():
         record_failure(context, entity, error)
     return errors
 
 
-def _obstacle(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> str | None:
+def _obstacle(context: SyncContext, positions: Mapping[Entity, SyncPosition]) -> str | None:
     """Why the provider events do not suffice; None if they do."""
     for entity in context.request.entities:
         position = positions.get(entity, SyncPosition())
@@ -60,12 +61,12 @@ def _obstacle(context: ListingContext, positions: Mapping[Entity, SyncPosition])
             return f"{entity.value} was never listed to its end."
         if position.unfinished is not None:
             return f"The last listing of {entity.value} did not come to its end."
-        if context.watermark - position.watermark.timestamp() > EVENTS_ARE_KEPT_FOR:
+        if context.client.now() - position.watermark.timestamp() > EVENTS_ARE_KEPT_FOR:
             return f"{entity.value} was last synced longer ago than the provider keeps its events."
     return None
 
 
-def _apply_changes_only(context: ListingContext, positions: Mapping[Entity, SyncPosition]) -> Errors:
+def _apply_changes_only(context: SyncContext, positions: Mapping[Entity, SyncPosition]) -> Errors:
     entities = context.request.entities
     watermarks = [position.watermark for entity, position in positions.items() if entity in entities]
     since = min(watermark.timestamp() for watermark in watermarks if watermark is not None)
@@ -82,7 +83,7 @@ def _apply_changes_only(context: ListingContext, positions: Mapping[Entity, Sync
     return {}
 
 
-def _catch_up(context: ListingContext, listed: Sequence[Entity]) -> Errors:
+def _catch_up(context: SyncContext, listed: Sequence[Entity]) -> Errors:
     """Apply what changed while the entities were being listed, in this session or in those that it continued."""
     if not listed or context.is_cancelled():
         return {}
@@ -105,9 +106,11 @@ def _catch_up(context: ListingContext, listed: Sequence[Entity]) -> Errors:
     return {}
 
 
-def _apply_since(context: ListingContext, entities: Sequence[Entity], since: float) -> None:
-    asked_at = context.client.now()
+def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float) -> None:
+    began = time.monotonic()
     changes = apply_changes(context, entities, since)
+    # The provider's clock is known for certain only from its answers: what it showed when the first was asked for.
+    asked_at = context.client.now() - (time.monotonic() - began)
     watermark = datetime.fromtimestamp(max(since, asked_at - WATERMARK_LAG), UTC)
     with context.database.tenant(context.source.workspace_id) as connection:
         for entity in entities:

@@ -119,7 +119,8 @@ def _change_of(event: Mapping[str, Any]) -> Change | None:
     ):
         return None
     if kind in _DELETIONS:
-        return Change(entity, obj["id"], float(created), is_deleted=True)
+        last = obj if event.get("api_version") == stripe.api_version else None
+        return Change(entity, obj["id"], float(created), snapshot=last, is_deleted=True)
     snapshot = obj if _is_usable(entity, obj, event.get("api_version")) else None
     return Change(entity, obj["id"], float(created), snapshot=snapshot)
 

@@ -19,6 +19,7 @@ from cyphera_pipelines.providers.base import (
     ProviderError,
 )
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, event_type_groups
+from cyphera_pipelines.providers.stripe.clock import just_after, just_before
 from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.mapping import map_objects
@@ -87,8 +88,7 @@ class StripeAccountClient:
             parameters["created[lt]"] = interval.lt
         if cursor is not None:
             parameters["starting_after"] = cursor
-        # Cut to the second: provider events carry whole seconds, and one of this second may be newer than this page.
-        version = float(int(self.now()))
+        version = just_before(self.now())
         operation = f"listing {entity.value}"
         answer = self._transport.get(f"/v1/{entity.value}", parameters, operation, endpoint=entity.value)
         objects = _data_of(answer, operation)
@@ -112,17 +112,19 @@ class StripeAccountClient:
                 if cursor is None:
                     break
 
-    def fetch(self, entity: Entity, object_id: str) -> Page | None:
+    def fetch(self, change: Change) -> Page:
         """See `ProviderClient`."""
-        version = float(int(self.now()))
+        entity, object_id = change.entity, change.object_id
+        version = max(just_before(self.now()), just_after(change.version))
         path, operation = f"/v1/{entity.value}/{quote(object_id, safe='')}", f"reading {object_id} of {entity.value}"
         try:
             answer = self._transport.get(
                 path, _READ_PARAMETERS.get(entity, {}), operation, endpoint=f"one of {entity.value}"
             )
         except ObjectGoneError:
-            return None
-        return None if answer.get("deleted") is True else Page(entity, [answer], has_more=False, version=version)
+            answer = {"deleted": True}
+        objects = [] if answer.get("deleted") is True else [answer]
+        return Page(entity, objects, has_more=False, version=version)
 
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""

@@ -1,4 +1,9 @@
-"""Stripe's clock, as far as its responses tell it."""
+"""Stripe's clock, as far as its responses tell it, and the order of what happens within one of its seconds.
+
+Provider events carry whole seconds, listed objects no time at all. So that every order of arrival ends in the same
+rows, an event of a second counts as later than what was read in that second (if the reading was the later one, an event
+of its own follows), and an object that was fetched because of an event counts as later than that event.
+"""
 
 import time
 from email.utils import parsedate_to_datetime
@@ -33,3 +38,13 @@ class ProviderClock:
         if self._offset is None:
             return time.time() - _UNKNOWN_CLOCK_MARGIN
         return self._offset + time.monotonic()
+
+
+def just_before(now: float) -> float:
+    """The moment before the second in which it is `now`: the version of what is read now."""
+    return int(now) - 0.001
+
+
+def just_after(event_created: float) -> float:
+    """A moment between the events of a second and those of the next: the version of what is fetched for the former."""
+    return event_created + 0.5

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import requests
 import stripe
+import urllib3
 
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
@@ -15,12 +16,15 @@ from cyphera_pipelines.providers.base import (
     PermissionDeniedError,
     ProviderError,
     ProviderUnavailableError,
+    ProviderUnreachableError,
+    RateLimitRemainsError,
     RetryKind,
 )
 from cyphera_pipelines.security.secrets import redact
 
 LONGEST_RETRY_AFTER = 900.0
 """Seconds: who asks for a longer pause is asked again after that."""
+_TOO_SLOW = "gave no answer in time"
 _PERMISSION = re.compile(r"rak_[a-z_]+")
 
 
@@ -44,9 +48,9 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
     request_id = f" (request {redact(error.request_id)})" if error.request_id else ""
     if status == 429:
         reason = redact(headers.get("Stripe-Rate-Limited-Reason", "rate limit"))
-        problem = ProviderUnavailableError(f"Stripe limits the rate of {operation} ({reason}) and did not relent.")
+        refusal = RateLimitRemainsError(f"Stripe limits the rate of {operation} ({reason}) and did not relent.")
         scope = LimitScope.ACCOUNT if reason.startswith("global") else LimitScope.ENDPOINT
-        return Failure(problem, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
+        return Failure(refusal, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
     if status == 401:
         return Failure(
             CredentialsRejectedError(
@@ -58,7 +62,10 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
         missing = _PERMISSION.search(said)
         remedy = f"Give the key the permission {missing.group()}" if missing else "Give the key read access"
         return Failure(
-            PermissionDeniedError(f"The API key may not do {operation}: {said}{request_id}. {remedy} or leave it out.")
+            PermissionDeniedError(
+                f"The API key may not do {operation}: {said}{request_id}. {remedy} or leave it out.",
+                missing.group() if missing else None,
+            )
         )
     if status == 409 or status >= 500:
         problem = ProviderUnavailableError(
@@ -73,26 +80,35 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
 
 
 def lost_connection(error: stripe.APIConnectionError, operation: str, host: str) -> Failure:
-    """Translate a request that got no complete response."""
+    """Translate a request that got no response."""
     cause = error.__cause__
-    if isinstance(cause, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
-        return unreadable_body(operation)
     if isinstance(cause, requests.exceptions.SSLError):
-        problem = ProviderUnavailableError(f"The certificate of {host} cannot be verified; nothing was sent to it.")
+        problem = ProviderUnreachableError(f"The certificate of {host} cannot be verified; nothing was sent to it.")
         return Failure(problem)
     if isinstance(cause, requests.exceptions.TooManyRedirects):
-        problem = ProviderUnavailableError(f"{host} redirects {operation} to another address, which is not followed.")
+        problem = ProviderUnreachableError(f"{host} redirects {operation} to another address, which is not followed.")
         return Failure(problem)
     if isinstance(cause, requests.exceptions.Timeout):
-        reason = "gave no answer in time"
+        reason = _TOO_SLOW
     elif isinstance(cause, requests.exceptions.ConnectionError) and "Connection refused" in str(cause):
         reason = "refuses connections"
     elif isinstance(cause, requests.exceptions.ConnectionError) and "resolve" in str(cause):
         reason = "is an unknown host name"
     else:
         reason = "dropped the connection"
+    return _connection_lost(host, reason, operation)
+
+
+def interrupted_body(error: urllib3.exceptions.HTTPError, operation: str, host: str) -> Failure:
+    """Translate a response that stopped before its end."""
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return _connection_lost(host, _TOO_SLOW, operation)
+    return unreadable_body(operation)
+
+
+def _connection_lost(host: str, reason: str, operation: str) -> Failure:
     return Failure(
-        ProviderUnavailableError(f"{host} {reason} during {operation}. Check the network and the provider's status."),
+        ProviderUnreachableError(f"{host} {reason} during {operation}. Check the network and the provider's status."),
         RetryKind.CONNECTION_LOST,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.rows import Row
-from cyphera_pipelines.providers.stripe.values import Getter, field
+from cyphera_pipelines.providers.stripe.values import Getter
 
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER_BOUND = 2**63
@@ -21,17 +21,20 @@ def row_mapper(table: SyncedTable, getters: dict[str, Getter]) -> Callable[[dict
     """A function that takes a table's row out of an object; it raises UnmappableValueError naming the column."""
     unknown = set(getters) - {column.name for column in table.columns}
     assert not unknown, f"{table.name} has no columns {unknown}"
-    steps = [(column, getters.get(column.name, field(column.name)), _CHECKS[column.kind]) for column in table.columns]
+    # A column without a getter holds the field of its own name: looking it up here saves half of all calls.
+    steps = [(column, getters.get(column.name), _PLAIN[column.kind], _CHECKS[column.kind]) for column in table.columns]
 
     def to_row(obj: dict[str, Any]) -> Row:
-        values = []
-        for column, get, check in steps:
-            value = get(obj)
+        values: list[Any] = []
+        add, field = values.append, obj.get
+        for column, get, plain, check in steps:
+            value = field(column.name) if get is None else get(obj)
             if value is not None:
-                value = check(value, column)
+                if value.__class__ is not plain:
+                    value = check(value, column)
             elif column.required:
                 raise UnmappableValueError(f"`{column.name}` is missing")
-            values.append(value)
+            add(value)
         return tuple(values)
 
     return to_row
@@ -83,6 +86,15 @@ def _json(value: Any, _column: Column) -> Any:
     return value
 
 
+# The class whose values need no further look.
+_PLAIN: dict[Kind, type | None] = {
+    Kind.TEXT: str,
+    Kind.INTEGER: None,
+    Kind.BOOLEAN: bool,
+    Kind.TIMESTAMP: None,
+    Kind.NUMERIC: None,
+    Kind.JSON: dict,
+}
 _CHECKS: dict[Kind, Callable[[Any, Column], Any]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _integer,

@@ -15,16 +15,22 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 import requests
 import stripe
+import urllib3
 from requests.cookies import RequestsCookieJar
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.providers.base import ClientOptions, RequestAbandonedError, RequestNote, RetryKind
 from cyphera_pipelines.providers.stripe.clock import ProviderClock
-from cyphera_pipelines.providers.stripe.errors import Failure, lost_connection, rejected_response, unreadable_body
+from cyphera_pipelines.providers.stripe.errors import (
+    Failure,
+    interrupted_body,
+    lost_connection,
+    rejected_response,
+    unreadable_body,
+)
 
 CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 40.0
 POOLED_CONNECTIONS = 128
 LONGEST_WAIT = 30.0
 ATTEMPTS_AT_ONE_SIZE = 4
@@ -46,7 +52,7 @@ class StripeTransport:
         client = stripe.StripeClient(
             credentials.api_key.get_secret_value(),
             base_addresses={"api": base_url},
-            http_client=shared_http_client(base_url),
+            http_client=shared_http_client(base_url, options.answer_within),
             max_network_retries=0,
         )
         self.clock = ProviderClock()
@@ -65,8 +71,7 @@ class StripeTransport:
 
         Whatever may pass is tried again with jittered, growing waits: lost connections, cut-off bodies, 409, 5xx up
         to `options.attempts` times, rate limits for `options.rate_limit_patience` seconds. Raises ProviderError's
-        kinds, and
-        RequestAbandonedError if the sync is cancelled while it waits.
+        kinds, and RequestAbandonedError if the sync is cancelled while it waits.
         """
         url = f"{self._base_url}{path}?{urlencode(parameters, doseq=True)}" if parameters else f"{self._base_url}{path}"
         retrying = Retrying(
@@ -87,9 +92,13 @@ class StripeTransport:
         if self._options.is_cancelled():
             raise RequestAbandonedError("The sync was cancelled.")
         try:
-            body, status, headers = self._http.request("get", url, self._headers)
+            stream, status, headers = self._http.request_stream("get", url, self._headers)
+            # In one piece: by itself, `requests` reads in pieces of 10 KB, 40 of them for a page of invoices.
+            body = stream.read(decode_content=True)
         except stripe.APIConnectionError as error:
             raise _AttemptFailedError(lost_connection(error, operation, self._host)) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise _AttemptFailedError(interrupted_body(error, operation, self._host)) from None
         self.clock.observe(headers.get("Date"))
         if not 200 <= status < 300:
             failure = self._rejection(body, status, headers, operation)
@@ -140,8 +149,8 @@ class StripeTransport:
 
 
 @functools.lru_cache(maxsize=64)
-def shared_http_client(base_url: str) -> stripe.RequestsClient:
-    """The process's one HTTP client for that address: all accounts and threads share its connections.
+def shared_http_client(base_url: str, answer_within: float) -> stripe.RequestsClient:
+    """The process's one HTTP client for that address and patience: all accounts and threads share its connections.
 
     It keeps no cookies (they would travel from tenant to tenant), follows no redirects (a provider's address is the one
     that was checked), and reads the proxy settings once.
@@ -154,7 +163,7 @@ def shared_http_client(base_url: str) -> stripe.RequestsClient:
     adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=POOLED_CONNECTIONS)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
-    return stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, READ_TIMEOUT), session=session)
+    return stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, answer_within), session=session)
 
 
 class _NoCookies(RequestsCookieJar):

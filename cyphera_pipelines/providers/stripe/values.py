@@ -20,7 +20,7 @@ def path(*names: str) -> Getter:
 
     def get(obj: Any) -> Any:
         for name in names:
-            if not isinstance(obj, dict):
+            if obj.__class__ is not dict:
                 return None
             obj = obj.get(name)
         return obj
@@ -43,11 +43,13 @@ def first(*getters: Getter) -> Getter:
 
 def reference(*names: str) -> Getter:
     """The id of an expandable field: it holds an id, or the object itself where it was expanded."""
-    get_value = path(*names)
 
-    def get(obj: dict[str, Any]) -> Any:
-        value = get_value(obj)
-        return value.get("id") if isinstance(value, dict) else value
+    def get(obj: Any) -> Any:
+        for name in names:
+            if obj.__class__ is not dict:
+                return None
+            obj = obj.get(name)
+        return obj.get("id") if obj.__class__ is dict else obj
 
     return get
 

@@ -1,0 +1,28 @@
+"""What every part of one sync shares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cyphera_pipelines.model.sessions import Session, SyncRequest
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.providers.base import ProviderClient
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.sync.progress import SyncProgress
+
+
+@dataclass(frozen=True)
+class SyncContext:
+    """One sync: of which source, with what, and for which session.
+
+    `is_cancelled` is asked between pages; `cancel` makes it true for everybody.
+    """
+
+    database: Database
+    client: ProviderClient
+    source: Source
+    session: Session
+    request: SyncRequest
+    livemode: bool
+    progress: SyncProgress
+    is_cancelled: Callable[[], bool]
+    cancel: Callable[[], None]
