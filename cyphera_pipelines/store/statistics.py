@@ -1,10 +1,15 @@
-"""The planner's statistics: after a table has grown a lot, queries on it are slow until Postgres has looked at it."""
+"""The planner's statistics: after a table has grown a lot, queries on it are slow until Postgres has looked at it.
+
+Only at what tables are joined and searched by: that is a third of the work, and autovacuum looks at the rest when it
+comes by.
+"""
 
 from collections.abc import Mapping
 
 from sqlalchemy import text
 
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import synced_tables
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 
 GROWTH = 0.1
@@ -24,5 +29,11 @@ def refresh_statistics(database: Database, created: Mapping[str, int]) -> list[s
         rows = {row.relname: row.reltuples for row in connection.execute(known, {"schema": PAYMENTS_SCHEMA})}
         outgrown = [name for name, count in created.items() if count > max(0.0, rows[name] * GROWTH)]
         for name in outgrown:
-            connection.execute(text(f"ANALYZE {PAYMENTS_SCHEMA}.{name}"))
+            connection.execute(text(f"ANALYZE {PAYMENTS_SCHEMA}.{name} ({', '.join(_searched_columns(name))})"))
     return outgrown
+
+
+def _searched_columns(name: str) -> list[str]:
+    table = synced_tables[name]
+    indexed = {column.name for index in table.indexes for column in index.columns}
+    return sorted(indexed | {column.name for column in table.primary_key.columns} | {"deleted_at"})

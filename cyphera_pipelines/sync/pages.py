@@ -14,7 +14,7 @@ from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, 
 WORKERS = 8
 """Pages of one entity that may be on their way at once: Stripe's 25 per second at up to 300 ms each."""
 
-PAGES_IN_MEMORY = 10
+PAGES_IN_MEMORY = 16
 """Pages of one entity that may have been fetched and not merged yet."""
 
 PAGES_AT_ONCE = 4

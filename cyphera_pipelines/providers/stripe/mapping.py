@@ -78,7 +78,7 @@ def _map_object(entity: Entity, obj: Any, version: float, default_livemode: bool
 def _to_storable(obj: dict[str, Any]) -> tuple[dict[str, Any], bytes, bool]:
     """The object and its JSON without what Postgres cannot hold, and whether anything had to be taken out."""
     try:
-        raw = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+        raw = _to_json(obj)
         # Hardly any object holds a backslash, which is found sooner.
         if b"\\" not in raw or b"\\u0000" not in raw:
             return obj, raw, False
@@ -86,7 +86,12 @@ def _to_storable(obj: dict[str, Any]) -> tuple[dict[str, Any], bytes, bool]:
         # Lone surrogates, which orjson cannot write; whatever else it cannot write fails again below.
         raw = b""
     clean = storable(obj)
-    return clean, orjson.dumps(clean, option=orjson.OPT_SORT_KEYS), clean != obj
+    return clean, _to_json(clean), clean != obj
+
+
+def _to_json(value: Any) -> bytes:
+    # A copy: orjson leaves what it wrote in the buffer that it had grown for it, five times as large as a page's rows.
+    return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
 
 
 def _id_of(obj: Mapping[str, Any]) -> str:
@@ -112,7 +117,7 @@ def _hash(raw: bytes) -> bytes:
 
 def _child(table: SyncedTable, child_id: str, item: dict[str, Any], place: dict[str, Any]) -> ChildRow:
     """A child's row. `place` holds the columns that come from the parent and from the item's position in it."""
-    raw = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+    raw = _to_json(item)
     try:
         return ChildRow(child_id, _ROWS[table.name](item | place), raw, _hash(raw + orjson.dumps(place)))
     except UnmappableValueError as problem:
