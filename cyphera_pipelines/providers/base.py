@@ -91,8 +91,8 @@ class Page:
 class Change:
     """What is known of an object that changed at `version`, in seconds since 1970 on the provider's clock.
 
-    It is gone (`is_deleted`; `snapshot` is then what it was, if that is known), or `snapshot` is its whole state, or it
-    has to be fetched.
+    It is gone (`is_deleted`), or `snapshot` is its whole state, or it has to be fetched. `last_known` is what it was,
+    as far as that is known, in case that it is or proves to be gone.
     """
 
     entity: Entity
@@ -100,6 +100,7 @@ class Change:
     version: float
     snapshot: dict[str, Any] | None = None
     is_deleted: bool = False
+    last_known: dict[str, Any] | None = None
 
 
 @dataclass

@@ -49,10 +49,14 @@ def tombstone_missing(
 def tombstone_object(
     connection: Connection, source: Source, entity: Entity, object_id: str, *, livemode: bool, version: float
 ) -> dict[str, TableCounts]:
-    """Mark one object and its children as gone, unless a state newer than `version` is known of it."""
+    """Mark one object and its children as gone, unless a state newer than `version` is known of it.
+
+    One that was gone already is now known to have been so at `version`: no state from before then brings it back.
+    """
     tables = (entity_table(entity), *child_tables(entity))
     parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
     parameters |= {"id": object_id, "version": version}
+    connection.execute(text(_still_gone(entity)), parameters)
     numbers = connection.execute(text(_statement(entity, "id = :id")), parameters).one()
     return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
 
@@ -76,6 +80,15 @@ def _statement(entity: Entity, which: str) -> str:
         parts.append(f"gone_{child.name} AS ({_mark_children(child, mark)} RETURNING 1)")
         counts.append(f"(SELECT count(*) FROM gone_{child.name})")
     return f"WITH {', '.join(parts)} SELECT {', '.join(counts)}"
+
+
+@cache
+def _still_gone(entity: Entity) -> str:
+    return (
+        f"UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET source_version = to_timestamp(:version) "
+        "WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode "
+        "AND id = :id AND deleted_at IS NOT NULL AND source_version < to_timestamp(:version)"
+    )
 
 
 def _mark_children(child: SyncedTable, mark: str) -> str:

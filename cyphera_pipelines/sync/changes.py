@@ -16,6 +16,8 @@ from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
 FETCHES_AT_ONCE = 8
+NEVER = 0.0
+"""The version of a state that is only there to be marked as gone."""
 
 
 @dataclass
@@ -56,9 +58,6 @@ def _read(context: SyncContext, entity: Entity, changes: Iterable[Change], fetch
     for change in changes:
         if change.is_deleted:
             batch.gone.append(change)
-            if change.snapshot is not None:
-                last = Page(entity, [change.snapshot], has_more=False, version=change.version, requests=0)
-                batch.last_states += context.client.map_page(last).objects
         elif change.snapshot is not None:
             pages.append(Page(entity, [change.snapshot], has_more=False, version=change.version, requests=0))
         else:
@@ -74,6 +73,8 @@ def _read(context: SyncContext, entity: Entity, changes: Iterable[Change], fetch
         batch.mapped.objects += mapped.objects
         batch.mapped.unmappable += mapped.unmappable
         batch.mapped.cleaned += mapped.cleaned
+    last_known = [change.last_known for change in batch.gone if change.last_known is not None]
+    batch.last_states = context.client.map_page(Page(entity, last_known, has_more=False, version=NEVER)).objects
     return batch
 
 

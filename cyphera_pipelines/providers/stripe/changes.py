@@ -1,7 +1,7 @@
 """Reading Stripe's provider events: which objects changed, and the newest state that is known of each."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import stripe
@@ -93,7 +93,7 @@ class ChangeReader:
                 self._seen[name] = oldest
                 self._held[name] = change
             elif newest == oldest and name in self._held:
-                self._held[name] = Change(change.entity, change.object_id, change.version)
+                self._held[name] = replace(change, snapshot=None, is_deleted=False)
         if oldest is not None:
             yield from self._release(newer_than=oldest)
 
@@ -118,17 +118,19 @@ def _change_of(event: Mapping[str, Any]) -> Change | None:
         or not isinstance(created, int)
     ):
         return None
-    if kind in _DELETIONS:
-        last = obj if event.get("api_version") == stripe.api_version else None
-        return Change(entity, obj["id"], float(created), snapshot=last, is_deleted=True)
-    snapshot = obj if _is_usable(entity, obj, event.get("api_version")) else None
-    return Change(entity, obj["id"], float(created), snapshot=snapshot)
+    is_ours = event.get("api_version") == stripe.api_version
+    return Change(
+        entity,
+        obj["id"],
+        float(created),
+        snapshot=obj if is_ours and kind not in _DELETIONS and _is_whole(entity, obj) else None,
+        is_deleted=kind in _DELETIONS,
+        last_known=obj if is_ours else None,
+    )
 
 
-def _is_usable(entity: Entity, snapshot: Mapping[str, Any], api_version: Any) -> bool:
+def _is_whole(entity: Entity, snapshot: Mapping[str, Any]) -> bool:
     """Whether the snapshot equals what Stripe would answer for the object, nested lists and all."""
-    if api_version != stripe.api_version:
-        return False
     if entity is Entity.PRICES:
         return snapshot.get("billing_scheme") == "per_unit"
     nested = {Entity.INVOICES: "lines", Entity.SUBSCRIPTIONS: "items"}.get(entity)
