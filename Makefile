@@ -27,6 +27,10 @@ check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: bench
+bench: $(INSTALLED) ## Measure what a sync takes and draw docs/benchmark.svg; about five minutes on a machine that does nothing else.
+	$(BIN)/python -m cyphera_pipelines_tests.benchmarks --chart docs/benchmark.svg
+
 .PHONY: validate
 validate: $(INSTALLED) ## Let Dagster load and check the definitions, in a home of their own.
 	home=$$(mktemp -d) && trap "rm -rf $$home" EXIT && \

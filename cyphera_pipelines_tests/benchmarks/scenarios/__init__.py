@@ -1,0 +1,42 @@
+"""The scenarios, in the order in which they run: a table of contents."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cyphera_pipelines_tests.benchmarks.figures import Result
+from cyphera_pipelines_tests.benchmarks.scenarios import (
+    delta,
+    first_load,
+    idle_sources,
+    live_limits,
+    million_invoices,
+    sdk_baseline,
+    unchanged,
+)
+from cyphera_pipelines_tests.benchmarks.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One thing to measure. Those that are not `by_default` run only if named."""
+
+    name: str
+    summary: str
+    run: Callable[[Workbench], Result]
+    by_default: bool = True
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("first_load", "what a row costs: no latency, no limits, into empty tables", first_load.run),
+        Scenario("sdk_baseline", "the same with the stripe package's own pagination, for the ratio", sdk_baseline.run),
+        Scenario("live_limits", "100 ms latency and Stripe's live limits: how close to the floor", live_limits.run),
+        Scenario("unchanged", "a full re-sync in which nothing changed: what it writes", unchanged.run),
+        Scenario("delta", "500 changes, applied from the provider's events", delta.run),
+        Scenario("idle_sources", "1,000 sources in which nothing happened", idle_sources.run),
+        Scenario(
+            "million_invoices", "memory over a load of a million invoices", million_invoices.run, by_default=False
+        ),
+    )
+}
