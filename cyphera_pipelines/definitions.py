@@ -8,6 +8,7 @@ from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource, PaymentProvidersResource
 from cyphera_pipelines.orchestration.sensors import (
     payment_sources_sensor,
+    pending_sessions,
     sessions_of_cancelled_runs,
     sessions_of_failed_runs,
     sessions_without_a_process,
@@ -22,6 +23,7 @@ definitions = Definitions(
     jobs=[sync_source],
     sensors=[
         payment_sources_sensor,
+        pending_sessions,
         sessions_of_failed_runs,
         sessions_of_cancelled_runs,
         sessions_without_a_process,

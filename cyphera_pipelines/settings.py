@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -30,6 +31,7 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=lambda: project_root() / ".cyphera")
     database_url: SecretStr | None = None
     dagster_database_url: SecretStr | None = None
+    dagster_url: str = "http://127.0.0.1:3000"
     provider_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     encryption_key: SecretStr | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY")
     previous_encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -51,6 +53,14 @@ class Settings(BaseSettings):
     def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
         return None if url is None else SecretStr(_normalise_postgres_url(url.get_secret_value()))
 
+    @field_validator("dagster_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        address = urlsplit(url.strip())
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ValueError("is not a web address; it should look like http://127.0.0.1:3000")
+        return url.strip().rstrip("/")
+
     @field_validator("provider_hosts", mode="before")
     @classmethod
     def _split_hosts(cls, hosts: object) -> object:
@@ -71,7 +81,7 @@ class Settings(BaseSettings):
             raise InvalidInputError("CYPHERA_DATABASE_URL is not set.")
         return make_url(self.database_url.get_secret_value())
 
-    def dagster_url(self) -> URL:
+    def dagster_storage_url(self) -> URL:
         """The URL of Dagster's storage: `CYPHERA_DAGSTER_DATABASE_URL`, else database `dagster` on the same server."""
         if self.dagster_database_url is not None:
             return make_url(self.dagster_database_url.get_secret_value())

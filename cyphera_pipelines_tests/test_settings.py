@@ -54,7 +54,7 @@ def test_the_home_is_absolute(home: str, environment: pytest.MonkeyPatch, tmp_pa
 def test_every_way_to_write_a_postgres_url_names_our_driver(url: str, environment: pytest.MonkeyPatch) -> None:
     settings = load(environment, CYPHERA_DATABASE_URL=url)
     assert not settings.is_embedded
-    for address, database in ((settings.application_url(), "shop"), (settings.dagster_url(), "dagster")):
+    for address, database in ((settings.application_url(), "shop"), (settings.dagster_storage_url(), "dagster")):
         assert address.drivername == "postgresql+psycopg2"
         assert (address.username, address.password, address.host, address.port) == ("app", PASSWORD, "db", 5432)
         assert (address.database, address.query) == (database, {"sslmode": "require"})
@@ -70,7 +70,7 @@ def test_dagster_may_have_a_database_of_its_own(environment: pytest.MonkeyPatch)
         "CYPHERA_DATABASE_URL": "postgresql://app@db/shop",
         "CYPHERA_DAGSTER_DATABASE_URL": "postgres://dagster@other/runs",
     }
-    url = load(environment, **variables).dagster_url()
+    url = load(environment, **variables).dagster_storage_url()
     assert url.render_as_string() == "postgresql+psycopg2://dagster@other/runs"
 
 
@@ -99,6 +99,19 @@ def test_a_wrong_url_is_one_line_that_names_the_variable_and_no_password(
     assert str(caught.value).startswith(f"{variable} {says}")
     assert PASSWORD not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_dagsters_webserver_is_looked_for_where_up_starts_it(environment: pytest.MonkeyPatch) -> None:
+    assert load(environment).dagster_url == "http://127.0.0.1:3000"
+    assert load(environment, CYPHERA_DAGSTER_URL=" https://dagster.internal/ui/ ").dagster_url == (
+        "https://dagster.internal/ui"
+    )
+
+
+@pytest.mark.parametrize("value", ["", "localhost:3000", "ftp://dagster", "http://"])
+def test_a_web_address_must_be_one(value: str, environment: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidInputError, match=r"^CYPHERA_DAGSTER_URL is not a web address; it should look like http"):
+        load(environment, CYPHERA_DAGSTER_URL=value)
 
 
 def test_lists_are_split_at_commas(environment: pytest.MonkeyPatch) -> None:

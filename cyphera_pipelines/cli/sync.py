@@ -2,6 +2,7 @@
 
 import sys
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 
@@ -69,7 +70,8 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
     """Run a sync of the source in this process, show its progress on stderr, and return the session as it ended."""
     database = services.database()
     source = find_source(database, source_key)
-    session = open_session(database, source, request)
+    # With its run named from the start: a session without one is given one by Dagster's sensor.
+    session = open_session(database, source, request, dagster_run_id=str(uuid4()))
     services.use_project_as_dagster_home()
     with watch_session(database, session, source):
         # Dagster takes more than a second to import: only the commands that run it should wait for that.

@@ -4,6 +4,8 @@ Postgres (`COMMENT`), Dagster (column schema), the data dictionary and the provi
 Money is kept in minor units beside a lower-case `currency`; times are `timestamptz`.
 """
 
+from collections.abc import Collection
+
 from cyphera_pipelines.model.columns import (
     Column,
     Kind,
@@ -301,6 +303,11 @@ def entity_table(entity: Entity) -> SyncedTable:
 def child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
     """The child tables that are replaced together with the entity's rows."""
     return tuple(table for table in SYNCED_TABLES.values() if table.entity is entity and table.is_child)
+
+
+def tables_of(entities: Collection[Entity]) -> list[SyncedTable]:
+    """The tables of the entities, child tables included, in canonical order."""
+    return [table for table in SYNCED_TABLES.values() if table.entity in entities]
 
 
 def all_columns(table: SyncedTable) -> tuple[tuple[str, str, str], ...]:

@@ -4,7 +4,13 @@ from dagster import AssetKey, AssetSpec, MetadataValue, TableColumn, TableColumn
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.synced_tables import SHARED_KEY_COLUMNS, SYNCED_TABLES, all_columns, entity_table
+from cyphera_pipelines.model.synced_tables import (
+    SHARED_KEY_COLUMNS,
+    SYNCED_TABLES,
+    all_columns,
+    entity_table,
+    tables_of,
+)
 from cyphera_pipelines.store.tables import PAYMENTS_SCHEMA
 
 GROUP = "payments"
@@ -18,7 +24,7 @@ def asset_key(table: SyncedTable) -> AssetKey:
 
 def entity_asset_keys(entities: tuple[Entity, ...]) -> list[AssetKey]:
     """The assets of the entities and of their child tables."""
-    return [asset_key(table) for table in SYNCED_TABLES.values() if table.entity in entities]
+    return [asset_key(table) for table in tables_of(entities)]
 
 
 def table_name(table: SyncedTable) -> str:

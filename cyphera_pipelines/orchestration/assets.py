@@ -13,15 +13,21 @@ from pydantic import Field
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import EntityProgress, SyncRequest
+from cyphera_pipelines.model.sessions import EntityProgress, SessionStatus, SyncRequest
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, TABLES_BY_ASSET_KEY, asset_key
 from cyphera_pipelines.orchestration.failures import TextMetadata, failure, plain_failures
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.log_redaction import redact_logs
-from cyphera_pipelines.orchestration.materializations import SyncedSource, is_complete, materialization
+from cyphera_pipelines.orchestration.materializations import SyncedSource, has_changes, is_complete, materialization
 from cyphera_pipelines.orchestration.partitions import payment_sources, source_key_of
 from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource
-from cyphera_pipelines.orchestration.run_sessions import cancel_session, session_for_run
+from cyphera_pipelines.orchestration.run_sessions import (
+    cancel_session_of_run,
+    end_run_as_cancelled,
+    run_ends_with_its_session,
+    session_for_run,
+)
+from cyphera_pipelines.store.sessions import get_session
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.engine import SyncJob, run_sync
 from cyphera_pipelines.sync.outcome import SyncOutcome
@@ -56,7 +62,8 @@ def payment_tables(
     """Sync the source of the run's partition.
 
     Tables whose entity is whole are materialised. If any entity is not, the run ends as a failure that names it and
-    the reason, so that Dagster shows that source as failed for those tables and as materialised for the others.
+    the reason, so that Dagster shows that source as failed for those tables and as materialised for the others. If the
+    session is cancelled, so is the run.
     """
     redact_logs(context.log)
     source_key = source_key_of(context.run)
@@ -65,23 +72,32 @@ def payment_tables(
             "This run has no partition key, so there is no source to sync. Choose one source in 'Materialize', or sync "
             "it from the command line, as in: cyphera sync acme stripe"
         )
-    with plain_failures({"source": source_key}):
+    with plain_failures({"source": source_key}), run_ends_with_its_session(context.instance, context.run):
         source, keys = find_source(database.open(), source_key), keyring.load()
         request = SyncRequest(
             _selected_entities(context), config.batch_size, config.full_sync, only_changes=config.only_changes
         )
         session, request = session_for_run(database.open(), context.instance, context.run, source, request, context.log)
     about: TextMetadata = {"source": source.key, "session_id": str(session.id)}
-    with plain_failures(about):
+    with plain_failures(about), run_ends_with_its_session(context.instance, context.run):
         context.log.info(f"Session {session.id} syncs {', '.join(request.entities)} of {source.key}.")
         started = time.monotonic()
         job = SyncJob(database.open(), keys, source, session, request, dagster_run_id=context.run.run_id)
         outcome = run_interruptibly(
-            lambda: run_sync(job), on_interrupt=lambda: cancel_session(database.open(), session)
+            lambda: run_sync(job),
+            on_interrupt=lambda: cancel_session_of_run(database.open(), context.instance, context.run, session),
         )
         synced = SyncedSource(database.open(), source, session, time.monotonic() - started)
         for table, counts in _completed_tables(context, outcome):
+            if request.only_changes and not has_changes(table, counts):
+                # A source at rest leaves nothing but its session.
+                continue
             yield materialization(synced, table, counts)
+        # The session decides, not the outcome: it may have been cancelled when everything was merged already.
+        ended = get_session(database.open(), session.workspace_id, session.id)
+        if ended.status is SessionStatus.CANCELLED:
+            end_run_as_cancelled(context.instance, context.run, f"Session {session.id} was cancelled.")
+            raise failure((ended.error_summary or {}).get("message", "The session was cancelled."), about)
         if outcome.error_summary is not None:
             raise failure(outcome.error_summary["message"], about | _what_is_missing(outcome))
 

@@ -1,12 +1,14 @@
 """Ending sessions whose run ended without doing so: its process was killed, or its host went away."""
 
-from dagster import DagsterInstance, DagsterRun
+import time
+
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.runs import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import split_source_key
 from cyphera_pipelines.orchestration.run_sessions import parse_session_id
-from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import is_being_synced
@@ -19,15 +21,16 @@ SILENT_FOR = 60.0
 _MESSAGES = {
     SessionStatus.FAILED: "The run that carried out this sync ended before the sync did. What it had merged is kept; "
     "the next sync continues from there.",
-    SessionStatus.CANCELLED: "The run that carried out this sync was cancelled. What it had merged is kept; "
+    SessionStatus.CANCELLED: "The run that carried out this sync was cancelled in Dagster. What it had merged is kept; "
     "the next sync continues from there.",
 }
+_HAS_YET_TO_BEGIN = (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING)
 
 
-def end_session_of_run(database: Database, run: DagsterRun, status: SessionStatus) -> str:
+def end_session_of_run(database: Database, run: DagsterRun, status: SessionStatus, *, reason: str | None = None) -> str:
     """Give the session of an ended run its final status, unless it has one; returns what was done, for a tick's log.
 
-    A session whose run Dagster retries, or that another run has taken over, goes on.
+    A session whose run Dagster retries, or that another run has taken over, goes on. `reason` is why the run ended.
     """
     session = _session_of(database, run)
     if session is None:
@@ -38,33 +41,59 @@ def end_session_of_run(database: Database, run: DagsterRun, status: SessionStatu
         return f"Session {session.id} goes on in the run's retry."
     if session.dagster_run_id not in (None, run.run_id):
         return f"Session {session.id} goes on in run {session.dagster_run_id}."
-    _end_session(database, session, status, run)
+    end_session(database, session, status, run_id=run.run_id, reason=reason)
     return f"Session {session.id} ended {status.value}."
 
 
 def end_vanished_sessions(database: Database, instance: DagsterInstance) -> list[Session]:
     """End the sessions whose process is gone, and their runs, which Dagster may take for running for hours.
 
-    A session has vanished if it has been silent for a minute and nobody holds its source's lock. Returns them.
+    A session has vanished if it has been silent for a minute, nobody holds its source's lock, and its run is not about
+    to begin. Returns them.
     """
     vanished = []
     for session in list_silent_sessions(database, silent_for=SILENT_FOR):
+        record = _newest_run(instance, session)
+        if record is not None and _is_yet_to_be_heard_of(session, record):
+            continue
         if is_being_synced(database, session.workspace_id, session.provider_name):
             continue
-        run = instance.get_run_by_id(session.dagster_run_id) if session.dagster_run_id else None
-        _end_session(database, session, SessionStatus.FAILED, run)
+        run = record.dagster_run if record is not None else None
+        is_cancelled = run is not None and run.status is DagsterRunStatus.CANCELED
+        status = SessionStatus.CANCELLED if is_cancelled else SessionStatus.FAILED
+        end_session(database, session, status, run_id=session.dagster_run_id)
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, _MESSAGES[SessionStatus.FAILED])
         vanished.append(session)
     return vanished
 
 
-def _end_session(database: Database, session: Session, status: SessionStatus, run: DagsterRun | None) -> None:
-    message = _MESSAGES[status]
-    summary = {"message": message} | ({"dagster_run_id": run.run_id} if run is not None else {})
+def end_session(
+    database: Database, session: Session, status: SessionStatus, *, run_id: str | None = None, reason: str | None = None
+) -> None:
+    """Give the session its final status, unless it has one, and say why."""
+    message = " ".join(text for text in (_MESSAGES[status] if run_id else None, reason) if text)
+    summary = {"message": message} | ({"dagster_run_id": run_id} if run_id else {})
     if finish_session(database, session, status, error_summary=summary):
-        event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
+        level = EventLevel.WARNING if status is SessionStatus.CANCELLED else EventLevel.ERROR
+        event = SessionEvent(f"session_{status.value}", message, level=level)
         record_events(database, session, [event])
+
+
+def _newest_run(instance: DagsterInstance, session: Session) -> RunRecord | None:
+    """The last of the session's run and its retries, of which Dagster tells by their tag."""
+    records = instance.get_run_records(RunsFilter(tags={SESSION_TAG: str(session.id)}), limit=1)
+    return records[0] if records else None
+
+
+def _is_yet_to_be_heard_of(session: Session, record: RunRecord) -> bool:
+    """Whether the session's run, or the retry that will take its place, is still to begin or has only just begun."""
+    run = record.dagster_run
+    if run.is_finished:
+        return run.tags.get(WILL_RETRY_TAG) == "true"
+    has_just_begun = record.start_time is not None and time.time() - record.start_time < SILENT_FOR
+    waits = session.status is SessionStatus.PENDING or session.dagster_run_id != run.run_id
+    return has_just_begun or (waits and run.status in _HAS_YET_TO_BEGIN)
 
 
 def _session_of(database: Database, run: DagsterRun) -> Session | None:

@@ -24,7 +24,7 @@ def prepare_dagster_database(settings: Settings) -> URL:
     """
     if settings.dagster_database_url is None and settings.is_embedded:
         return make_url(local.start(settings.home).url("dagster"))
-    url = settings.dagster_url()
+    url = settings.dagster_storage_url()
     register_secret(str(url.password or ""))
     problem = _connection_problem(url)
     if problem is None:

@@ -34,16 +34,26 @@ def is_complete(counts: EntityProgress) -> bool:
     return counts.done and counts.error is None and counts.failed == 0
 
 
+def changes(table: SyncedTable, counts: EntityProgress) -> dict[str, int]:
+    """What became of the table's rows: how many of them were created, updated, unchanged, deleted."""
+    found = counts.children.get(table.name, {}) if table.is_child else vars(counts)
+    return {name: int(found.get(name, 0)) for name in ("created", "updated", "unchanged", "deleted")}
+
+
+def has_changes(table: SyncedTable, counts: EntityProgress) -> bool:
+    """Whether any row of the table is another one than before."""
+    return any(number for name, number in changes(table, counts).items() if name != "unchanged")
+
+
 def materialization(synced: SyncedSource, table: SyncedTable, counts: EntityProgress) -> MaterializeResult[Any]:
     """The materialisation of one table. Counts of changes are rows; what was fetched and failed are objects."""
-    changes = counts.children.get(table.name, {}) if table.is_child else vars(counts)
     rows = preview_rows(synced.database, synced.source, table, limit=PREVIEW_ROWS)
     return MaterializeResult(
         asset_key=asset_key(table),
         metadata={
             "dagster/table_name": table_name(table),
             "dagster/partition_row_count": count_rows(synced.database, synced.source, [table])[table.name],
-            **{name: int(changes.get(name, 0)) for name in ("created", "updated", "unchanged", "deleted")},
+            **changes(table, counts),
             "fetched": counts.fetched,
             "failed": counts.failed,
             "requests": counts.requests,

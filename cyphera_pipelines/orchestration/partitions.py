@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from dagster import DagsterInstance, DagsterRun, DynamicPartitionsDefinition
 
-from cyphera_pipelines.orchestration.tags import PARTITION_TAG
+from cyphera_pipelines.model.runs import PARTITION_TAG, SOURCES_PARTITIONS
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sources import list_sources
 
-payment_sources = DynamicPartitionsDefinition(name="payment_sources")
+payment_sources = DynamicPartitionsDefinition(name=SOURCES_PARTITIONS)
 """One partition per source, with keys like `acme:stripe`."""
 
 
@@ -23,7 +23,7 @@ class PartitionChanges:
 def partition_changes(database: Database, instance: DagsterInstance) -> PartitionChanges:
     """What separates the instance's partitions from the sources that there are."""
     wanted = {source.key for source in list_sources(database)}
-    present = set(instance.get_dynamic_partitions(partitions_name()))
+    present = set(instance.get_dynamic_partitions(SOURCES_PARTITIONS))
     return PartitionChanges(sorted(wanted - present), sorted(present - wanted))
 
 
@@ -31,18 +31,12 @@ def update_partitions(database: Database, instance: DagsterInstance) -> Partitio
     """Bring the instance's partitions in step with the sources and return what was done."""
     changes = partition_changes(database, instance)
     if changes.added:
-        instance.add_dynamic_partitions(partitions_name(), changes.added)
+        instance.add_dynamic_partitions(SOURCES_PARTITIONS, changes.added)
     for key in changes.removed:
-        instance.delete_dynamic_partition(partitions_name(), key)
+        instance.delete_dynamic_partition(SOURCES_PARTITIONS, key)
     return changes
 
 
 def source_key_of(run: DagsterRun) -> str | None:
     """The run's partition key. A range of partitions is none: its keys would follow the order of their insertion."""
     return run.tags.get(PARTITION_TAG)
-
-
-def partitions_name() -> str:
-    """The name under which the instance keeps the partitions."""
-    assert payment_sources.name is not None, "it is given above"
-    return payment_sources.name

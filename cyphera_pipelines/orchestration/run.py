@@ -14,6 +14,7 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from cyphera_pipelines.model.runs import CODE_LOCATION, PARTITION_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.asset_specs import entity_asset_keys
@@ -23,11 +24,7 @@ from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.partitions import update_partitions
 from cyphera_pipelines.orchestration.run_sessions import cancel_session
-from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.store.database import Database
-
-CODE_LOCATION = "cyphera_pipelines.definitions"
-"""The module that Dagster loads and, by Dagster's default, its name: a run is shown under the job of its location."""
 
 
 def run_source_sync(
@@ -42,7 +39,8 @@ def run_source_sync(
 
     How it ended is told by the session; nothing is raised for a sync that failed. `on_wait` is called about five times
     a second while the run goes on. An interruption (Ctrl-C) ends the session as cancelled, waits for the engine to
-    stop between two pages, and is raised again. DAGSTER_HOME must be set.
+    stop between two pages, and is raised again. The run bears the id that the session names, if it names one.
+    DAGSTER_HOME must be set.
     """
     with DagsterInstance.get() as instance:
         update_partitions(database, instance)
@@ -70,6 +68,7 @@ def _create_run(
     repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
     return instance.create_run_for_job(
         job.get_definition(),
+        run_id=session.dagster_run_id,
         run_config={
             "ops": {SYNC_STEP: {"config": {"full_sync": request.full_sync, "batch_size": request.batch_size}}},
             # The caller tells its user what happens.
@@ -90,4 +89,4 @@ def _create_run(
 
 def _cancel(database: Database, instance: DagsterInstance, session: Session, run: DagsterRun) -> None:
     instance.report_run_canceling(run)
-    cancel_session(database, session)
+    cancel_session(database, session, "The sync was interrupted.")

@@ -1,18 +1,26 @@
 """Which session a run carries out."""
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from uuid import UUID
 
-from dagster import DagsterInstance, DagsterRun
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
-from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
+from cyphera_pipelines.model.runs import RUN_KEY_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.orchestration.tags import SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
-from cyphera_pipelines.store.sessions import finish_session, get_session
+from cyphera_pipelines.store.sessions import claim_session, finish_session, get_session
+from cyphera_pipelines.sync.engine import SessionEndedError
 from cyphera_pipelines.sync.request import open_session
+
+
+class NothingToSyncError(CypheraError):
+    """The run was started for one session only, and that has ended or is another run's."""
 
 
 def session_for_run(
@@ -25,30 +33,57 @@ def session_for_run(
 ) -> tuple[Session, SyncRequest]:
     """The session that the run's tag names, else a new one, and what it asks for; the run is tagged with it.
 
-    A retry continues the session of the run that died. A session that has ended, or that another run is carrying out
-    now, stays as it is: the run gets a session of its own.
+    A retry continues the session of the run that died. A session that has ended, or that another run has, stays as it
+    is: a run that a person started again gets a session of its own, one that was started for that session alone raises
+    NothingToSyncError.
     """
     session = _named_session(database, run, source)
-    if session is not None and session.status.is_final:
-        log.info(f"Session {session.id} ended {session.status.value} already; this run gets a session of its own.")
-        session = None
-    elif session is not None and _is_carried_out_elsewhere(instance, run, session):
-        log.warning(f"Session {session.id} is carried out by another run; this run gets a session of its own.")
-        session = None
+    if session is not None:
+        taken = _why_taken(database, instance, run, session)
+        if taken is not None and _is_only_for(run, session):
+            raise NothingToSyncError(f"{taken} This run has nothing to do.")
+        if taken is not None:
+            log.info(f"{taken} This run gets a session of its own.")
+            session = None
     if session is None:
-        session = open_session(database, source, request)
+        session = open_session(database, source, request, dagster_run_id=run.run_id)
     else:
-        request = SyncRequest.from_config(request.entities, session.config)
+        request = SyncRequest.from_config(session.entity_types, session.config)
     instance.add_run_tags(run.run_id, {SESSION_TAG: str(session.id), SOURCE_TAG: source.key})
     return session, request
 
 
-def cancel_session(database: Database, session: Session) -> None:
+def cancel_session(database: Database, session: Session, why: str) -> None:
     """End the session as cancelled, unless it has ended: an engine at work on it stops between two pages."""
-    message = "The sync was interrupted. What it had merged is kept; the next sync continues from there."
+    message = f"{why} What it had merged is kept; the next sync continues from there."
     if finish_session(database, session, SessionStatus.CANCELLED, error_summary={"message": message}):
         event = SessionEvent("session_cancelled", message, level=EventLevel.WARNING)
         record_events(database, session, [event])
+
+
+def cancel_session_of_run(database: Database, instance: DagsterInstance, run: DagsterRun, session: Session) -> None:
+    """End the session of a run whose process is told to stop: by somebody who cancelled the run, or by its host."""
+    current = instance.get_run_by_id(run.run_id)
+    is_cancelled = current is not None and current.status is DagsterRunStatus.CANCELING
+    why = "The run of this sync was cancelled in Dagster." if is_cancelled else "The process of this sync was stopped."
+    cancel_session(database, session, why)
+
+
+@contextmanager
+def run_ends_with_its_session(instance: DagsterInstance, run: DagsterRun) -> Generator[None, None, None]:
+    """Let the run end as cancelled, and not as failed, if its session turns out to have ended."""
+    try:
+        yield
+    except (NothingToSyncError, SessionEndedError) as error:
+        end_run_as_cancelled(instance, run, str(error))
+        raise
+
+
+def end_run_as_cancelled(instance: DagsterInstance, run: DagsterRun, why: str) -> None:
+    """When a step of the run fails next, Dagster shows the run as cancelled."""
+    current = instance.get_run_by_id(run.run_id)
+    if current is not None and current.status is DagsterRunStatus.STARTED:
+        instance.report_run_canceling(current, message=why)
 
 
 def parse_session_id(text: str) -> UUID:
@@ -60,6 +95,7 @@ def parse_session_id(text: str) -> UUID:
 
 
 def _named_session(database: Database, run: DagsterRun, source: Source) -> Session | None:
+    """The session that the run's tag names. Raises NotFoundError or InvalidInputError if it is not the source's."""
     text = run.tags.get(SESSION_TAG)
     if text is None:
         return None
@@ -69,8 +105,19 @@ def _named_session(database: Database, run: DagsterRun, source: Source) -> Sessi
     return session
 
 
-def _is_carried_out_elsewhere(instance: DagsterInstance, run: DagsterRun, session: Session) -> bool:
-    if session.status is not SessionStatus.RUNNING or session.dagster_run_id in (None, run.run_id):
-        return False
-    other = instance.get_run_by_id(session.dagster_run_id)
-    return other is not None and not other.is_finished
+def _why_taken(database: Database, instance: DagsterInstance, run: DagsterRun, session: Session) -> str | None:
+    """Tie the session to the run, and return None; or say why that cannot be."""
+    if session.status.is_final:
+        return f"Session {session.id} ended {session.status.value} already."
+    before = instance.get_run_by_id(session.dagster_run_id) if session.dagster_run_id else None
+    has_ended = before is None or before.is_finished
+    # One statement decides, so that of two runs that ask at once only one is told that it has the session.
+    if claim_session(database, session, run.run_id, instead_of=session.dagster_run_id if has_ended else None):
+        return None
+    return f"Session {session.id} is carried out by another run."
+
+
+def _is_only_for(run: DagsterRun, session: Session) -> bool:
+    """Whether the run was started by the API or the outbox sensor for that session, and by nobody else since."""
+    is_started_again = run.parent_run_id is not None and RETRY_NUMBER_TAG not in run.tags
+    return run.tags.get(RUN_KEY_TAG) == str(session.id) and not is_started_again

@@ -1,7 +1,8 @@
-"""Sensors: partitions that follow the sources, and sessions that end with their runs."""
+"""Sensors: partitions that follow the sources, and sessions that begin and end with their runs."""
 
 from dagster import (
     AddDynamicPartitionsRequest,
+    DagsterEventType,
     DagsterRunStatus,
     DefaultSensorStatus,
     DeleteDynamicPartitionsRequest,
@@ -15,10 +16,14 @@ from dagster import (
     sensor,
 )
 
+from cyphera_pipelines.model.runs import OUTBOX_SENSOR
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.orchestration import partitions
 from cyphera_pipelines.orchestration.backstop import end_session_of_run, end_vanished_sessions
+from cyphera_pipelines.orchestration.jobs import sync_source
+from cyphera_pipelines.orchestration.outbox import look_into_outbox
 from cyphera_pipelines.orchestration.resources import DatabaseResource
+from cyphera_pipelines.security.secrets import redact
 
 
 @sensor(
@@ -40,6 +45,25 @@ def payment_sources_sensor(context: SensorEvaluationContext, database: DatabaseR
     return SensorResult(dynamic_partitions_requests=requests)
 
 
+@sensor(
+    name=OUTBOX_SENSOR,
+    job=sync_source,
+    # The daemon looks every five seconds: with five here, a look that comes a little early is one in ten seconds.
+    minimum_interval_seconds=4,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Starts a run for every session that has been pending for a while without one: the API submits its "
+    "sessions' runs itself, and may not have got through.",
+)
+def pending_sessions(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """The outbox of the API: no session stays pending because somebody died or could not be reached."""
+    tick = look_into_outbox(database.open(), context.instance)
+    if not tick.runs:
+        settled = f"{tick.settled} sessions were found to have a run, or no source any more." if tick.settled else None
+        return SensorResult(skip_reason=SkipReason(settled or "Every session that was asked for has its run."))
+    additions = [partitions.payment_sources.build_add_request(tick.partitions)] if tick.partitions else []
+    return SensorResult(run_requests=tick.runs, dynamic_partitions_requests=additions)
+
+
 @run_failure_sensor(
     name="sessions_of_failed_runs",
     minimum_interval_seconds=10,
@@ -48,7 +72,9 @@ def payment_sources_sensor(context: SensorEvaluationContext, database: DatabaseR
 )
 def sessions_of_failed_runs(context: RunFailureSensorContext, database: DatabaseResource) -> None:
     """A run that failed, or whose process vanished, leaves no session running."""
-    context.log.info(end_session_of_run(database.open(), context.dagster_run, SessionStatus.FAILED))
+    reason = redact(_reason(context))
+    done = end_session_of_run(database.open(), context.dagster_run, SessionStatus.FAILED, reason=reason)
+    context.log.info(done)
 
 
 @run_status_sensor(
@@ -77,3 +103,21 @@ def sessions_without_a_process(context: SensorEvaluationContext, database: Datab
     else:
         reason = "Every running session has a process behind it."
     return SensorResult(skip_reason=SkipReason(reason))
+
+
+def _reason(context: RunFailureSensorContext) -> str:
+    """Why the run failed: our own sentence if a step of ours failed, else what Dagster says of it."""
+    for event in context.get_step_failure_events():
+        failure = event.step_failure_data.user_failure_data
+        if failure is not None and failure.description:
+            return failure.description
+    # Of a process that was killed, only the event before the failure tells how.
+    before = context.instance.get_records_for_run(
+        context.dagster_run.run_id, of_type=DagsterEventType.ENGINE_EVENT, limit=1, ascending=False
+    ).records
+    messages = [context.failure_event.message, *(record.event_log_entry.message for record in before)]
+    return f"Dagster says: {' '.join(_first_sentence(message) for message in messages if message)}"
+
+
+def _first_sentence(message: str) -> str:
+    return message.strip().partition(". ")[0].rstrip(".") + "."

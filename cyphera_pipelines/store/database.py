@@ -82,7 +82,7 @@ def _connect(settings: Settings, application_name: str, pool_size: int) -> Datab
         url, psql_url = make_url(server.url()), server.psql_url()
         dagster_url = make_url(server.url("dagster"))
     else:
-        url, dagster_url = settings.application_url(), settings.dagster_url()
+        url, dagster_url = settings.application_url(), settings.dagster_storage_url()
         for address in (url, dagster_url):
             register_secret(str(address.password or ""))
         psql_url = url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,39 +1,86 @@
 """Sync sessions: their life from pending to an honest end."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import cast
+from sqlalchemy.sql.dml import ReturningInsert
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.errors import NotFoundError
+from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
+from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
+from cyphera_pipelines.store.tables import workspaces
 
 _UNFINISHED = (SessionStatus.PENDING.value, SessionStatus.RUNNING.value)
 
 
-def create_session(database: Database, source: Source, kind: SessionType, request: SyncRequest) -> Session:
-    """Ask for a sync: a pending session."""
-    values = {
-        "workspace_id": source.workspace_id,
-        "provider_name": source.provider,
-        "session_type": kind.value,
-        "status": SessionStatus.PENDING.value,
-        "entity_types": [entity.value for entity in request.entities],
-        "config": request.as_config(),
-    }
+def create_session(
+    database: Database, source: Source, kind: SessionType, request: SyncRequest, *, dagster_run_id: str | None = None
+) -> Session:
+    """Ask for a sync: a pending session, with the run that will carry it out if that is known."""
     with database.tenant(source.workspace_id) as connection:
-        row = connection.execute(insert(sessions).values(values).returning(sessions)).one()
-    return _to_session(row)
+        return _to_session(connection.execute(_insertion(source, kind, request, dagster_run_id)).one())
+
+
+class SourceActiveError(ConflictError):
+    """The source has a session that waits or runs already; `session` is that one."""
+
+    def __init__(self, source: Source, session: Session) -> None:
+        super().__init__(
+            f"Session {session.id} of {source.key} is {session.status.value} already. "
+            "Wait for it to end, or cancel it, before starting another one."
+        )
+        self.session = session
+
+
+def list_active_sessions(database: Database, source: Source) -> list[Session]:
+    """The source's pending and running sessions, oldest first."""
+    with database.tenant(source.workspace_id) as connection:
+        return [_to_session(row) for row in connection.execute(_active_sessions(source))]
+
+
+def create_only_session(
+    database: Database, source: Source, kind: SessionType, request: SyncRequest, *, ignoring: Collection[UUID] = ()
+) -> Session:
+    """Like `create_session`, but raise SourceActiveError if the source has an active session that is not ignored.
+
+    Of several callers at once, one makes a session and the others are told of it.
+    """
+    name = f"session of {source.workspace_id} {source.provider}"
+    turn = select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0)))
+    with database.tenant(source.workspace_id) as connection:
+        connection.execute(turn)
+        for row in connection.execute(_active_sessions(source)):
+            if row.id not in ignoring:
+                raise SourceActiveError(source, _to_session(row))
+        return _to_session(connection.execute(_insertion(source, kind, request)).one())
+
+
+def claim_session(database: Database, session: Session, dagster_run_id: str, *, instead_of: str | None = None) -> bool:
+    """Tie the session to the run that carries it out. Returns False if it has ended, or if another run has it.
+
+    `instead_of` is a run that is known to have ended: its place may be taken.
+    """
+    statement = (
+        update(sessions)
+        .where(_is_unfinished(session), _is_free_for(dagster_run_id, instead_of))
+        .values(dagster_run_id=dagster_run_id, updated_at=func.now())
+    )
+    with database.tenant(session.workspace_id) as connection:
+        return connection.execute(statement).rowcount == 1
 
 
 def start_session(database: Database, session: Session, dagster_run_id: str | None) -> bool:
-    """Mark the session as running. Returns False if it has ended meanwhile (it was cancelled while it waited)."""
+    """Mark the session as running. Returns False if it has ended (cancelled while it waited) or another run has it."""
     statement = (
         update(sessions)
         .where(_is_unfinished(session))
@@ -44,6 +91,8 @@ def start_session(database: Database, session: Session, dagster_run_id: str | No
             updated_at=func.now(),
         )
     )
+    if dagster_run_id is not None:
+        statement = statement.where(_is_free_for(dagster_run_id))
     with database.tenant(session.workspace_id) as connection:
         return connection.execute(statement).rowcount == 1
 
@@ -75,6 +124,20 @@ def finish_session(
     statement = update(sessions).where(_is_unfinished(session)).values(values)
     with database.tenant(session.workspace_id) as connection:
         return connection.execute(statement).rowcount == 1
+
+
+def record_what_was_merged(
+    database: Database, session: Session, progress: dict[str, Any], merged: dict[str, dict[str, int]]
+) -> None:
+    """Complete a session that somebody else has ended while it was synced: its last counts, and them in its summary."""
+    summary = func.coalesce(sessions.c.error_summary, cast({}, JSONB)).op("||")(cast({"merged": merged}, JSONB))
+    statement = (
+        update(sessions)
+        .where(sessions.c.id == session.id, sessions.c.status == SessionStatus.CANCELLED.value)
+        .values(progress=progress, error_summary=summary, updated_at=func.now())
+    )
+    with database.tenant(session.workspace_id) as connection:
+        connection.execute(statement)
 
 
 def fail_abandoned_sessions(database: Database, source: Source, *, keep: UUID) -> list[UUID]:
@@ -134,14 +197,114 @@ def list_sessions(database: Database, workspace_id: UUID | None = None, *, limit
         return [_to_session(row) for row in connection.execute(statement)]
 
 
+def page_sessions(
+    database: Database,
+    workspace_id: UUID,
+    *,
+    provider: str | None,
+    status: SessionStatus | None,
+    limit: int,
+    offset: int,
+) -> tuple[list[Session], int]:
+    """A page of the workspace's sessions, newest first, and how many there are in all."""
+    wanted = select(sessions)
+    if provider is not None:
+        wanted = wanted.where(sessions.c.provider_name == provider)
+    if status is not None:
+        wanted = wanted.where(sessions.c.status == status.value)
+    page = wanted.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit).offset(offset)
+    with database.tenant(workspace_id) as connection:
+        found = [_to_session(row) for row in connection.execute(page)]
+        total = connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
+    return found, total
+
+
 def list_silent_sessions(database: Database, *, silent_for: float) -> list[Session]:
-    """The running sessions of all workspaces whose last heartbeat is more than so many seconds old."""
+    """The sessions of all workspaces that have a run and were not heard of for more than so many seconds.
+
+    Those that run, by their heartbeat; and those that still wait for their run to begin.
+    """
     statement = select(sessions).where(
-        sessions.c.status == SessionStatus.RUNNING.value,
-        sessions.c.updated_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, silent_for),
+        or_(
+            sessions.c.status == SessionStatus.RUNNING.value,
+            and_(sessions.c.status == SessionStatus.PENDING.value, sessions.c.dagster_run_id.is_not(None)),
+        ),
+        sessions.c.updated_at < _seconds_ago(silent_for),
     )
     with database.control() as connection:
         return [_to_session(row) for row in connection.execute(statement)]
+
+
+@dataclass(frozen=True)
+class PendingSession:
+    """A session that no run is known for. `has_source` tells whether there still is a configuration to sync."""
+
+    session: Session
+    source_key: str
+    has_source: bool
+
+
+def list_sessions_without_run(database: Database, *, pending_for: float, limit: int) -> list[PendingSession]:
+    """The sessions of all workspaces that have waited for a run for so many seconds, oldest first."""
+    has_source = exists().where(
+        configurations.c.workspace_id == sessions.c.workspace_id,
+        configurations.c.provider_name == sessions.c.provider_name,
+        configurations.c.is_active,
+        configurations.c.deleted_at.is_(None),
+    )
+    statement = (
+        select(sessions, workspaces.c.slug, has_source.label("has_source"))
+        .join(workspaces, workspaces.c.id == sessions.c.workspace_id)
+        .where(
+            sessions.c.status == SessionStatus.PENDING.value,
+            sessions.c.dagster_run_id.is_(None),
+            sessions.c.created_at < _seconds_ago(pending_for),
+        )
+        .order_by(sessions.c.created_at)
+        .limit(limit)
+    )
+    with database.control() as connection:
+        return [
+            PendingSession(_to_session(row), f"{row.slug}:{row.provider_name}", row.has_source)
+            for row in connection.execute(statement)
+        ]
+
+
+def _insertion(
+    source: Source, kind: SessionType, request: SyncRequest, dagster_run_id: str | None = None
+) -> ReturningInsert[Any]:
+    values = {
+        "workspace_id": source.workspace_id,
+        "provider_name": source.provider,
+        "session_type": kind.value,
+        "status": SessionStatus.PENDING.value,
+        "entity_types": [entity.value for entity in request.entities],
+        "config": request.as_config(),
+        "dagster_run_id": dagster_run_id,
+    }
+    return insert(sessions).values(values).returning(sessions)
+
+
+def _active_sessions(source: Source) -> Select[Any]:
+    return (
+        select(sessions)
+        .where(
+            sessions.c.workspace_id == source.workspace_id,
+            sessions.c.provider_name == source.provider,
+            sessions.c.status.in_(_UNFINISHED),
+        )
+        .order_by(sessions.c.created_at)
+    )
+
+
+def _seconds_ago(seconds: float) -> ColumnElement[datetime]:
+    """By the database's clock."""
+    return func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def _is_free_for(dagster_run_id: str, instead_of: str | None = None) -> ColumnElement[bool]:
+    takers = [run_id for run_id in (dagster_run_id, instead_of) if run_id is not None]
+    return or_(sessions.c.dagster_run_id.is_(None), sessions.c.dagster_run_id.in_(takers))
 
 
 def _is_unfinished(session: Session) -> ColumnElement[bool]:
@@ -149,7 +312,7 @@ def _is_unfinished(session: Session) -> ColumnElement[bool]:
 
 
 def _to_session(row: Row[Any]) -> Session:
-    values = dict(row._mapping)
+    values = {name: row._mapping[name] for name in Session.__dataclass_fields__}
     values["session_type"] = SessionType(values["session_type"])
     values["status"] = SessionStatus(values["status"])
     values["entity_types"] = tuple(Entity(name) for name in values["entity_types"])

@@ -90,6 +90,14 @@ class SyncProgress:
                 rows |= {name: child["created"] for name, child in counts.children.items()}
             return rows
 
+    def merged(self) -> dict[str, dict[str, int]]:
+        """What was written, by entity: rows of the entity's own table."""
+        with self._lock:
+            return {
+                entity.value: {"created": counts.created, "updated": counts.updated, "deleted": counts.deleted}
+                for entity, counts in self._entities.items()
+            }
+
     def as_json(self) -> dict[str, Any]:
         """The session's `progress` column."""
         with self._lock:

@@ -1,15 +1,32 @@
 """Asking for a sync: the session that stands for it from the start."""
 
+from datetime import UTC, datetime
+
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import Session, SessionType, SyncRequest
+from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.sessions import create_session
+from cyphera_pipelines.store.locks import is_being_synced
+from cyphera_pipelines.store.sessions import create_only_session, create_session, list_active_sessions
+
+SILENT_FOR = 60.0
+"""Seconds without a heartbeat after which a running session may be dead; a living one beats every second."""
 
 
-def open_session(database: Database, source: Source, request: SyncRequest) -> Session:
-    """Create the pending session of a requested sync."""
-    return create_session(database, source, session_type(request), request)
+def open_session(
+    database: Database, source: Source, request: SyncRequest, *, dagster_run_id: str | None = None
+) -> Session:
+    """Create the pending session of a requested sync, with the run that will carry it out if that is known."""
+    return create_session(database, source, session_type(request), request, dagster_run_id=dagster_run_id)
+
+
+def open_only_session(database: Database, source: Source, request: SyncRequest) -> Session:
+    """The same, but raise SourceActiveError if a session of the source waits or runs already.
+
+    One that says `running` but whose process is gone does not count: the new session's sync will end it.
+    """
+    dead = {each.id for each in list_active_sessions(database, source) if _is_dead(database, each)}
+    return create_only_session(database, source, session_type(request), request, ignoring=dead)
 
 
 def session_type(request: SyncRequest) -> SessionType:
@@ -17,3 +34,11 @@ def session_type(request: SyncRequest) -> SessionType:
     if request.only_changes:
         return SessionType.DELTA_SYNC
     return SessionType.INITIAL_SYNC if set(request.entities) == set(Entity) else SessionType.PARTIAL_SYNC
+
+
+def _is_dead(database: Database, session: Session) -> bool:
+    """Whether nobody has been heard of for a while, and nobody holds the source's lock."""
+    if session.status is not SessionStatus.RUNNING:
+        return False
+    silent_for = (datetime.now(UTC) - session.updated_at).total_seconds()
+    return silent_for > SILENT_FOR and not is_being_synced(database, session.workspace_id, session.provider_name)

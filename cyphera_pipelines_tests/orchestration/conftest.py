@@ -6,13 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, ExecuteInProcessResult
+from dagster import (
+    AssetKey,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    ExecuteInProcessResult,
+    SensorEvaluationContext,
+)
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from cyphera_pipelines.definitions import definitions
+from cyphera_pipelines.model.runs import SOURCES_PARTITIONS
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.assets import SYNC_STEP
 from cyphera_pipelines.orchestration.jobs import sync_source
-from cyphera_pipelines.orchestration.partitions import partitions_name
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.settings import project_root
 
@@ -65,7 +73,7 @@ def add_tenant(
         )
         sandbox.state.put_account(made)
         source = add_source(key, sandbox.url)
-        instance.add_dynamic_partitions(partitions_name(), [source.key])
+        instance.add_dynamic_partitions(SOURCES_PARTITIONS, [source.key])
         return Tenant(source, made)
 
     return add
@@ -135,3 +143,20 @@ class RunView:
 @pytest.fixture
 def view(instance: DagsterInstance) -> Callable[[str], RunView]:
     return lambda run_id: RunView(instance, run_id)
+
+
+def evaluate(instance: DagsterInstance, sensor: str, cursor: str | None = None) -> SensorExecutionData:
+    """One evaluation of a sensor, as the daemon makes it."""
+    repository = definitions.get_repository_def()
+    with SensorEvaluationContext(
+        instance_ref=instance.get_ref(),
+        last_tick_completion_time=None,
+        last_run_key=None,
+        cursor=cursor,
+        # As None a sensor of run statuses sees the runs that name no code location, such as the tests' own.
+        repository_name=None,
+        repository_def=repository,
+        instance=instance,
+        resources={"database": repository.get_top_level_resources()["database"]},
+    ) as context:
+        return repository.get_sensor_def(sensor).evaluate_tick(context)

@@ -7,11 +7,11 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from sqlalchemy import create_engine, text
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.runs import SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.partitions import payment_sources
-from cyphera_pipelines.orchestration.tags import SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.sandbox import SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.rows import count_rows

@@ -1,21 +1,22 @@
 from collections.abc import Callable
 
 import pytest
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, SensorEvaluationContext
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from sqlalchemy import text
 
 from cyphera_pipelines.definitions import definitions
+from cyphera_pipelines.model.runs import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.backstop import end_session_of_run
-from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.locks import source_lock
-from cyphera_pipelines.store.sessions import get_session, start_session
+from cyphera_pipelines.store.sessions import claim_session, get_session, start_session
 from cyphera_pipelines.sync.request import open_session
-from cyphera_pipelines_tests.orchestration.test_partitions import remove, sensor_resources
+from cyphera_pipelines_tests.orchestration.conftest import evaluate
+from cyphera_pipelines_tests.orchestration.test_partitions import remove
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_the_sensors_end_the_sessions_of_runs_that_vanished(
     run_status: DagsterRunStatus,
     status: SessionStatus,
 ) -> None:
-    cursor = tick(instance, sensor_name, None)
+    cursor = evaluate(instance, sensor_name).cursor
     session = open_session(database, source, SyncRequest())
     run = instance.create_run_for_job(
         definitions.resolve_job_def("sync_source"),
@@ -95,24 +96,8 @@ def test_the_sensors_end_the_sessions_of_runs_that_vanished(
         instance.report_run_canceling(run)
         instance.report_run_canceled(run)
 
-    tick(instance, sensor_name, cursor)
+    evaluate(instance, sensor_name, cursor)
     assert status_of(database, session) is status
-
-
-def tick(instance: DagsterInstance, name: str, cursor: str | None) -> str | None:
-    repository = definitions.get_repository_def()
-    with SensorEvaluationContext(
-        instance_ref=instance.get_ref(),
-        last_tick_completion_time=None,
-        last_run_key=None,
-        cursor=cursor,
-        # As None the sensor sees the runs that name no code location, such as this test's.
-        repository_name=None,
-        repository_def=repository,
-        instance=instance,
-        resources=sensor_resources(),
-    ) as context:
-        return repository.get_sensor_def(name).evaluate_tick(context).cursor
 
 
 def test_a_session_whose_process_vanished_ends_with_its_run(
@@ -124,17 +109,65 @@ def test_a_session_whose_process_vanished_ends_with_its_run(
         tags={SESSION_TAG: str(session.id), SOURCE_TAG: source.key, MAX_RETRIES_TAG: "0"},
     )
     start_session(database, session, run.run_id)
-    tick(instance, "sessions_without_a_process", None)
+    evaluate(instance, "sessions_without_a_process")
     assert status_of(database, session) is SessionStatus.RUNNING  # it was heard of just now
 
-    with database.tenant(source.workspace_id) as connection:
-        connection.execute(text("UPDATE sync.payment_sync_sessions SET updated_at = now() - interval '2 minutes'"))
+    silent(database, session)
     with source_lock(database, source):
-        tick(instance, "sessions_without_a_process", None)
+        evaluate(instance, "sessions_without_a_process")
         assert status_of(database, session) is SessionStatus.RUNNING  # silent, but somebody is at work
 
-    tick(instance, "sessions_without_a_process", None)
+    evaluate(instance, "sessions_without_a_process")
     assert status_of(database, session) is SessionStatus.FAILED
     ended = instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status is DagsterRunStatus.FAILURE
+
+
+def silent(database: Database, session: Session) -> None:
+    """Nothing was heard of the session for a while."""
+    with database.tenant(session.workspace_id) as connection:
+        earlier = text("UPDATE sync.payment_sync_sessions SET updated_at = now() - interval '2 minutes' WHERE id = :id")
+        connection.execute(earlier, {"id": session.id})
+
+
+@pytest.mark.parametrize(
+    ("run_status", "status"),
+    [
+        (DagsterRunStatus.STARTING, SessionStatus.PENDING),
+        (DagsterRunStatus.CANCELED, SessionStatus.CANCELLED),
+        (DagsterRunStatus.FAILURE, SessionStatus.FAILED),
+        (None, SessionStatus.FAILED),
+    ],
+)
+def test_a_session_waits_for_its_run_as_long_as_that_may_begin(
+    database: Database,
+    instance: DagsterInstance,
+    source: Source,
+    run_status: DagsterRunStatus | None,
+    status: SessionStatus,
+) -> None:
+    session = open_session(database, source, SyncRequest())
+    run_id = "a run that was deleted"
+    if run_status is not None:
+        job = definitions.resolve_job_def("sync_source")
+        tags = {SESSION_TAG: str(session.id), SOURCE_TAG: source.key}
+        run_id = instance.create_run_for_job(job, tags=tags, status=run_status).run_id
+    claim_session(database, session, run_id)
+    silent(database, session)
+    evaluate(instance, "sessions_without_a_process")
+    assert status_of(database, session) is status
+
+
+def test_a_session_waits_for_the_retry_of_its_run(
+    database: Database, instance: DagsterInstance, source: Source
+) -> None:
+    session = open_session(database, source, SyncRequest())
+    job = definitions.resolve_job_def("sync_source")
+    tags = {SESSION_TAG: str(session.id), SOURCE_TAG: source.key}
+    died = instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.FAILURE)
+    start_session(database, session, died.run_id)
+    instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.STARTING)
+    silent(database, session)
+    evaluate(instance, "sessions_without_a_process")
+    assert status_of(database, session) is SessionStatus.RUNNING

@@ -9,11 +9,11 @@ from dagster import AssetKey, DagsterInstance, TableSchema, asset, materialize
 from sqlalchemy import text
 
 from cyphera_pipelines.definitions import definitions
+from cyphera_pipelines.model.runs import CODE_LOCATION
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, asset_key
 from cyphera_pipelines.orchestration.materializations import markdown_table
 from cyphera_pipelines.orchestration.resources import PaymentProvidersResource
-from cyphera_pipelines.orchestration.run import CODE_LOCATION
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines_tests.orchestration.conftest import Tenant
 

@@ -12,10 +12,10 @@ import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.runs import CODE_LOCATION, PARTITION_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.orchestration.run import CODE_LOCATION, run_source_sync
-from cyphera_pipelines.orchestration.tags import PARTITION_TAG, SESSION_TAG, SOURCE_TAG
+from cyphera_pipelines.orchestration.run import run_source_sync
 from cyphera_pipelines.sandbox import SandboxOptions, SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sessions import get_session, list_sessions

@@ -1,0 +1,1 @@
+"""The HTTP API: the only place that imports FastAPI. It starts no sync itself: it writes sessions and tells Dagster."""
