@@ -1,9 +1,10 @@
-"""Watching a session: a bar per entity in a terminal, plain lines elsewhere. All of it goes to stderr."""
+"""Watching a sync: a bar per entity in a terminal, plain lines elsewhere. All of it goes to stderr."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -18,13 +19,24 @@ LOOK_EVERY = 0.25
 PLAIN_LINE_EVERY = 2.0
 
 
+EntityCounts = list[tuple[Entity, dict[str, Any]]]
+"""Each entity's counts, as the progress column of a session holds them."""
+
+
 @contextmanager
 def watch_session(database: Database, session: Session, source: Source) -> Iterator[None]:
     """Show the session's progress, as anybody else sees it in the database, while the body runs."""
+    with watch(source, lambda: get_session(database, session.workspace_id, session.id).entity_progress()):
+        yield
+
+
+@contextmanager
+def watch(source: Source, read: Callable[[], EntityCounts]) -> Iterator[None]:
+    """Show the progress that `read` returns while the body runs."""
     console = Console(stderr=True)
     view = _Bars(console, source) if console.is_terminal else _Lines(console, source)
     stop = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(database, session, view, stop), name="watch-session", daemon=True)
+    watcher = threading.Thread(target=_watch, args=(read, view, stop), name="watch-progress", daemon=True)
     with view:
         watcher.start()
         try:
@@ -34,10 +46,10 @@ def watch_session(database: Database, session: Session, source: Source) -> Itera
             watcher.join()
 
 
-def _watch(database: Database, session: Session, view: "_Bars | _Lines", stop: threading.Event) -> None:
+def _watch(read: Callable[[], EntityCounts], view: "_Bars | _Lines", stop: threading.Event) -> None:
     while not stop.wait(LOOK_EVERY):
-        view.show(get_session(database, session.workspace_id, session.id))
-    view.show(get_session(database, session.workspace_id, session.id))
+        view.show(read())
+    view.show(read())
 
 
 class _Bars:
@@ -61,9 +73,8 @@ class _Bars:
     def __exit__(self, *_error: object) -> None:
         self._progress.stop()
 
-    def show(self, session: Session) -> None:
-        """Draw the session's progress."""
-        entities = session.entity_progress()
+    def show(self, entities: EntityCounts) -> None:
+        """Draw the progress."""
         if entities and not self._tasks:
             self._progress.remove_task(self._starting)
             for name, _counts in entities:
@@ -88,9 +99,8 @@ class _Lines:
     def __exit__(self, *_error: object) -> None:
         return None
 
-    def show(self, session: Session) -> None:
-        """Print the session's progress if it changed, and not too often."""
-        entities = session.entity_progress()
+    def show(self, entities: EntityCounts) -> None:
+        """Print the progress if it changed, and not too often."""
         parts = [
             f"{name.value} {counts['fetched']}" + (" done" if counts["done"] else f"/{counts['estimated'] or '?'}")
             for name, counts in entities

@@ -83,6 +83,7 @@ def load(
     strategy: ConflictStrategy = ConflictStrategy.OVERWRITE,
     *,
     confirms: bool = False,
+    rewrites: bool = False,
 ) -> LoadResult:
     """Merge the objects and their children within the connection's tenant transaction.
 
@@ -90,9 +91,11 @@ def load(
     Objects that Postgres refuses (a number or a date out of range) are left out and named in `refused`; they do not
     stop the others. What is in the table already, as it is, is not sent to Postgres at all; if the batch `confirms`,
     such a row takes the newer `source_version`: needed of states that older ones may still follow.
+    A batch that `rewrites` replaces the rows and all their children whatever the table says of them, versions and
+    hashes included: for states that were read to repair rows which are known to be wrong.
     """
     batch = _newest_of_each(objects)
-    known = find_known_rows(connection, source, entity, batch)
+    known = {} if rewrites else find_known_rows(connection, source, entity, batch)
     result = LoadResult()
     changed, confirmed = list[MappedObject](), list[MappedObject]()
     for obj in batch:
@@ -108,7 +111,7 @@ def load(
     if confirmed and strategy is ConflictStrategy.OVERWRITE:
         confirm_rows(connection, source, entity, confirmed)
     if changed:
-        result.add(_load_changed(connection, source, entity, changed, strategy))
+        result.add(_load_changed(connection, source, entity, changed, strategy, rewrites))
     return result
 
 
@@ -122,11 +125,16 @@ def _newest_of_each(objects: Iterable[MappedObject]) -> list[MappedObject]:
 
 
 def _load_changed(
-    connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject], strategy: ConflictStrategy
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    batch: Sequence[MappedObject],
+    strategy: ConflictStrategy,
+    rewrites: bool,
 ) -> LoadResult:
     try:
         with connection.begin_nested():
-            return _merge(connection, source, entity, batch, strategy)
+            return _merge(connection, source, entity, batch, strategy, rewrites)
     except (DataError, DriverDataError) as error:
         if len(batch) == 1:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
@@ -134,7 +142,7 @@ def _load_changed(
     result = LoadResult()
     middle = len(batch) // 2
     for half in (batch[:middle], batch[middle:]):
-        result.add(_load_changed(connection, source, entity, half, strategy))
+        result.add(_load_changed(connection, source, entity, half, strategy, rewrites))
         _empty_staging(connection, entity)
     return result
 
@@ -146,7 +154,12 @@ def _empty_staging(connection: Connection, entity: Entity) -> None:
 
 
 def _merge(
-    connection: Connection, source: Source, entity: Entity, batch: Sequence[MappedObject], strategy: ConflictStrategy
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    batch: Sequence[MappedObject],
+    strategy: ConflictStrategy,
+    rewrites: bool,
 ) -> LoadResult:
     tables = (entity_table(entity), *child_tables(entity))
     for table in tables:
@@ -157,7 +170,7 @@ def _merge(
     if strategy is ConflictStrategy.FLAG:
         found = connection.execute(text(differences_statement(tables[0])), parameters)
         result.differing = [DifferingRow(row.id, tuple(row.columns)) for row in found]
-    merge = merge_statement(entity, replaces=strategy is ConflictStrategy.OVERWRITE)
+    merge = merge_statement(entity, replaces=strategy is ConflictStrategy.OVERWRITE, rewrites=rewrites)
     numbers = connection.execute(text(merge.sql), parameters).one()
     for index, name in enumerate(merge.tables):
         created, updated, deleted = numbers[index * 3 : index * 3 + 3]

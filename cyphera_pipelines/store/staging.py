@@ -56,22 +56,24 @@ class MergeStatement:
 
 
 @cache
-def merge_statement(entity: Entity, *, replaces: bool) -> MergeStatement:
+def merge_statement(entity: Entity, *, replaces: bool, rewrites: bool = False) -> MergeStatement:
     """Build the merge of an entity. Unless it `replaces`, rows that are there already are left as they are.
 
     A row is written only if it is new, or differs, or comes back from deletion, and never by an older state. The
     children of a written row are replaced in the same statement; the children of an unchanged row are not touched:
-    the parent's content hash covers them.
+    the parent's content hash covers them. If it `rewrites`, every row is written, whatever is there.
     """
     parent = entity_table(entity)
-    parts = [f"written AS ({_upsert(parent, _staged(parent), replaces)} RETURNING livemode, id, (xmax = 0) AS created)"]
+    upsert = _upsert(parent, _staged(parent), replaces, rewrites)
+    parts = [f"written AS ({upsert} RETURNING livemode, id, (xmax = 0) AS created)"]
     counts = ["count(*) FILTER (WHERE created)", "count(*) FILTER (WHERE NOT created)", "0"]
     selects = [f"(SELECT {count} FROM written)" if count != "0" else "0" for count in counts]
     names = [parent.name]
     for child in child_tables(entity):
         name, gone = f"written_{child.name}", f"gone_{child.name}"
-        parts.append(f"{name} AS ({_upsert(child, _staged_children(child), replaces)} RETURNING (xmax = 0) AS created)")
-        parts.append(f"{gone} AS ({_tombstone_missing_children(child)} RETURNING 1)")
+        upsert = _upsert(child, _staged_children(child), replaces, rewrites)
+        parts.append(f"{name} AS ({upsert} RETURNING (xmax = 0) AS created)")
+        parts.append(f"{gone} AS ({_tombstone_missing_children(child, rewrites)} RETURNING 1)")
         selects += [f"(SELECT {count} FROM {name})" for count in counts[:2]]
         selects.append(f"(SELECT count(*) FROM {gone})")
         names.append(child.name)
@@ -113,7 +115,7 @@ def _staged_children(table: SyncedTable) -> str:
     )
 
 
-def _upsert(table: SyncedTable, source: str, replaces: bool) -> str:
+def _upsert(table: SyncedTable, source: str, replaces: bool, rewrites: bool) -> str:
     own = [column.name for column in table.columns]
     values = [staged_value(column) for column in table.columns]
     tail = ["raw", "content_hash", "source_version", "synced_at"]
@@ -126,18 +128,20 @@ def _upsert(table: SyncedTable, source: str, replaces: bool) -> str:
     )
     if not replaces:
         return f"{insert} ON CONFLICT ({KEY}) DO NOTHING"
+    update = f"{insert} ON CONFLICT ({KEY}) DO UPDATE SET {assignments}, deleted_at = NULL"
+    if rewrites:
+        return update
     return (
-        f"{insert} ON CONFLICT ({KEY}) DO UPDATE SET {assignments}, deleted_at = NULL "
-        "WHERE target.source_version <= excluded.source_version "
+        f"{update} WHERE target.source_version <= excluded.source_version "
         "AND (target.content_hash <> excluded.content_hash OR target.deleted_at IS NOT NULL)"
     )
 
 
-def _tombstone_missing_children(table: SyncedTable) -> str:
+def _tombstone_missing_children(table: SyncedTable, rewrites: bool) -> str:
     # Only what was there before can have lost children: a first load does not look for them. Arrays instead of a join,
     # and a workspace that the planner is not told: of one that is new to it, it expects few rows, and would read all of
     # them for every page.
-    replaced = "FROM written WHERE NOT created"
+    replaced = "FROM written" if rewrites else "FROM written WHERE NOT created"
     return (
         f"UPDATE {PAYMENTS_SCHEMA}.{table.name} AS target SET deleted_at = now(), synced_at = now() "
         f"WHERE EXISTS (SELECT 1 {replaced}) "

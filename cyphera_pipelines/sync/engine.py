@@ -10,14 +10,12 @@ from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
-    ClientOptions,
     CredentialsRejectedError,
     ProviderUnavailableError,
 )
-from cyphera_pipelines.providers.registry import find_provider
-from cyphera_pipelines.security.encryption import Binding, Keyring
+from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
-from cyphera_pipelines.store.configurations import read_credentials, record_sync
+from cyphera_pipelines.store.configurations import record_sync
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
@@ -28,9 +26,9 @@ from cyphera_pipelines.store.sessions import (
     start_session,
 )
 from cyphera_pipelines.store.statistics import refresh_statistics
+from cyphera_pipelines.sync.client import open_client
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.heartbeat import Heartbeat
-from cyphera_pipelines.sync.limits import account_limits
 from cyphera_pipelines.sync.memory import rare_collections, share_arenas
 from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
@@ -110,24 +108,19 @@ def _begin(job: SyncJob) -> None:
 
 
 def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOutcome:
-    source = job.source
-    binding = Binding(source.workspace_id, source.configuration_id, source.provider)
-    credentials = read_credentials(job.database, job.keyring, binding)
     retries = RetryLog(job.database, job.session, progress)
-    provider, api_key = find_provider(source.provider), credentials.api_key.get_secret_value()
-    published = source.rate_limits or provider.published_limits(api_key)
-    limits = account_limits(api_key, credentials.base_url or provider.default_host, published)
-    options = ClientOptions(on_retry=retries.note, is_cancelled=heartbeat.is_cancelled, limits=limits)
-    client = provider.connect(credentials, options)
+    client = open_client(
+        job.database, job.keyring, job.source, on_retry=retries.note, is_cancelled=heartbeat.is_cancelled
+    )
     errors: dict[Entity, CypheraError]
     try:
         context = SyncContext(
             database=job.database,
             client=client,
-            source=source,
+            source=job.source,
             session=job.session,
             request=job.request,
-            livemode=not source.is_test_mode,
+            livemode=not job.source.is_test_mode,
             progress=progress,
             is_cancelled=heartbeat.is_cancelled,
             cancel=heartbeat.cancel,

@@ -1,0 +1,130 @@
+"""What a comparison of the provider with the tables found, in a temporary table, until it is confirmed or dropped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, text
+
+from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.store.checks import Finding
+
+EXAMPLES = 5
+
+CREATE_DIFFERENCES = (
+    "CREATE TEMPORARY TABLE differences (table_name text, kind text, livemode boolean, id text, object_id text, "
+    "is_confirmed boolean NOT NULL DEFAULT false, is_mended boolean NOT NULL DEFAULT false)"
+)
+
+
+class DifferenceKind(StrEnum):
+    """How a row differs from the provider.
+
+    missing: the provider has it, the table has no live row. surplus: the table has a live row, the provider has
+    nothing. stale: both have it, with different contents.
+    """
+
+    MISSING = "missing"
+    SURPLUS = "surplus"
+    STALE = "stale"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row that differs. `object_id` is the object that it belongs to: itself, or a child's parent."""
+
+    table: str
+    kind: DifferenceKind
+    livemode: bool
+    id: str
+    object_id: str
+
+
+def sample_objects(connection: Connection, limit: int) -> list[str]:
+    """Objects with differences, as evenly from all tables and kinds as there are such."""
+    return list(connection.execute(text(_SAMPLE), {"limit": limit}).scalars())
+
+
+def objects_after(connection: Connection, object_id: str, limit: int) -> list[str]:
+    """The next objects with differences, by id."""
+    statement = "SELECT DISTINCT object_id FROM differences WHERE object_id > :after ORDER BY object_id LIMIT :limit"
+    return list(connection.execute(text(statement), {"after": object_id, "limit": limit}).scalars())
+
+
+def differences_of(connection: Connection, object_ids: Sequence[str]) -> list[Difference]:
+    """What was found of these objects and their children."""
+    found = connection.execute(
+        text(
+            "SELECT table_name, kind, livemode, id, object_id FROM differences WHERE object_id = ANY (:ids) "
+            "ORDER BY object_id, table_name, id"
+        ),
+        {"ids": list(object_ids)},
+    )
+    return [Difference(row[0], DifferenceKind(row[1]), *row[2:]) for row in found]
+
+
+def settle(
+    connection: Connection, object_ids: Sequence[str], real: Sequence[Difference], *, are_mended: bool = False
+) -> None:
+    """Keep of what was found of these objects only what is real: it is confirmed."""
+    drop_objects(connection, object_ids)
+    if real:
+        values = [
+            {
+                "table_name": each.table,
+                "kind": each.kind.value,
+                "livemode": each.livemode,
+                "id": each.id,
+                "object_id": each.object_id,
+                "is_confirmed": True,
+                "is_mended": are_mended,
+            }
+            for each in real
+        ]
+        names = ", ".join(values[0])
+        places = ", ".join(f":{name}" for name in values[0])
+        connection.execute(text(f"INSERT INTO differences ({names}) VALUES ({places})"), values)
+
+
+def drop_objects(connection: Connection, object_ids: Sequence[str]) -> int:
+    """Forget what was found of these objects. Returns how many of them had differences."""
+    statement = (
+        "WITH dropped AS (DELETE FROM differences WHERE object_id = ANY (:ids) RETURNING object_id) "
+        "SELECT count(DISTINCT object_id) FROM dropped"
+    )
+    return int(connection.execute(text(statement), {"ids": list(object_ids)}).scalar_one())
+
+
+def has_differences(connection: Connection) -> bool:
+    """Whether anything is left of what was found."""
+    return bool(connection.execute(text("SELECT EXISTS (SELECT FROM differences)")).scalar_one())
+
+
+def count_unconfirmed(connection: Connection) -> int:
+    """How many objects with differences were not looked at again."""
+    statement = "SELECT count(DISTINCT object_id) FROM differences WHERE NOT is_confirmed"
+    return int(connection.execute(text(statement)).scalar_one())
+
+
+def count_mended(connection: Connection, table: SyncedTable) -> int:
+    """How many of the table's differences were mended."""
+    statement = "SELECT count(*) FROM differences WHERE table_name = :table AND is_mended"
+    return int(connection.execute(text(statement), {"table": table.name}).scalar_one())
+
+
+def find_rows(connection: Connection, table: SyncedTable, kind: DifferenceKind) -> Finding:
+    """The table's differences of a kind: how many, and the first of them."""
+    statement = (
+        "SELECT id, count(*) OVER () FROM differences WHERE table_name = :table AND kind = :kind "
+        f"ORDER BY id LIMIT {EXAMPLES}"
+    )
+    rows = connection.execute(text(statement), {"table": table.name, "kind": kind.value}).all()
+    return Finding(rows[0][1] if rows else 0, tuple(row[0] for row in rows))
+
+
+_SAMPLE = """
+SELECT object_id FROM (
+    SELECT object_id, row_number() OVER (PARTITION BY table_name, kind ORDER BY id) AS place FROM differences
+) AS placed
+GROUP BY object_id ORDER BY min(place), object_id LIMIT :limit
+"""

@@ -1,0 +1,81 @@
+"""Asking for objects that seem to differ once more, one by one, and what of the differences is real."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
+from cyphera_pipelines.providers.base import Change, ProviderClient
+from cyphera_pipelines.store.differences import Difference, DifferenceKind
+from cyphera_pipelines.store.verification import LiveRow
+
+Rows = Mapping[str, Mapping[tuple[bool, str], LiveRow]]
+"""Live rows by table, then by `(livemode, id)`."""
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """An object as the provider has it now: mapped, or impossible to map, or neither if it is gone."""
+
+    object_id: str
+    obj: MappedObject | None
+    unmappable: UnmappableObject | None
+    version: float
+    requests: int
+
+
+def look_again(
+    client: ProviderClient, entity: Entity, object_ids: Sequence[str], threads: Executor
+) -> dict[str, SecondLook]:
+    """Fetch the objects, several at once, with their whole nested lists. Raises ProviderError."""
+
+    def look(object_id: str) -> SecondLook:
+        page = client.fetch(Change(entity, object_id, version=0.0))
+        requests = page.requests + client.complete(page)
+        mapped = client.map_page(page)
+        return SecondLook(
+            object_id,
+            next(iter(mapped.objects), None),
+            next(iter(mapped.unmappable), None),
+            page.version,
+            requests,
+        )
+
+    return {look.object_id: look for look in threads.map(look, object_ids)}
+
+
+def real_differences(found: Iterable[Difference], looks: Mapping[str, SecondLook], rows: Rows) -> list[Difference]:
+    """Those of the differences that the second look shows too, as it shows them.
+
+    Of an object that cannot be mapped any more there are none: it is another kind of trouble.
+    """
+    real = []
+    for difference in found:
+        look = looks[difference.object_id]
+        if look.unmappable is None:
+            expected = _expected(difference, look.obj)
+            row = rows.get(difference.table, {}).get((difference.livemode, difference.id))
+            kind = _kind(difference.object_id, expected, row)
+            if kind is not None:
+                real.append(replace(difference, kind=kind))
+    return real
+
+
+def _expected(difference: Difference, obj: MappedObject | None) -> bytes | None:
+    """The content hash that the row should have; None if there should be no row."""
+    if obj is None or obj.livemode is not difference.livemode:
+        return None
+    if difference.table not in obj.children:
+        return obj.content_hash
+    hashes = {child.id: child.content_hash for child in obj.children[difference.table]}
+    return hashes.get(difference.id)
+
+
+def _kind(object_id: str, expected: bytes | None, row: LiveRow | None) -> DifferenceKind | None:
+    if expected is None:
+        return None if row is None else DifferenceKind.SURPLUS
+    if row is None:
+        return DifferenceKind.MISSING
+    agrees = row.content_hash == expected and row.object_id == object_id
+    return None if agrees else DifferenceKind.STALE

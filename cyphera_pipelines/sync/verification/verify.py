@@ -1,0 +1,189 @@
+"""Comparing a source's tables with the provider, all entities at once, and mending what differs if that is asked for.
+
+Whatever is read stays out of memory: see `store/verification.py`. What counts as a difference: see
+`entity.py`.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.sessions import Session
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.synced_tables import entity_table
+from cyphera_pipelines.providers.base import (
+    CredentialsRejectedError,
+    ProviderClient,
+    ProviderError,
+    ProviderUnavailableError,
+    RequestAbandonedError,
+    RequestNote,
+)
+from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.rows import count_rows
+from cyphera_pipelines.sync.client import open_client
+from cyphera_pipelines.sync.listing import ListingStart
+from cyphera_pipelines.sync.memory import rare_collections, share_arenas
+from cyphera_pipelines.sync.pages import SyncCancelledError
+from cyphera_pipelines.sync.progress import SyncProgress
+from cyphera_pipelines.sync.verification.context import VerificationContext
+from cyphera_pipelines.sync.verification.entity import EntityVerification
+from cyphera_pipelines.sync.verification.report import EntityReport, VerificationReport
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VerificationJob:
+    """Everything that one verification needs."""
+
+    database: Database
+    keyring: Keyring
+    source: Source
+    entities: tuple[Entity, ...]
+    progress: SyncProgress
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A verification's report, and the errors of the entities that could not be verified."""
+
+    report: VerificationReport
+    errors: dict[Entity, CypheraError]
+
+
+@dataclass
+class _Findings:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    reports: dict[Entity, EntityReport] = field(default_factory=dict)
+    errors: dict[Entity, CypheraError] = field(default_factory=dict)
+    fatal: SQLAlchemyError | None = None
+
+
+def verify(job: VerificationJob) -> VerificationReport:
+    """Compare the source's tables with the provider and report what differs. Writes nothing, and holds no lock.
+
+    An entity's trouble is told in the report. Raises CredentialsRejectedError or ProviderUnavailableError if not even
+    the account can be asked for, CypheraError for unusable credentials or a lost database.
+    """
+    stop = threading.Event()
+    try:
+        return compare(job, is_cancelled=stop.is_set, cancel=stop.set).report
+    except SQLAlchemyError as error:
+        raise lost_database(job, error) from None
+
+
+def lost_database(job: VerificationJob, error: SQLAlchemyError) -> CypheraError:
+    """What to tell of a database error."""
+    reason = redact(str(getattr(error, "orig", None) or error)).strip().splitlines()[0]
+    return CypheraError(f"The verification of {job.source.key} lost its database: {reason}. Start it again.")
+
+
+def compare(
+    job: VerificationJob,
+    *,
+    is_cancelled: Callable[[], bool],
+    cancel: Callable[[], None],
+    session: Session | None = None,
+    on_retry: Callable[[RequestNote], None] | None = None,
+) -> Verified:
+    """Verify all entities concurrently; with a session that mends, also what differs is mended.
+
+    Raises what `verify` raises, but database errors as they are.
+    """
+    share_arenas()
+    began_at, began = datetime.now(UTC), time.monotonic()
+
+    def count_retry(_note: RequestNote) -> None:
+        job.progress.retried()
+
+    client = open_client(
+        job.database, job.keyring, job.source, on_retry=on_retry or count_retry, is_cancelled=is_cancelled
+    )
+    try:
+        with rare_collections():
+            context = VerificationContext(
+                database=job.database,
+                client=client,
+                source=job.source,
+                start=_begin(client),
+                session=session,
+                progress=job.progress,
+                is_cancelled=is_cancelled,
+                cancel=cancel,
+            )
+            findings = _verify_entities(context, job.entities)
+    finally:
+        client.close()
+    reports = tuple(findings.reports[entity] for entity in job.entities)
+    seconds = round(time.monotonic() - began, 1)
+    session_id = None if session is None else session.id
+    return Verified(VerificationReport(job.source.key, began_at, seconds, reports, session_id), findings.errors)
+
+
+def _begin(client: ProviderClient) -> ListingStart:
+    """Prove that the credentials work. A key that may not read the account may still list."""
+    created = None
+    try:
+        created = client.account().created
+    except (CredentialsRejectedError, ProviderUnavailableError):
+        raise
+    except ProviderError as error:
+        _log.info("The account cannot be read: %s", error)
+    return ListingStart(client.now(), created.timestamp() if created is not None else None)
+
+
+def _verify_entities(context: VerificationContext, entities: tuple[Entity, ...]) -> _Findings:
+    """Verify each entity in a thread of its own. Raises database errors, and interruptions of the calling thread."""
+    for name, rows in count_rows(context.database, context.source, [entity_table(each) for each in entities]).items():
+        if rows:
+            context.progress.estimated(Entity(name), rows)
+    findings = _Findings()
+    with ThreadPoolExecutor(len(entities), thread_name_prefix="verify") as threads:
+        running = [threads.submit(_verify_entity, context, entity, findings) for entity in entities]
+        try:
+            wait(running)
+        except BaseException:
+            context.cancel()
+            raise
+    if findings.fatal is not None:
+        raise findings.fatal
+    return findings
+
+
+def _verify_entity(context: VerificationContext, entity: Entity, findings: _Findings) -> None:
+    try:
+        report = EntityVerification(context, entity).run()
+    except (SyncCancelledError, RequestAbandonedError):
+        _fail(context, entity, findings, CypheraError("The verification was stopped before it came to its end."))
+    except SQLAlchemyError as error:
+        with findings.lock:
+            findings.fatal = findings.fatal or error
+        context.cancel()
+    except CypheraError as error:
+        _fail(context, entity, findings, error)
+        if isinstance(error, CredentialsRejectedError):
+            context.cancel()
+    except Exception as error:
+        _log.exception("The verification of %s for %s failed.", entity.value, context.source.key)
+        _fail(context, entity, findings, CypheraError(redact(f"An error of ours: {type(error).__name__}: {error}")))
+    else:
+        with findings.lock:
+            findings.reports[entity] = report
+
+
+def _fail(context: VerificationContext, entity: Entity, findings: _Findings, error: CypheraError) -> None:
+    context.progress.failed(entity, str(error))
+    with findings.lock:
+        findings.errors[entity] = error
+        findings.reports[entity] = EntityReport(entity, error=str(error))
