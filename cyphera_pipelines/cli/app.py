@@ -3,7 +3,7 @@
 import typer
 
 from cyphera_pipelines import __version__
-from cyphera_pipelines.cli import database, demo, sandbox, sessions, source, sync, up, workspace
+from cyphera_pipelines.cli import api, database, demo, key, sandbox, sessions, source, sync, up, verify, workspace
 from cyphera_pipelines.cli.services import set_debug
 
 app = typer.Typer(
@@ -36,10 +36,14 @@ def options(
 
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(source.app, name="source")
+app.add_typer(key.app, name="key")
 app.command("sync")(sync.sync)
+app.command("verify")(verify.verify)
 app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)
 app.add_typer(database.app, name="db")
 app.command("up")(up.up)
+app.command("api")(api.api)
+app.command("openapi")(api.openapi)
 app.command("demo")(demo.demo)
 app.command("sandbox")(sandbox.sandbox)

@@ -12,8 +12,7 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.configuration import Credentials
-from cyphera_pipelines.model.errors import InvalidInputError
-from cyphera_pipelines.providers.addresses import check_base_url
+from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.configurations import (
@@ -23,6 +22,7 @@ from cyphera_pipelines.store.configurations import (
 )
 from cyphera_pipelines.store.sources import find_source, list_sources_with_state
 from cyphera_pipelines.store.workspaces import find_workspace
+from cyphera_pipelines.sync.configuration import check_credentials
 from cyphera_pipelines.sync.connection import check_connection
 
 app = typer.Typer(help="Sources: a workspace's account at a payment provider.", no_args_is_help=True)
@@ -61,11 +61,10 @@ def add(
     implementation = find_provider(provider)
     workspace = find_workspace(services.database(), slug)
     api_key = _read_api_key(api_key_stdin)
-    credentials = Credentials(
-        api_key=SecretStr(api_key),
-        webhook_secret=_read_secret_variable(webhook_secret_env),
-        base_url=None if base_url is None else check_base_url(base_url, services.settings()),
+    given = Credentials(
+        api_key=SecretStr(api_key), webhook_secret=_read_secret_variable(webhook_secret_env), base_url=base_url
     )
+    credentials = check_credentials(given, services.settings())
     configuration = create_configuration(
         services.database(),
         services.keyring(),
@@ -106,8 +105,12 @@ def try_credentials(slug: SlugArgument, provider: ProviderArgument, as_json: boo
     """
     source = find_source(services.database(), f"{slug}:{provider}")
     report = check_connection(services.database(), services.keyring(), source)
+    hopeless = [problem for problem in report.problems if problem.entity is None]
+    if not report.readable and not report.unreadable:
+        raise CypheraError(" ".join(problem.message for problem in hopeless))
     if as_json:
-        print_json(report)
+        found = {"account": report.account, "readable": report.readable, "unreadable": report.unreadable}
+        print_json({**found, "problems": report.problems})
     else:
         account = report.account
         typer.echo(
@@ -118,7 +121,7 @@ def try_credentials(slug: SlugArgument, provider: ProviderArgument, as_json: boo
         rows = [(entity.value, "readable") for entity in report.readable]
         rows += [(entity.value, reason) for entity, reason in report.unreadable.items()]
         print_table(("ENTITY", "RESULT"), rows, empty="")
-    if report.unreadable:
+    if not report.success:
         raise typer.Exit(2)
 
 
@@ -151,8 +154,6 @@ def _read_api_key(from_stdin: bool) -> str:
     if not api_key:
         raise InvalidInputError("The API key on standard input is empty.")
     register_secret(api_key)
-    if not api_key.isascii() or any(character.isspace() or not character.isprintable() for character in api_key):
-        raise InvalidInputError("The API key holds characters that no key has; was something else pasted?")
     return api_key
 
 

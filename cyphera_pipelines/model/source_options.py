@@ -1,8 +1,6 @@
-"""What a configuration's metadata may tell the pipeline; everything else in it belongs to the workspace's own system."""
+"""What a configuration's metadata may tell the pipeline; everything else in it is the workspace's own affair."""
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
-
-from cyphera_pipelines.model.limits import RateLimits
 
 LOWEST_RATE, HIGHEST_RATE = 0.1, 10_000
 
@@ -14,10 +12,6 @@ class RateLimitOptions(BaseModel):
 
     account: float = Field(ge=LOWEST_RATE, le=HIGHEST_RATE, strict=True)
     endpoint: float = Field(ge=LOWEST_RATE, le=HIGHEST_RATE, strict=True)
-
-    def as_limits(self) -> RateLimits:
-        """The same as a plain type."""
-        return RateLimits(self.account, self.endpoint)
 
 
 class SourceOptions(BaseModel):

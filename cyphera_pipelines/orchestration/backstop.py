@@ -14,9 +14,7 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import is_being_synced
 from cyphera_pipelines.store.sessions import finish_session, get_session, list_silent_sessions
 from cyphera_pipelines.store.workspaces import find_workspace
-
-SILENT_FOR = 60.0
-"""Seconds without a heartbeat after which a session is looked into; a living one beats every second."""
+from cyphera_pipelines.sync.request import SILENT_FOR
 
 _MESSAGES = {
     SessionStatus.FAILED: "The run that carried out this sync ended before the sync did. What it had merged is kept; "

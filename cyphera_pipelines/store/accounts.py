@@ -1,12 +1,30 @@
 """Which provider account belongs to which workspace."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_provider_accounts as accounts
+
+
+@dataclass(frozen=True)
+class RegisteredAccount:
+    """A row of `workspace_provider_accounts`."""
+
+    provider_name: str
+    account_id: str
+    livemode: bool
+    account_name: str | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+_SHOWN = [accounts.c[name] for name in RegisteredAccount.__dataclass_fields__]
 
 
 def record_account(
@@ -32,3 +50,42 @@ def record_account(
     )
     with database.tenant(workspace_id) as connection:
         connection.execute(statement)
+
+
+def register_account(
+    database: Database, workspace_id: UUID, provider: str, account_id: str, *, livemode: bool
+) -> RegisteredAccount:
+    """Note that the account is the workspace's, by its own word. What is noted already stays as it is.
+
+    Raises ConflictError, which does not tell whose it is, if another workspace has the account.
+    """
+    same = and_(
+        accounts.c.provider_name == provider, accounts.c.account_id == account_id, accounts.c.livemode == livemode
+    )
+    of_others = select(accounts.c.account_id).where(same, accounts.c.workspace_id != workspace_id).limit(1)
+    turn = select(func.pg_advisory_xact_lock(func.hashtextextended(f"{provider} {account_id} {livemode}", 0)))
+    values = {
+        "workspace_id": workspace_id,
+        "provider_name": provider,
+        "account_id": account_id,
+        "livemode": livemode,
+    }
+    # Not as a tenant: a tenant would not see that another has it.
+    with database.control() as connection:
+        connection.execute(turn)
+        if connection.execute(of_others).first() is not None:
+            raise ConflictError(f"The {provider} account {account_id} cannot be registered for this workspace.")
+        connection.execute(insert(accounts).values(values).on_conflict_do_nothing())
+        row = connection.execute(select(*_SHOWN).where(same, accounts.c.workspace_id == workspace_id)).one()
+    return RegisteredAccount(**row._mapping)
+
+
+def page_accounts(
+    database: Database, workspace_id: UUID, *, limit: int, offset: int
+) -> tuple[list[RegisteredAccount], int]:
+    """A page of the workspace's accounts, oldest first, and how many there are in all."""
+    order = (accounts.c.first_seen_at, accounts.c.provider_name, accounts.c.account_id, accounts.c.livemode)
+    page = select(*_SHOWN).order_by(*order).limit(limit).offset(offset)
+    with database.tenant(workspace_id) as connection:
+        found = [RegisteredAccount(**row._mapping) for row in connection.execute(page)]
+        return found, connection.execute(select(func.count()).select_from(accounts)).scalar_one()

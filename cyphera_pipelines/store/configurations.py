@@ -1,11 +1,13 @@
 """Configurations: credentials go in encrypted and come out only to call the provider."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 from pydantic import SecretStr, ValidationError
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, Select, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.configuration import Configuration, Credentials
@@ -27,19 +29,23 @@ def create_configuration(
     credentials: Credentials,
     *,
     is_test_mode: bool,
+    is_active: bool = True,
     webhook_endpoint_url: str | None = None,
+    connected_account_id: str | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> Configuration:
-    """Store an active configuration. Raises ConflictError if the workspace has an active one for the provider."""
+    """Store a configuration. Raises ConflictError if it is to be active and the workspace has an active one."""
     configuration_id = uuid4()
     binding = Binding(workspace.id, configuration_id, provider)
     values = {
         "id": configuration_id,
         "workspace_id": workspace.id,
         "provider_name": provider,
+        "is_active": is_active,
         "is_test_mode": is_test_mode,
         "configuration": keyring.encrypt(_to_plaintext(credentials), binding),
         "webhook_endpoint_url": webhook_endpoint_url,
+        "connected_account_id": connected_account_id,
         "metadata": metadata or {},
     }
     try:
@@ -71,6 +77,68 @@ def find_active_configuration(database: Database, workspace: Workspace, provider
     return _to_configuration(row)
 
 
+def get_configuration(database: Database, workspace_id: UUID, configuration_id: UUID) -> Configuration:
+    """One configuration of the workspace, active or not, or NotFoundError."""
+    with database.tenant(workspace_id) as connection:
+        row = connection.execute(_existing(configuration_id)).one_or_none()
+    if row is None:
+        raise _no_such(configuration_id)
+    return _to_configuration(row)
+
+
+def page_configurations(
+    database: Database, workspace_id: UUID, *, limit: int, offset: int
+) -> tuple[list[Configuration], int]:
+    """A page of the workspace's configurations, newest first, and how many there are in all."""
+    existing = select(*_PUBLIC_COLUMNS).where(configurations.c.deleted_at.is_(None))
+    page = existing.order_by(configurations.c.created_at.desc(), configurations.c.id).limit(limit).offset(offset)
+    with database.tenant(workspace_id) as connection:
+        found = [_to_configuration(row) for row in connection.execute(page)]
+        return found, connection.execute(select(func.count()).select_from(existing.subquery())).scalar_one()
+
+
+@dataclass(frozen=True)
+class ConfigurationChange:
+    """New values of a configuration's columns by name, and new credentials; None leaves those as they are."""
+
+    columns: dict[str, Any]
+    credentials: Credentials | None = None
+
+
+def change_configuration(
+    database: Database,
+    keyring: Keyring,
+    workspace_id: UUID,
+    configuration_id: UUID,
+    decide: Callable[[Configuration, Callable[[], Credentials]], ConfigurationChange],
+) -> Configuration:
+    """Change a configuration to what `decide` makes of its present state; nobody else changes it meanwhile.
+
+    Its present credentials are opened only if `decide` asks for them: new ones may replace what no longer opens.
+    Raises NotFoundError, ConflictError if it would be a second active one, and whatever `decide` does.
+    """
+    present = _existing(configuration_id).add_columns(configurations.c.configuration).with_for_update()
+    with database.tenant(workspace_id) as connection:
+        row = connection.execute(present).one_or_none()
+        if row is None:
+            raise _no_such(configuration_id)
+        values = dict(row._mapping)
+        envelope = values.pop("configuration")
+        binding = Binding(workspace_id, configuration_id, row.provider_name)
+        change = decide(Configuration(**values), lambda: _open(keyring, envelope, binding))
+        columns = {**change.columns, "updated_at": func.now()}
+        if change.credentials is not None:
+            columns["configuration"] = keyring.encrypt(_to_plaintext(change.credentials), binding)
+        statement = update(configurations).where(configurations.c.id == configuration_id).values(columns)
+        try:
+            changed = connection.execute(statement.returning(*_PUBLIC_COLUMNS)).one()
+        except IntegrityError:
+            raise ConflictError(
+                f"The workspace has another active {row.provider_name} configuration. Make that one inactive first."
+            ) from None
+    return _to_configuration(changed)
+
+
 def read_credentials(database: Database, keyring: Keyring, binding: Binding) -> Credentials:
     """Decrypt the bound configuration's credentials and register them as secrets.
 
@@ -79,6 +147,10 @@ def read_credentials(database: Database, keyring: Keyring, binding: Binding) -> 
     statement = select(configurations.c.configuration).where(configurations.c.id == binding.configuration_id)
     with database.tenant(binding.workspace_id) as connection:
         envelope = connection.execute(statement).scalar_one()
+    return _open(keyring, envelope, binding)
+
+
+def _open(keyring: Keyring, envelope: str, binding: Binding) -> Credentials:
     try:
         credentials = Credentials.model_validate_json(keyring.decrypt(envelope, binding))
     except ValidationError:
@@ -107,6 +179,16 @@ def record_sync(database: Database, workspace_id: UUID, configuration_id: UUID) 
     statement = update(configurations).where(configurations.c.id == configuration_id).values(last_sync_at=func.now())
     with database.tenant(workspace_id) as connection:
         connection.execute(statement)
+
+
+def _existing(configuration_id: UUID) -> Select[Any]:
+    return select(*_PUBLIC_COLUMNS).where(
+        configurations.c.id == configuration_id, configurations.c.deleted_at.is_(None)
+    )
+
+
+def _no_such(configuration_id: UUID) -> NotFoundError:
+    return NotFoundError(f"There is no configuration {configuration_id} in this workspace.")
 
 
 def _to_plaintext(credentials: Credentials) -> bytes:

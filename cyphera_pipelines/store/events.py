@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from cyphera_pipelines.model.sessions import Session, SessionEvent
 from cyphera_pipelines.model.storable import storable
@@ -27,6 +27,9 @@ class RecordedEvent:
     event_message: str
     event_details: dict[str, Any]
     occurred_at: datetime
+
+
+_SHOWN = [events.c[name] for name in RecordedEvent.__dataclass_fields__]
 
 
 def insert_events(connection: Connection, session: Session, batch: Sequence[SessionEvent]) -> None:
@@ -59,10 +62,20 @@ def record_events(database: Database, session: Session, batch: Sequence[SessionE
 
 def list_events(database: Database, workspace_id: UUID, session_id: UUID, *, limit: int = 200) -> list[RecordedEvent]:
     """The session's events, oldest first."""
-    columns = [events.c[name] for name in RecordedEvent.__dataclass_fields__]
-    statement = select(*columns).where(events.c.session_id == session_id).order_by(events.c.occurred_at).limit(limit)
+    statement = select(*_SHOWN).where(events.c.session_id == session_id).order_by(events.c.occurred_at).limit(limit)
     with database.tenant(workspace_id) as connection:
         return [RecordedEvent(**row._mapping) for row in connection.execute(statement)]
+
+
+def page_events(
+    database: Database, workspace_id: UUID, session_id: UUID, *, limit: int, offset: int
+) -> tuple[list[RecordedEvent], int]:
+    """A page of the session's events, oldest first, and how many there are in all."""
+    of_session = events.c.session_id == session_id
+    page = select(*_SHOWN).where(of_session).order_by(events.c.occurred_at, events.c.id).limit(limit).offset(offset)
+    with database.tenant(workspace_id) as connection:
+        found = [RecordedEvent(**row._mapping) for row in connection.execute(page)]
+        return found, connection.execute(select(func.count()).where(of_session)).scalar_one()
 
 
 def _clean(text: str) -> str:

@@ -93,6 +93,8 @@ def main(
         finally:
             database.close()
             handle.release()
+            # Also if a process that used it was stopped before it could say that it is done.
+            local.stop(settings.home)
     _report(answers, seconds, f"{clients} clients, {workers} API processes, {syncs[0]} syncs meanwhile: {completed}")
 
 

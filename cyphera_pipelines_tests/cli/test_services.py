@@ -78,31 +78,32 @@ def test_a_sandbox_on_a_port_in_use_says_so(cyphera: Cyphera) -> None:
         assert f"Port {port}" in cyphera("sandbox", "--port", str(port)).error()
 
 
-def test_up_serves_the_ui_and_ctrl_c_leaves_nothing_behind(make_home: MakeHome, tmp_path: Path) -> None:
+def test_up_serves_the_ui_and_the_api_and_ctrl_c_leaves_nothing_behind(make_home: MakeHome, tmp_path: Path) -> None:
     cyphera = make_home()
-    port, sandbox_port = free_port(), free_port()
+    port, api_port, sandbox_port = free_port(), free_port(), free_port()
+    ports = {"--port": port, "--api-port": api_port, "--sandbox-port": sandbox_port}
     with (tmp_path / "errors").open("w+") as errors:
-        process = cyphera.start(
-            "up", "--sandbox", "--port", str(port), "--sandbox-port", str(sandbox_port), stderr=errors.fileno()
-        )
+        options = [text for option, number in ports.items() for text in (option, str(number))]
+        process = cyphera.start("up", "--sandbox", *options, stderr=errors.fileno())
         command = psutil.Process(process.pid)
         started: set[psutil.Process] = set()
         try:
             wait_for_line(process, rf"Dagster UI +http://127\.0\.0\.1:{port}")
+            wait_for_line(process, rf"HTTP API +http://127\.0\.0\.1:{api_port}/docs")
             info = when_ready(lambda: requests.get(f"http://127.0.0.1:{port}/server_info", timeout=10))
             assert info.status_code == 200
             assert "dagster_version" in info.json()
+            assert requests.get(f"http://127.0.0.1:{api_port}/healthz", timeout=10).ok
             assert requests.get(f"http://127.0.0.1:{sandbox_port}/_sandbox/health", timeout=10).ok
             started = set(command.children(recursive=True))
-            assert len(started) >= 3
+            assert len(started) >= 4
             assert local.is_running(cyphera.home)
             process.send_signal(signal.SIGINT)
             assert process.wait(DEADLINE_SECONDS) == 0
             _, alive = psutil.wait_procs(list(started), timeout=DEADLINE_SECONDS)
             assert alive == []
             assert not local.is_running(cyphera.home)
-            assert not listens(port)
-            assert not listens(sandbox_port)
+            assert not any(listens(number) for number in ports.values())
             errors.seek(0)
             assert "Traceback" not in errors.read()
         finally:

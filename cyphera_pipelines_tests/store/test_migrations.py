@@ -3,15 +3,18 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, text
 
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, all_columns
 from cyphera_pipelines.store import migrations
+from cyphera_pipelines.store.api_keys import create_api_key, find_caller
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.migrations import SchemaMismatchError
 from cyphera_pipelines.store.tables import metadata
+from cyphera_pipelines.store.workspaces import find_workspace
 
 
 @pytest.fixture
@@ -48,6 +51,24 @@ def test_many_processes_may_upgrade_at_once(empty: Engine) -> None:
         results = list(pool.map(migrations.upgrade, [empty] * 4))
     assert {now for _before, now in results} == {migrations.head_revision()}
     assert migrations.upgrade(empty) == (migrations.head_revision(), migrations.head_revision())
+
+
+def test_a_database_of_the_first_release_is_upgraded_with_its_rows(empty: Engine) -> None:
+    with empty.begin() as connection:
+        connection.execute(text("CREATE SCHEMA sync"))
+        config = migrations._alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO sync.workspaces (slug, name) VALUES ('acme', 'Acme')"))
+    with pytest.raises(SchemaMismatchError, match=r"older \(revision 0001\).* Run: cyphera db upgrade"):
+        migrations.check(empty)
+    assert migrations.upgrade(empty) == ("0001", migrations.head_revision())
+    database = Database(empty, "", empty.url)
+    workspace = find_workspace(database, "acme")
+    _row, key = create_api_key(database, workspace, "after the upgrade")
+    caller = find_caller(database, workspace.id, key)
+    assert caller is not None
+    assert caller.workspace == workspace
 
 
 def test_an_empty_database_is_told_apart(empty: Engine) -> None:

@@ -1,7 +1,7 @@
 """Control tables: workspaces, their configurations, and what their syncs did. Schema `sync`."""
 
 from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, ForeignKey, Index, Table, Text, func, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType
@@ -67,6 +67,21 @@ workspaces = Table(
     _moment("created_at", "When the workspace was created", now=True),
     schema=CONTROL_SCHEMA,
     comment="Workspaces: the tenants",
+)
+
+workspace_api_keys = Table(
+    "workspace_api_keys",
+    metadata,
+    _id(),
+    _workspace_id(),
+    _text("name", "What the key is for, as its maker called it"),
+    Column("key_hash", BYTEA, nullable=False, comment="SHA-256 of the key's secret; the key itself is kept nowhere"),
+    _moment("created_at", "When the key was made", now=True),
+    _moment("last_used_at", "When the key was last used, to the minute; NULL = never"),
+    _moment("revoked_at", "When the key was revoked; NULL while it works"),
+    Index("workspace_api_keys_workspace_idx", "workspace_id"),
+    schema=CONTROL_SCHEMA,
+    comment="Keys of the HTTP API: each opens one workspace",
 )
 
 workspace_payment_configurations = Table(
@@ -155,6 +170,7 @@ payment_sync_sessions = Table(
         postgresql_where=text("status IN ('pending', 'running')"),
     ),
     Index("payment_sync_sessions_dagster_run_idx", "dagster_run_id"),
+    Index("payment_sync_sessions_completed_idx", "completed_at"),
     schema=CONTROL_SCHEMA,
     comment="Sessions: one sync of one source each",
 )

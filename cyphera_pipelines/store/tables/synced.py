@@ -51,7 +51,10 @@ def _build(table: SyncedTable) -> Table:
         )
         for name, kind, comment in all_columns(table)
     ]
-    indexes = [Index(f"{table.name}_created_idx", "workspace_id", "provider", "livemode", "created")]
+    live = text("deleted_at IS NULL")
+    indexes = [
+        Index(f"{table.name}_created_idx", "workspace_id", "provider", "livemode", "created", postgresql_where=live)
+    ]
     if table.parent_column is not None:
         # Children are looked for by their parent, never by their own age.
         indexes = [Index(f"{table.name}_parent_idx", "workspace_id", "provider", "livemode", table.parent_column)]

@@ -1,0 +1,64 @@
+"""The application, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio import CapacityLimiter
+
+from cyphera_pipelines.api.body_limit import BodyLimit
+from cyphera_pipelines.api.dagster_queue import DagsterQueue
+from cyphera_pipelines.api.dagster_runs import DagsterRuns
+from cyphera_pipelines.api.document import DocumentedApi
+from cyphera_pipelines.api.errors import add_error_handlers
+from cyphera_pipelines.api.request_log import RequestLog
+from cyphera_pipelines.api.routes import accounts, configurations, operations, providers, sessions, syncs
+from cyphera_pipelines.api.services import CONNECTION_TESTS, REQUEST_THREADS, Services
+from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.settings import Settings
+from cyphera_pipelines.store.database import Database
+
+
+def describe_api() -> DocumentedApi:
+    """The routes, their errors and their document: enough to read about, not to serve."""
+    app = DocumentedApi(
+        # A redirect to a path with or without a slash would send keys and bodies twice; and to whatever host was named.
+        redirect_slashes=False,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    for module in (configurations, providers, syncs, sessions, accounts, operations):
+        app.include_router(module.router)
+    add_error_handlers(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLog)
+    return app
+
+
+def create_app(
+    database: Database, keyring: Keyring, settings: Settings, dagster_runs: DagsterRuns | None
+) -> DocumentedApi:
+    """The API on these parts, which it closes when it ends, the database excepted.
+
+    Without `dagster_runs`, sessions wait for Dagster's sensor, and readiness says nothing of Dagster.
+    """
+    app = describe_api()
+
+    @asynccontextmanager
+    async def serve(_app: object) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
+        services = Services(
+            database=database,
+            keyring=keyring,
+            settings=settings,
+            dagster=DagsterQueue(database, dagster_runs),
+            connection_tests=CapacityLimiter(CONNECTION_TESTS),
+        )
+        app.state.services = services
+        app.state.operations = operations.Operations(services)
+        app.state.templates = app.templates()
+        yield
+        services.dagster.close()
+
+    app.router.lifespan_context = serve
+    return app

@@ -1,0 +1,161 @@
+"""Which problem each exception becomes."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from cyphera_pipelines.api.problems import (
+    FieldProblem,
+    ProblemError,
+    conflict,
+    invalid,
+    not_found,
+    problem_response,
+    unavailable,
+)
+from cyphera_pipelines.model.errors import ConflictError, InvalidInputError, NotFoundError
+from cyphera_pipelines.security.encryption import DecryptionError
+from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.database import DatabaseUnavailableError
+from cyphera_pipelines.store.sessions import SourceActiveError
+from cyphera_pipelines.sync.configuration import RefusedValueError
+
+LONGEST_FIELD_SHOWN = 100
+_log = logging.getLogger(__name__)
+
+_REMEDIES = {
+    "missing": "Give it.",
+    "extra_forbidden": "Leave it out, or check how it is spelled.",
+    "json_invalid": "Send one JSON object, as in the examples at /docs.",
+    "uuid_parsing": "Use an id as this API gives it, like 7c9e6679-7425-40de-944b-e07fc1f90ae7.",
+    "uuid_type": "Use an id as this API gives it, like 7c9e6679-7425-40de-944b-e07fc1f90ae7.",
+    "enum": "Choose one of these.",
+    "string_pattern_mismatch": "Write it as the examples at /docs do.",
+}
+_MESSAGES = {
+    "missing": "It is required.",
+    "extra_forbidden": "There is no such field.",
+    "json_invalid": "The body is not valid JSON.",
+    "uuid_parsing": "This is not a UUID.",
+    "string_pattern_mismatch": "It holds characters, or has a form, that are not allowed here.",
+}
+
+_OF_FRAMEWORK = {
+    HTTPStatus.BAD_REQUEST: ("unreadable-body", "Unreadable body", "Send the body as one JSON object in UTF-8."),
+    HTTPStatus.NOT_FOUND: ("not-found", "Not found", "There is nothing at this path. All paths are listed at /docs."),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        "method-not-allowed",
+        "Method not allowed",
+        "This path does not take this method. See the header Allow, and /docs.",
+    ),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
+        "body-too-large",
+        "The body is too large",
+        "A body may have at most 1 MiB. Nothing that this API takes needs more.",
+    ),
+}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every exception that is to be expected. What is not, the request log answers: see there."""
+    handlers = {
+        ProblemError: _answer_problem,
+        RequestValidationError: _answer_validation_error,
+        HTTPException: _answer_http_exception,
+        NotFoundError: _answer_not_found,
+        ConflictError: _answer_conflict,
+        InvalidInputError: _answer_invalid_input,
+        DecryptionError: _answer_unreadable_credentials,
+        OperationalError: _answer_lost_database,
+        InterfaceError: _answer_lost_database,
+        PoolTimeoutError: _answer_lost_database,
+        DatabaseUnavailableError: _answer_lost_database,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
+
+
+async def _answer_problem(request: Request, error: ProblemError) -> JSONResponse:
+    return problem_response(request, error)
+
+
+async def _answer_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    return problem_response(request, invalid(*(_field_problem(each) for each in error.errors())))
+
+
+async def _answer_not_found(request: Request, error: NotFoundError) -> JSONResponse:
+    return problem_response(request, not_found(str(error)))
+
+
+async def _answer_conflict(request: Request, error: ConflictError) -> JSONResponse:
+    if isinstance(error, SourceActiveError):
+        problem = conflict(str(error), "session-active", session_id=str(error.session.id))
+    else:
+        problem = conflict(str(error))
+    return problem_response(request, problem)
+
+
+async def _answer_invalid_input(request: Request, error: InvalidInputError) -> JSONResponse:
+    if isinstance(error, RefusedValueError):
+        field = FieldProblem(location="body", field=error.field, message=error.problem, remedy=error.remedy)
+    else:
+        field = FieldProblem(location="body", field="", message=str(error), remedy="See /docs.")
+    return problem_response(request, invalid(field))
+
+
+async def _answer_unreadable_credentials(request: Request, error: DecryptionError) -> JSONResponse:
+    _log.error("%s", error)
+    detail = "The stored credentials cannot be opened. Enter them again: PUT the configuration with a new api_key."
+    return problem_response(request, conflict(detail, "credentials-unreadable"))
+
+
+async def _answer_lost_database(request: Request, error: Exception) -> JSONResponse:
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+    _log.error("The database does not answer: %s", reason[0] if reason else type(error).__name__)
+    return problem_response(request, unavailable("The database does not answer. Try again in a moment."))
+
+
+async def _answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    status = HTTPStatus(error.status_code)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods_of_path(request))
+    kind, title, detail = _OF_FRAMEWORK.get(status, ("http-error", status.phrase, status.phrase))
+    return problem_response(request, ProblemError(status, kind, title, detail, headers=headers))
+
+
+def _methods_of_path(request: Request) -> list[str]:
+    """All methods of all routes with this path: the router itself names those of the first route only."""
+    scope = {**request.scope, "path": request.url.path}
+    methods: set[str] = set()
+    for path, operations in request.app.openapi()["paths"].items():
+        route = request.app.state.templates[path]
+        if route.matches(scope)[0] is not Match.NONE:
+            methods |= {method.upper() for method in operations}
+    return sorted(methods)
+
+
+def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    """Pydantic's error in our words. Its `input` and `ctx` may hold what was sent: they are never looked at."""
+    kind = str(error["type"])
+    location, *levels = error["loc"]
+    if kind == "json_invalid":
+        levels = []
+    field = redact(".".join(str(level) for level in levels))[:LONGEST_FIELD_SHOWN]
+    message = _MESSAGES.get(kind) or f"{redact(str(error['msg'])).rstrip('.')}."
+    message, _, remedy = message.partition(" | ")
+    return FieldProblem(
+        location=location if location in ("body", "query", "path", "header") else "body",
+        field=field,
+        message=message,
+        remedy=remedy or _REMEDIES.get(kind, "Give a value of the type and size that /docs shows."),
+    )

@@ -1,0 +1,135 @@
+"""Errors as problem documents (RFC 9457): what happened, in which field, what to do. Never a secret, never a stack."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.requests import HTTPConnection
+
+from cyphera_pipelines.api.request_id import current_request_id
+from cyphera_pipelines.security.secrets import redact
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+LONGEST_PATH_SHOWN = 200
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one part of the request."""
+
+    location: Literal["body", "query", "path", "header"] = Field(description="The part of the request.")
+    field: str = Field(description="The field, with dots between levels.", examples=["configuration.api_key"])
+    message: str = Field(description="What is wrong. It does not repeat the value that was sent.")
+    remedy: str = Field(description="What to do about it.")
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    type: str = Field(
+        description="Names the kind of problem; programs may rely on it.",
+        examples=["urn:cyphera:problem:invalid-request"],
+    )
+    title: str = Field(description="The kind of problem, for people.", examples=["The request is not valid"])
+    status: int = Field(description="The HTTP status.", ge=400, le=599, examples=[422])
+    detail: str = Field(description="What happened this time, and what to do.")
+    instance: str = Field(description="The path that was asked for.")
+    request_id: str = Field(description="Also in the header X-Request-ID, and in the server's log.")
+    errors: list[FieldProblem] | None = Field(default=None, description="What is wrong, field by field.")
+    session_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})] | None = Field(
+        default=None, description="With `session-active`: the session that is active."
+    )
+    checks: dict[str, str] | None = Field(
+        default=None, description="With `not-ready`: what is wrong, by the name of the check."
+    )
+
+
+class ProblemError(Exception):
+    """Raised by routes: becomes the response. `kind` is the last part of the problem's type."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        kind: str,
+        title: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.title = title
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+
+def problem_response(connection: HTTPConnection, problem: ProblemError) -> JSONResponse:
+    """The response that tells of the problem."""
+    document = Problem(
+        type=f"urn:cyphera:problem:{problem.kind}",
+        title=problem.title,
+        status=problem.status,
+        detail=redact(problem.detail),
+        instance=redact(connection.url.path)[:LONGEST_PATH_SHOWN],
+        request_id=current_request_id(),
+        **problem.members,
+    )
+    content = document.model_dump(mode="json", exclude_none=True)
+    return JSONResponse(content, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def not_found(detail: str) -> ProblemError:
+    """Something does not exist, or is another workspace's: nobody can tell which."""
+    return ProblemError(HTTPStatus.NOT_FOUND, "not-found", "Not found", detail)
+
+
+def conflict(detail: str, kind: str = "conflict", **members: Any) -> ProblemError:
+    """The present state does not allow it."""
+    return ProblemError(HTTPStatus.CONFLICT, kind, "The present state does not allow this", detail, **members)
+
+
+def invalid(*errors: FieldProblem) -> ProblemError:
+    """Some value is not acceptable."""
+    count = "One value is" if len(errors) == 1 else f"{len(errors)} values are"
+    detail = f"{count} not acceptable: {', '.join(error.field or error.location for error in errors)}. See `errors`."
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid", detail, errors=list(errors)
+    )
+
+
+def unauthenticated() -> ProblemError:
+    """The key does not open the workspace, for whatever reason: all of them look the same."""
+    return ProblemError(
+        HTTPStatus.UNAUTHORIZED,
+        "unauthenticated",
+        "No valid API key",
+        "Send a valid API key in X-API-Key, and in X-Workspace-ID the id of the workspace that it was made for. "
+        "An operator makes keys with: cyphera key create SLUG",
+        headers={"WWW-Authenticate": 'APIKey realm="cyphera"'},
+    )
+
+
+def unavailable(detail: str) -> ProblemError:
+    """It would work at another time."""
+    return ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "unavailable",
+        "Not available right now",
+        detail,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def unexpected() -> ProblemError:
+    """An error of ours: the log knows more."""
+    return ProblemError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "unexpected",
+        "An error of ours",
+        "Something went wrong on our side. If it happens again, give the request id to whoever operates this server.",
+    )

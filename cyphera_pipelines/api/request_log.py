@@ -1,0 +1,69 @@
+"""Around every request: its id, its log line, its metrics, and an answer if something unexpected happens."""
+
+import logging
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cyphera_pipelines.api import metrics
+from cyphera_pipelines.api.problems import problem_response, unavailable, unexpected
+from cyphera_pipelines.api.request_id import HEADER, begin_request
+
+MOST_AT_ONCE = 1_000
+"""Requests that may be at work or waiting in one process. More would only wait too long."""
+CLIENT_WENT_AWAY = 499
+"""What is logged as the status where nobody waited for one."""
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
+_NO_ROUTE = "(none)"
+_log = logging.getLogger(__name__)
+
+
+class RequestLog:
+    """ASGI middleware. A line tells method, route, status, duration and workspace: never a header, body or query."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._at_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = begin_request(Headers(scope=scope).get(HEADER))
+        began, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        self._at_work += 1
+        try:
+            if self._at_work > MOST_AT_ONCE:
+                problem = unavailable("There are too many requests at once. Try again in a moment.")
+                await problem_response(HTTPConnection(scope), problem)(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
+        except Exception:
+            _log.exception("An error of ours.")
+            if not status:
+                await problem_response(HTTPConnection(scope), unexpected())(scope, receive, send_with_id)
+        finally:
+            self._at_work -= 1
+            _tell(scope, status or CLIENT_WENT_AWAY, time.perf_counter() - began)
+
+
+def _tell(scope: Scope, status: int, seconds: float) -> None:
+    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    route = getattr(scope.get("route"), "path", _NO_ROUTE)
+    metrics.observe_request(method, route, status, seconds)
+    caller = scope.get("state", {}).get("caller")
+    fields = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 1)}
+    if caller is not None:
+        fields |= {"workspace_id": str(caller.workspace.id), "api_key_id": str(caller.key_id)}
+    _log.info("%s %s %s", method, route, status, extra={"fields": fields})

@@ -1,0 +1,31 @@
+"""Provider accounts: which ones are this workspace's, so that webhooks find their way."""
+
+from http import HTTPStatus
+
+from cyphera_pipelines.api.auth import CurrentCaller
+from cyphera_pipelines.api.routes.router import CONFLICT, authenticated_router
+from cyphera_pipelines.api.schemas.accounts import AccountOut, Accounts, RegisterAccount
+from cyphera_pipelines.api.schemas.fields import Limit, Offset
+from cyphera_pipelines.api.services import RequestServices
+from cyphera_pipelines.store.accounts import page_accounts, register_account
+
+router = authenticated_router("Accounts")
+
+
+@router.get("/accounts", operation_id="listAccounts")
+def list_all(caller: CurrentCaller, services: RequestServices, limit: Limit = 20, offset: Offset = 0) -> Accounts:
+    """The workspace's accounts: those that were registered, and those that a connection test or a sync reached."""
+    found, total = page_accounts(services.database, caller.workspace.id, limit=limit, offset=offset)
+    return Accounts(accounts=[AccountOut.model_validate(each) for each in found], total=total)
+
+
+@router.post("/accounts", status_code=HTTPStatus.CREATED, responses=CONFLICT, operation_id="registerAccount")
+def register(body: RegisterAccount, caller: CurrentCaller, services: RequestServices) -> AccountOut:
+    """Register an account as the workspace's. Registering it again changes nothing.
+
+    An account that cannot be registered for this workspace is answered with 409.
+    """
+    account = register_account(
+        services.database, caller.workspace.id, body.provider_name, body.account_id, livemode=body.livemode
+    )
+    return AccountOut.model_validate(account)

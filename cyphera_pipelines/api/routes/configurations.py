@@ -1,0 +1,197 @@
+"""Configurations: connecting a workspace's account at a provider."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+import anyio
+from fastapi import Path
+
+from cyphera_pipelines.api.auth import CurrentCaller
+from cyphera_pipelines.api.problems import conflict, not_found
+from cyphera_pipelines.api.routes.router import CONFLICT, NOT_FOUND, PREFIX, authenticated_router
+from cyphera_pipelines.api.schemas.configurations import (
+    ChangeConfiguration,
+    ConfigurationOut,
+    Configurations,
+    ConnectionResult,
+    CreateConfiguration,
+)
+from cyphera_pipelines.api.schemas.fields import ConfigurationReference, Limit, Offset
+from cyphera_pipelines.api.services import RequestServices, Services
+from cyphera_pipelines.model.configuration import Configuration, Credentials
+from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.workspace import Workspace
+from cyphera_pipelines.providers.registry import PROVIDERS, find_provider
+from cyphera_pipelines.security.encryption import DecryptionError
+from cyphera_pipelines.security.secrets import register_secret
+from cyphera_pipelines.store.api_keys import Caller
+from cyphera_pipelines.store.configurations import (
+    ConfigurationChange,
+    change_configuration,
+    create_configuration,
+    find_active_configuration,
+    get_configuration,
+    page_configurations,
+    remove_configuration,
+)
+from cyphera_pipelines.sync.configuration import check_credentials, check_mode
+from cyphera_pipelines.sync.connection import check_connection
+
+ConfigurationId = Annotated[UUID, Path(description="The configuration's id.")]
+
+router = authenticated_router("Configurations")
+
+
+@router.post("/config", status_code=HTTPStatus.CREATED, responses=CONFLICT, operation_id="createConfiguration")
+def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
+    """Connect an account.
+
+    The credentials are stored encrypted and never come out again. Answers 409 if the workspace has an active
+    configuration for the provider already: change that one, or create this one with `is_active` false.
+    """
+    provider = find_provider(body.provider_name)
+    credentials = _accept(body.configuration.as_credentials(), services)
+    api_key = credentials.api_key
+    is_test_mode = provider.is_test_key(api_key.get_secret_value()) if body.is_test_mode is None else body.is_test_mode
+    check_mode(provider, api_key, is_test_mode=is_test_mode)
+    try:
+        made = create_configuration(
+            services.database,
+            services.keyring,
+            caller.workspace,
+            provider.name,
+            credentials,
+            is_test_mode=is_test_mode,
+            is_active=body.is_active,
+            webhook_endpoint_url=body.webhook_endpoint_url,
+            connected_account_id=body.connected_account_id,
+            metadata=body.metadata,
+        )
+    except ConflictError:
+        raise conflict(
+            f"The workspace has an active {provider.name} configuration already: provider_name or is_active must "
+            f"differ. Change that one with PUT or remove it with DELETE; see GET {PREFIX}/config/{provider.name}.",
+            "configuration-active",
+        ) from None
+    return ConfigurationOut.model_validate(made)
+
+
+@router.get("/config", operation_id="listConfigurations")
+def list_all(caller: CurrentCaller, services: RequestServices, limit: Limit = 20, offset: Offset = 0) -> Configurations:
+    """The workspace's configurations, newest first."""
+    found, total = page_configurations(services.database, caller.workspace.id, limit=limit, offset=offset)
+    return Configurations(configurations=[ConfigurationOut.model_validate(each) for each in found], total=total)
+
+
+@router.get("/config/id/{config_id}", responses=NOT_FOUND, operation_id="getConfiguration")
+def get(config_id: ConfigurationId, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
+    """One configuration by its id."""
+    return ConfigurationOut.model_validate(get_configuration(services.database, caller.workspace.id, config_id))
+
+
+@router.get("/config/{reference}", responses=NOT_FOUND, operation_id="getActiveConfiguration")
+def get_active(reference: ConfigurationReference, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
+    """The active configuration for a provider; or one by its id."""
+    return ConfigurationOut.model_validate(_find(services, caller, reference))
+
+
+@router.put("/config/{reference}", responses={**NOT_FOUND, **CONFLICT}, operation_id="changeConfiguration")
+def change(
+    reference: ConfigurationReference, body: ChangeConfiguration, caller: CurrentCaller, services: RequestServices
+) -> ConfigurationOut:
+    """Change what is given, and nothing else.
+
+    A new `api_key` replaces the stored one; secrets that are not given stay.
+    """
+
+    def decide(present: Configuration, read_credentials: Callable[[], Credentials]) -> ConfigurationChange:
+        return _decide(services, body, present, read_credentials)
+
+    config_id = _find(services, caller, reference).id
+    changed = change_configuration(services.database, services.keyring, caller.workspace.id, config_id, decide)
+    return ConfigurationOut.model_validate(changed)
+
+
+@router.delete(
+    "/config/{reference}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=NOT_FOUND,
+    operation_id="removeConfiguration",
+)
+def remove(reference: ConfigurationReference, caller: CurrentCaller, services: RequestServices) -> None:
+    """Disconnect an account. Its credentials are no longer used; its synced rows stay."""
+    remove_configuration(services.database, _find(services, caller, reference))
+
+
+@router.post("/config/{config_id}/test", responses={**NOT_FOUND, **CONFLICT}, operation_id="testConfiguration")
+async def test(config_id: ConfigurationId, caller: CurrentCaller, services: RequestServices) -> ConnectionResult:
+    """Try the credentials: which account they reach, and what they may not read.
+
+    Takes a second as a rule, and half a minute at most. What is wrong is told with status 200 and `success` false.
+    The account that is reached is recorded as the workspace's (see `GET /accounts`).
+    """
+    return await anyio.to_thread.run_sync(_test, services, caller, config_id, limiter=services.connection_tests)
+
+
+def active_configuration(services: Services, workspace: Workspace, provider: str) -> Configuration:
+    """The workspace's active configuration for the provider, or a problem that says what to do."""
+    try:
+        return find_active_configuration(services.database, workspace, provider)
+    except NotFoundError:
+        raise not_found(
+            f"The workspace has no active {provider} configuration. Create one with POST {PREFIX}/config, or set "
+            "is_active of one that is there."
+        ) from None
+
+
+def source_of(workspace: Workspace, configuration: Configuration) -> Source:
+    """The configuration, seen from the pipeline."""
+    return Source(
+        workspace_id=workspace.id,
+        workspace_slug=workspace.slug,
+        provider=configuration.provider_name,
+        configuration_id=configuration.id,
+        is_test_mode=configuration.is_test_mode,
+    )
+
+
+def _find(services: Services, caller: Caller, reference: str) -> Configuration:
+    """The configuration that a path names: by its id, or by a provider whose active one is meant."""
+    if reference in PROVIDERS:
+        return active_configuration(services, caller.workspace, reference)
+    return get_configuration(services.database, caller.workspace.id, UUID(reference))
+
+
+def _test(services: Services, caller: Caller, config_id: UUID) -> ConnectionResult:
+    configuration = get_configuration(services.database, caller.workspace.id, config_id)
+    source = source_of(caller.workspace, configuration)
+    return ConnectionResult.of(check_connection(services.database, services.keyring, source))
+
+
+def _decide(
+    services: Services, body: ChangeConfiguration, present: Configuration, read_credentials: Callable[[], Credentials]
+) -> ConfigurationChange:
+    given = body.configuration.given()
+    columns = body.columns()
+    if not given and "is_test_mode" not in columns:
+        return ConfigurationChange(columns)
+    try:
+        credentials = read_credentials().model_copy(update=given)
+    except DecryptionError:
+        if "api_key" not in given:
+            raise
+        # A new key mends a configuration whose stored value no longer opens.
+        credentials = Credentials(**given)
+    credentials = _accept(credentials, services)
+    is_test_mode = columns.get("is_test_mode", present.is_test_mode)
+    check_mode(find_provider(present.provider_name), credentials.api_key, is_test_mode=is_test_mode)
+    return ConfigurationChange(columns, credentials if given else None)
+
+
+def _accept(credentials: Credentials, services: Services) -> Credentials:
+    for secret in credentials.secret_values():
+        register_secret(secret)
+    return check_credentials(credentials, services.settings)

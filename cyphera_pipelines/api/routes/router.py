@@ -1,0 +1,46 @@
+"""What the routers have in common: the prefix, the check of the key, and the errors that any route may answer."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter
+
+from cyphera_pipelines.api.auth import AuthenticatedRoute
+from cyphera_pipelines.api.problems import MEDIA_TYPE
+
+PREFIX = "/api/v1/sync"
+_PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+_DESCRIPTIONS = {
+    HTTPStatus.BAD_REQUEST: "The body cannot be read.",
+    HTTPStatus.UNAUTHORIZED: "The API key is missing, unknown or revoked, or not one of this workspace.",
+    HTTPStatus.NOT_FOUND: "It does not exist in this workspace.",
+    HTTPStatus.CONFLICT: "The present state does not allow it.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 1 MiB.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Some value is not acceptable: `errors` names the fields and the remedies.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer, or there are too many requests: try again.",
+}
+_OF_EVERY_ROUTE = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+_OF_BODIES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+
+
+def authenticated_router(tag: str) -> APIRouter:
+    """A router whose every route is for holders of a key only."""
+    return APIRouter(
+        prefix=PREFIX, route_class=AuthenticatedRoute, tags=[tag], responses=problems(*_OF_EVERY_ROUTE, *_OF_BODIES)
+    )
+
+
+def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The document's description of these errors."""
+    return {status.value: {"description": _DESCRIPTIONS[status], **_PROBLEM} for status in statuses}
+
+
+NOT_FOUND = problems(HTTPStatus.NOT_FOUND)
+CONFLICT = problems(HTTPStatus.CONFLICT)

@@ -1,0 +1,79 @@
+"""Sessions: watching syncs, and stopping them."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from cyphera_pipelines.api.auth import CurrentCaller
+from cyphera_pipelines.api.routes.router import CONFLICT, NOT_FOUND, authenticated_router
+from cyphera_pipelines.api.schemas.fields import Limit, Offset, ProviderName, SessionId
+from cyphera_pipelines.api.schemas.sessions import EventOut, Events, SessionOut, Sessions, SessionState
+from cyphera_pipelines.api.services import RequestServices
+from cyphera_pipelines.model.sessions import SessionStatus
+from cyphera_pipelines.store.events import page_events
+from cyphera_pipelines.store.sessions import get_session, page_sessions
+from cyphera_pipelines.sync.cancellation import cancel_session
+
+router = authenticated_router("Sessions")
+
+ProviderFilter = Annotated[ProviderName | None, Query(description="Only this provider's sessions.")]
+StatusFilter = Annotated[SessionStatus | None, Query(alias="status", description="Only sessions with this status.")]
+
+
+@router.get("/sessions", operation_id="listSessions")
+def list_all(
+    caller: CurrentCaller,
+    services: RequestServices,
+    provider: ProviderFilter = None,
+    session_status: StatusFilter = None,
+    limit: Limit = 20,
+    offset: Offset = 0,
+) -> Sessions:
+    """The workspace's sessions, newest first."""
+    found, total = page_sessions(
+        services.database,
+        caller.workspace.id,
+        provider=provider,
+        status=session_status,
+        limit=limit,
+        offset=offset,
+    )
+    return Sessions(sessions=[SessionOut.of(session) for session in found], total=total)
+
+
+@router.get("/sessions/{session_id}", responses=NOT_FOUND, operation_id="getSession")
+def get(session_id: SessionId, caller: CurrentCaller, services: RequestServices) -> SessionOut:
+    """One session."""
+    return SessionOut.of(get_session(services.database, caller.workspace.id, session_id))
+
+
+@router.get("/sessions/{session_id}/status", responses=NOT_FOUND, operation_id="getSessionStatus")
+def get_status(session_id: SessionId, caller: CurrentCaller, services: RequestServices) -> SessionState:
+    """Where a session is: ask every second or so until the status is `completed`, `partial`, `failed` or `cancelled`.
+
+    `partial`: some entity or object did not make it; `error_summary` says which, and why.
+    """
+    return SessionState.of(get_session(services.database, caller.workspace.id, session_id))
+
+
+@router.get("/sessions/{session_id}/events", responses=NOT_FOUND, operation_id="listSessionEvents")
+def list_events(
+    session_id: SessionId, caller: CurrentCaller, services: RequestServices, limit: Limit = 100, offset: Offset = 0
+) -> Events:
+    """What happened in a session, oldest first."""
+    session = get_session(services.database, caller.workspace.id, session_id)
+    found, total = page_events(services.database, caller.workspace.id, session.id, limit=limit, offset=offset)
+    return Events(events=[EventOut.model_validate(event) for event in found], total=total)
+
+
+@router.post("/sessions/{session_id}/cancel", responses={**NOT_FOUND, **CONFLICT}, operation_id="cancelSession")
+def cancel(session_id: SessionId, caller: CurrentCaller, services: RequestServices) -> SessionOut:
+    """Stop a session that waits or runs. What it has merged is kept, and the next sync continues from there.
+
+    `error_summary` says who asked and what had been merged. A session that is cancelled already stays as it is; one
+    that has ended otherwise is answered with 409.
+    """
+    session = get_session(services.database, caller.workspace.id, session_id)
+    session = cancel_session(services.database, session, key_id=caller.key_id, key_name=caller.key_name)
+    services.dagster.end_run(session)
+    return SessionOut.of(session)

@@ -1,0 +1,174 @@
+"""Configurations: secrets go in, never out."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool
+
+from cyphera_pipelines.api.schemas.fields import (
+    HttpsUrl,
+    Metadata,
+    Moment,
+    ProviderName,
+    RequestBody,
+    Secret,
+    Token,
+)
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.sync.connection import ConnectionReport, ProblemCode
+
+_CREDENTIALS_EXAMPLE: dict[str, JsonValue] = {"api_key": "rk_test_...", "webhook_secret": "whsec_..."}
+_BASE_URL = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2048)]
+_IS_ACTIVE = "Whether it is synced. A workspace has at most one active configuration per provider."
+_IS_TEST_MODE = "Whether the API key belongs to the provider's test mode."
+_WEBHOOK_URL = "Where the provider sends its webhooks; https only."
+_CONNECTED_ACCOUNT = "The provider's id of the connected account."
+_METADATA = (
+    "Whatever your own system keeps here: a JSON object of at most 16 KiB. Two names mean something to the pipeline: "
+    "`store_raw` (false: do not keep the provider's whole objects) and `rate_limits` (`account` and `endpoint`: "
+    "requests per second that replace the provider's published limits)."
+)
+
+
+class NewCredentials(RequestBody):
+    """Credentials as they go in."""
+
+    api_key: Secret = Field(description="The provider's API key. A restricted key with read access is enough.")
+    webhook_secret: Secret | None = Field(default=None, description="Proves that webhooks come from the provider.")
+    publishable_key: Token | None = Field(default=None, description="The provider's publishable key.")
+    environment: Token | None = Field(default=None, description="A name of your own for the account's environment.")
+    base_url: _BASE_URL | None = Field(
+        default=None, description="Another address than the provider's own. Only hosts that the operator allows."
+    )
+
+    def as_credentials(self) -> Credentials:
+        """The same as a plain type."""
+        return Credentials.model_validate(self.model_dump())
+
+
+class ChangedCredentials(RequestBody):
+    """Credentials that replace stored ones. What is left out stays; null forgets what is optional."""
+
+    api_key: Secret = Field(default_factory=lambda: SecretStr(""), description="A new API key.")
+    webhook_secret: Secret | None = Field(default=None, description="A new webhook secret; null forgets it.")
+    publishable_key: Token | None = Field(default=None, description="A new publishable key; null forgets it.")
+    environment: Token | None = Field(default=None, description="A new name; null forgets it.")
+    base_url: _BASE_URL | None = Field(default=None, description="A new address; null is the provider's own.")
+
+    def given(self) -> dict[str, Any]:
+        """The fields that were given."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class CreateConfiguration(RequestBody):
+    """A workspace's account at a provider."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "provider_name": "stripe",
+                    "is_test_mode": True,
+                    "configuration": _CREDENTIALS_EXAMPLE,
+                    "webhook_endpoint_url": "https://example.com/webhooks/stripe",
+                    "metadata": {"plan": "growth"},
+                }
+            ]
+        }
+    )
+
+    provider_name: ProviderName
+    is_active: StrictBool = Field(default=True, description=_IS_ACTIVE)
+    is_test_mode: StrictBool | None = Field(default=None, description=f"{_IS_TEST_MODE} By default what the key is.")
+    configuration: NewCredentials
+    webhook_endpoint_url: HttpsUrl | None = Field(default=None, description=_WEBHOOK_URL)
+    connected_account_id: Token | None = Field(default=None, description=_CONNECTED_ACCOUNT)
+    metadata: Metadata = Field(default_factory=dict, description=_METADATA)
+
+
+class ChangeConfiguration(RequestBody):
+    """New values. What is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"configuration": {"api_key": "rk_test_..."}}]})
+
+    is_active: StrictBool = Field(default=True, description=_IS_ACTIVE)
+    is_test_mode: StrictBool = Field(default=True, description=_IS_TEST_MODE)
+    configuration: ChangedCredentials = Field(default_factory=ChangedCredentials)
+    webhook_endpoint_url: HttpsUrl | None = Field(default=None, description=f"{_WEBHOOK_URL} null forgets it.")
+    connected_account_id: Token | None = Field(default=None, description=f"{_CONNECTED_ACCOUNT} null forgets it.")
+    metadata: Metadata = Field(default_factory=dict, description=f"{_METADATA} Replaces what is there.")
+
+    def columns(self) -> dict[str, Any]:
+        """The columns that were given, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set if name != "configuration"}
+
+
+class ConfigurationOut(BaseModel):
+    """A configuration, without its secrets."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    workspace_id: UUID
+    provider_name: str
+    is_active: bool = Field(description=_IS_ACTIVE)
+    is_test_mode: bool = Field(description=_IS_TEST_MODE)
+    webhook_endpoint_url: str | None = Field(description=_WEBHOOK_URL)
+    connected_account_id: str | None = Field(description=_CONNECTED_ACCOUNT)
+    last_sync_at: Moment | None = Field(description="When a sync last completed.")
+    last_webhook_at: Moment | None = Field(description="When the last webhook came in.")
+    metadata: dict[str, Any] = Field(description=_METADATA)
+    created_at: Moment
+    updated_at: Moment
+
+
+class Configurations(BaseModel):
+    """A page of configurations."""
+
+    configurations: list[ConfigurationOut]
+    total: int = Field(description="How many there are in all.")
+
+
+class ConnectedAccount(BaseModel):
+    """The account that the credentials reach."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str | None
+    livemode: bool
+    country: str | None
+    default_currency: str | None
+
+
+class ConnectionProblemOut(BaseModel):
+    """One thing that is wrong, or worth knowing."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: ProblemCode = Field(
+        description="`account_unreadable` alone is no failure: restricted keys seldom may read the account."
+    )
+    message: str = Field(description="What it is, and what to do about it.")
+    entity: Entity | None = Field(description="The entity that cannot be read; null if it concerns all of them.")
+    permission: str | None = Field(description="The permission that the key lacks, as the provider calls it.")
+
+
+class ConnectionResult(BaseModel):
+    """What a connection test found."""
+
+    success: bool = Field(description="Whether a sync would get all entities.")
+    account: ConnectedAccount | None = Field(description="null if it was not reached, or may not be read.")
+    readable: list[Entity] = Field(description="The entities that the key may read.")
+    problems: list[ConnectionProblemOut]
+
+    @classmethod
+    def of(cls, report: ConnectionReport) -> "ConnectionResult":
+        """The report as it is shown."""
+        return cls(
+            success=report.success,
+            account=None if report.account is None else ConnectedAccount.model_validate(report.account),
+            readable=list(report.readable),
+            problems=[ConnectionProblemOut.model_validate(problem) for problem in report.problems],
+        )

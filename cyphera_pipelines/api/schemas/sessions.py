@@ -1,0 +1,240 @@
+"""Sessions: one sync each, with its progress and events."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
+
+from cyphera_pipelines.api.schemas.fields import BatchSize, Moment, RequestBody
+from cyphera_pipelines.model.entities import Entity, parse_entities
+from cyphera_pipelines.model.sessions import (
+    ConflictStrategy,
+    EntityProgress,
+    Session,
+    SessionStatus,
+    SessionType,
+    SyncRequest,
+)
+
+_ENTITIES = Annotated[
+    list[Entity], Field(max_length=20, description="The entities to sync; all of them if left out or empty.")
+]
+_BATCH_SIZE = Annotated[BatchSize, Field(description="Objects per page that the provider is asked for.")]
+_CONFLICTS = Annotated[
+    ConflictStrategy,
+    Field(
+        description="What becomes of rows that are there and differ: `overwrite` them, `skip` them, or leave them and "
+        "`flag` each in an event."
+    ),
+]
+
+_STATE_EXAMPLE: dict[str, JsonValue] = {
+    "status": "running",
+    "progress": {
+        "entities": {
+            "customers": {
+                "estimated": 2000,
+                "fetched": 1500,
+                "created": 1490,
+                "updated": 10,
+                "unchanged": 0,
+                "deleted": 0,
+                "failed": 0,
+                "done": False,
+                "requests": 15,
+                "error": None,
+                "children": {},
+            }
+        },
+        "percent": 75.0,
+        "rows_per_second": 1250.0,
+        "eta_seconds": 1,
+        "requests": 15,
+        "retries": 0,
+    },
+    "error_summary": None,
+}
+
+
+class StartFullSync(RequestBody):
+    """What a full sync is to do. Every field may be left out, and so may the body."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{}, {"entity_types": ["customers", "invoices"], "full_sync": True}]}
+    )
+
+    entity_types: _ENTITIES = Field(default_factory=list)
+    batch_size: _BATCH_SIZE = 100
+    full_sync: StrictBool = Field(
+        default=False, description="List everything anew instead of continuing an unfinished listing."
+    )
+    conflict_strategy: _CONFLICTS = ConflictStrategy.OVERWRITE
+
+    def as_request(self) -> SyncRequest:
+        """The same as a plain type."""
+        return SyncRequest(
+            entities=parse_entities([entity.value for entity in self.entity_types]),
+            batch_size=self.batch_size,
+            full_sync=self.full_sync,
+            conflict_strategy=self.conflict_strategy,
+        )
+
+
+class StartDeltaSync(RequestBody):
+    """What a sync of changes is to do. Every field may be left out, and so may the body."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"entity_types": ["subscriptions"]}]})
+
+    entity_types: _ENTITIES = Field(default_factory=list)
+    batch_size: _BATCH_SIZE = 100
+    conflict_strategy: _CONFLICTS = ConflictStrategy.OVERWRITE
+
+    def as_request(self) -> SyncRequest:
+        """The same as a plain type."""
+        return SyncRequest(
+            entities=parse_entities([entity.value for entity in self.entity_types]),
+            batch_size=self.batch_size,
+            conflict_strategy=self.conflict_strategy,
+            only_changes=True,
+        )
+
+
+class EntityProgressOut(BaseModel):
+    """How far one entity is, in objects."""
+
+    estimated: int | None = Field(description="How many there will be; null while nobody knows.")
+    fetched: int = Field(description="Objects that have come from the provider.")
+    created: int = Field(description="Rows that were not there before.")
+    updated: int = Field(description="Rows that were there and differed.")
+    unchanged: int = Field(description="Rows that were there and did not differ: they were not rewritten.")
+    deleted: int = Field(description="Rows of objects that are gone at the provider; they keep their row.")
+    failed: int = Field(description="Objects that could not be loaded; each is kept in an event.")
+    done: bool = Field(description="Whether the entity is complete.")
+    requests: int = Field(description="Requests made to the provider.")
+    error: str | None = Field(description="Why the entity did not complete.")
+    children: dict[str, dict[str, int]] = Field(
+        description="Rows of child tables, such as `invoice_line_items`: created, updated, unchanged, deleted."
+    )
+
+
+class ProgressOut(BaseModel):
+    """How far a session is."""
+
+    entities: dict[str, EntityProgressOut] = Field(description="By entity.")
+    percent: float | None = Field(description="0 to 100; null while the total is not known.")
+    rows_per_second: float
+    eta_seconds: float | None = Field(description="Seconds that are left; null while nobody knows.")
+    requests: int = Field(description="Requests made to the provider.")
+    retries: int = Field(description="Requests that had to be made again, for rate limits or errors.")
+
+    @classmethod
+    def of(cls, session: Session) -> "ProgressOut":
+        """The session's progress; zeros where it has not begun."""
+        entities = {entity.value: asdict(EntityProgress()) for entity in session.entity_types}
+        for entity, counts in session.entity_progress():
+            entities[entity.value] = {**asdict(EntityProgress()), **counts}
+        nothing = {"percent": 0.0, "rows_per_second": 0.0, "eta_seconds": None, "requests": 0, "retries": 0}
+        return cls.model_validate({**nothing, **session.progress, "entities": entities})
+
+
+class SessionStarted(BaseModel):
+    """A session as it begins."""
+
+    session_id: UUID
+    status: SessionStatus
+    provider: str
+    entity_types: list[Entity]
+    config: dict[str, Any] = Field(description="What was asked for.")
+    created_at: Moment
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionStarted":
+        """The session as it is shown at first."""
+        return cls(
+            session_id=session.id,
+            status=session.status,
+            provider=session.provider_name,
+            entity_types=list(session.entity_types),
+            config=session.config,
+            created_at=session.created_at,
+        )
+
+
+class SessionState(BaseModel):
+    """Where a session is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_STATE_EXAMPLE]})
+
+    status: SessionStatus
+    progress: ProgressOut
+    error_summary: dict[str, Any] | None = Field(
+        description="What went wrong: `message` for people, `entities` for programs; null where nothing did."
+    )
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionState":
+        """The session's state."""
+        return cls(status=session.status, progress=ProgressOut.of(session), error_summary=session.error_summary)
+
+
+class SessionOut(SessionState):
+    """A session. `session_id` and `provider` say the same as `id` and `provider_name`."""
+
+    model_config = ConfigDict(json_schema_extra={})
+
+    id: UUID
+    session_id: UUID
+    workspace_id: UUID
+    provider: str
+    provider_name: str
+    session_type: SessionType
+    entity_types: list[Entity]
+    config: dict[str, Any] = Field(description="What was asked for.")
+    dagster_run_id: str | None = Field(description="The Dagster run that carries it out.")
+    started_at: Moment | None
+    completed_at: Moment | None = Field(description="When it ended, whatever its status.")
+    created_at: Moment
+    updated_at: Moment = Field(description="While it runs this is its heartbeat.")
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionOut":
+        """The session as it is shown."""
+        return cls(
+            **{name: getattr(session, name) for name in Session.__dataclass_fields__ if name not in _SHOWN_OTHERWISE},
+            session_id=session.id,
+            provider=session.provider_name,
+            entity_types=list(session.entity_types),
+            progress=ProgressOut.of(session),
+        )
+
+
+_SHOWN_OTHERWISE = ("entity_types", "progress")
+
+
+class Sessions(BaseModel):
+    """A page of sessions, newest first."""
+
+    sessions: list[SessionOut]
+    total: int = Field(description="How many there are in all.")
+
+
+class EventOut(BaseModel):
+    """Something worth reading that happened in a session."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    entity_type: str | None = Field(description="The entity that it is about.")
+    external_id: str | None = Field(description="The provider's id of the object that it is about.")
+    event_type: str = Field(examples=["row_unmappable"])
+    event_message: str = Field(description="What happened, for people.")
+    event_details: dict[str, Any] = Field(description="Whatever helps to understand it; `level` says how loud it is.")
+    occurred_at: Moment
+
+
+class Events(BaseModel):
+    """A page of events, oldest first."""
+
+    events: list[EventOut]
+    total: int = Field(description="How many there are in all.")

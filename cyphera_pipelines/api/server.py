@@ -1,0 +1,50 @@
+"""The API as a server: one process, or several that share a port."""
+
+import os
+import tempfile
+
+import uvicorn
+
+from cyphera_pipelines.api.app import create_app
+from cyphera_pipelines.api.dagster_runs import DagsterRuns
+from cyphera_pipelines.api.document import DocumentedApi
+from cyphera_pipelines.api.logs import configure_logs
+from cyphera_pipelines.api.metrics import MULTIPROCESS_FOLDER
+from cyphera_pipelines.api.services import DATABASE_POOL_SIZE
+from cyphera_pipelines.security.keys import load_keyring
+from cyphera_pipelines.settings import load_settings
+from cyphera_pipelines.store.database import open_database
+
+FINISH_WITHIN = 15
+"""Seconds that requests at work have to end in when the server is stopped."""
+
+
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve until SIGTERM or SIGINT; then no new requests are taken, and those at work have some seconds to end."""
+    with tempfile.TemporaryDirectory(prefix="cyphera-metrics") as folder:
+        if workers > 1:
+            # Read when the metrics are made, which is in the workers.
+            os.environ[MULTIPROCESS_FOLDER] = folder
+        uvicorn.run(
+            "cyphera_pipelines.api.server:make_worker",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=FINISH_WITHIN,
+        )
+
+
+def make_worker() -> DocumentedApi:
+    """The application of one process, made from the environment."""
+    configure_logs()
+    settings = load_settings()
+    return create_app(
+        open_database(settings, application_name="cyphera api", pool_size=DATABASE_POOL_SIZE),
+        load_keyring(settings),
+        settings,
+        DagsterRuns(settings.dagster_url),
+    )

@@ -1,0 +1,65 @@
+"""`cyphera key`: what opens a workspace to programs that use the HTTP API."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.store.api_keys import create_api_key, list_api_keys, revoke_api_key
+from cyphera_pipelines.store.workspaces import find_workspace
+
+app = typer.Typer(help="Keys of the HTTP API: each opens one workspace.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    slug: SlugArgument,
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "api",
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Make a key for a workspace and show it, this once: it is not kept."""
+    workspace = find_workspace(services.database(), slug)
+    if not name.strip() or not name.isprintable():
+        raise InvalidInputError("The key's name must be printable text, as in --name backend.")
+    made, key = create_api_key(services.database(), workspace, name.strip())
+    # Not through `print_error` and its like: they would cut the key out.
+    if as_json:
+        print_json({"id": made.id, "name": made.name, "workspace_id": made.workspace_id, "api_key": key.as_text()})
+        return
+    typer.echo(f"X-API-Key: {key.as_text()}")
+    typer.echo(f"X-Workspace-ID: {workspace.id}")
+    typer.echo(
+        f"These are the two headers of every request. Keep the key: it cannot be shown again.\n"
+        f"Revoke it with: cyphera key revoke {made.id}",
+        err=True,
+    )
+
+
+@app.command("list")
+def list_all(slug: SlugArgument, as_json: bool = JSON_OPTION) -> None:
+    """Show a workspace's keys: their names and use, never the keys themselves."""
+    keys = list_api_keys(services.database(), find_workspace(services.database(), slug))
+    if as_json:
+        print_json(keys)
+        return
+    rows = [
+        (each.id, each.name, ago(each.created_at), ago(each.last_used_at), "no" if each.revoked_at else "yes")
+        for each in keys
+    ]
+    empty = f"No keys yet. Make one: cyphera key create {slug}"
+    print_table(("ID", "NAME", "CREATED", "LAST USED", "WORKS"), rows, empty=empty)
+
+
+@app.command("revoke")
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `cyphera key list`.")]) -> None:
+    """Make a key worthless, from the next request on."""
+    try:
+        wanted = UUID(key_id)
+    except ValueError:
+        raise InvalidInputError("That is not a key's id; see: cyphera key list SLUG") from None
+    revoked = revoke_api_key(services.database(), wanted)
+    typer.echo(f"Revoked key {revoked.name} ({revoked.id}).")

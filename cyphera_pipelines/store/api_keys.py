@@ -1,0 +1,101 @@
+"""The keys of the HTTP API: made and revoked by operators, looked up at every request."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, insert, or_, select, update
+
+from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.workspace import Workspace
+from cyphera_pipelines.security.api_keys import PresentedKey, new_key
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import workspace_api_keys as api_keys
+from cyphera_pipelines.store.tables import workspaces
+
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A row of `workspace_api_keys`, without its hash."""
+
+    id: UUID
+    workspace_id: UUID
+    name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request: a workspace, and the key that it showed."""
+
+    workspace: Workspace
+    key_id: UUID
+    key_name: str
+
+
+_USE_IS_TO_BE_NOTED = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < func.now() - USE_IS_NOTED_EVERY)
+_SHOWN = [api_keys.c[name] for name in ApiKey.__dataclass_fields__]
+
+
+def create_api_key(database: Database, workspace: Workspace, name: str) -> tuple[ApiKey, PresentedKey]:
+    """Make a key that opens the workspace. The second value cannot be had again: only its hash is kept."""
+    key = new_key()
+    values = {"id": key.id, "workspace_id": workspace.id, "name": name, "key_hash": key.digest()}
+    with database.control() as connection:
+        row = connection.execute(insert(api_keys).values(values).returning(*_SHOWN)).one()
+    return ApiKey(**row._mapping), key
+
+
+def list_api_keys(database: Database, workspace: Workspace) -> list[ApiKey]:
+    """The workspace's keys, revoked ones too, oldest first."""
+    statement = select(*_SHOWN).order_by(api_keys.c.created_at, api_keys.c.id)
+    with database.tenant(workspace.id) as connection:
+        return [ApiKey(**row._mapping) for row in connection.execute(statement)]
+
+
+def revoke_api_key(database: Database, key_id: UUID) -> ApiKey:
+    """Make the key worthless from the next request on. Raises NotFoundError, or ConflictError if it was revoked."""
+    revoke = (
+        update(api_keys)
+        .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(*_SHOWN)
+    )
+    with database.control() as connection:
+        row = connection.execute(revoke).one_or_none()
+        exists = connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is not None
+    if row is not None:
+        return ApiKey(**row._mapping)
+    if exists:
+        raise ConflictError(f"Key {key_id} was revoked already.")
+    raise NotFoundError(f"There is no key {key_id}. See: cyphera key list SLUG")
+
+
+def find_caller(database: Database, workspace_id: UUID, key: PresentedKey) -> Caller | None:
+    """Who the key belongs to, or None: a wrong, revoked or unknown key, and another workspace's, are all the same.
+
+    The look-up is made as the claimed workspace, under whose row-level security other workspaces' keys do not exist.
+    """
+    statement = (
+        select(
+            api_keys.c.key_hash,
+            api_keys.c.name.label("key_name"),
+            _USE_IS_TO_BE_NOTED.label("use_is_to_be_noted"),
+            workspaces,
+        )
+        .join(workspaces, workspaces.c.id == api_keys.c.workspace_id)
+        .where(api_keys.c.id == key.id, api_keys.c.revoked_at.is_(None))
+    )
+    with database.tenant(workspace_id) as connection:
+        row = connection.execute(statement).one_or_none()
+        if row is None or not key.matches(bytes(row.key_hash)):
+            return None
+        if row.use_is_to_be_noted:
+            # Asked again, so that of many requests at once only one writes.
+            noted = update(api_keys).where(api_keys.c.id == key.id, _USE_IS_TO_BE_NOTED)
+            connection.execute(noted.values(last_used_at=func.now()))
+    return Caller(Workspace(row.id, row.slug, row.name, row.created_at), key.id, row.key_name)

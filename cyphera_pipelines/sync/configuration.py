@@ -1,0 +1,59 @@
+"""Which credentials a configuration may hold: the rules that hold however they are given."""
+
+import re
+
+from pydantic import SecretStr
+
+from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.providers.addresses import check_base_url
+from cyphera_pipelines.providers.base import Provider
+from cyphera_pipelines.settings import Settings
+
+PRINTABLE = r"^[!-~]{1,512}$"
+"""Printable ASCII without spaces: whatever else was pasted is no key."""
+
+
+class RefusedValueError(InvalidInputError):
+    """A value is not acceptable: `field` names where it was given, `problem` says why, `remedy` what to do."""
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.field = field
+        self.problem = problem
+        self.remedy = remedy
+
+
+def check_secret(field: str, name: str, secret: SecretStr) -> SecretStr:
+    """Return the secret, or raise RefusedValueError, which does not show it."""
+    if not re.fullmatch(PRINTABLE.strip("^$"), secret.get_secret_value()):
+        raise RefusedValueError(
+            field, f"{name} holds characters that no key has; was something else pasted?", "Copy it again, whole."
+        )
+    return secret
+
+
+def check_mode(provider: Provider, api_key: SecretStr, *, is_test_mode: bool) -> None:
+    """Raise RefusedValueError unless the key belongs to the mode that the configuration is for."""
+    if provider.is_test_key(api_key.get_secret_value()) is not is_test_mode:
+        key, wanted = ("live", "test") if is_test_mode else ("test", "live")
+        raise RefusedValueError(
+            "configuration.api_key",
+            f"This is a {key} mode key, but is_test_mode is {str(is_test_mode).lower()}.",
+            f"Give a {wanted} mode key, or set is_test_mode to {str(not is_test_mode).lower()}.",
+        )
+
+
+def check_credentials(credentials: Credentials, settings: Settings) -> Credentials:
+    """Return the credentials with their address normalised, or raise RefusedValueError for one that is not allowed."""
+    check_secret("configuration.api_key", "The API key", credentials.api_key)
+    if credentials.webhook_secret is not None:
+        check_secret("configuration.webhook_secret", "The webhook secret", credentials.webhook_secret)
+    if credentials.base_url is None:
+        return credentials
+    try:
+        base_url = check_base_url(credentials.base_url, settings)
+    except InvalidInputError as error:
+        remedy = "Leave it out to use the provider's own address."
+        raise RefusedValueError("configuration.base_url", str(error), remedy) from None
+    return credentials.model_copy(update={"base_url": base_url})

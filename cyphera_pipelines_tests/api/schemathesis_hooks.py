@@ -1,0 +1,40 @@
+"""What Schemathesis cannot read in the document, because it concerns several fields or this server's settings.
+
+Only bodies that the document allows are changed: what is wrong on purpose stays wrong. No address but this machine's is
+ever asked.
+"""
+
+import re
+from typing import Any
+
+import schemathesis
+
+CLOSED_PORT = "http://127.0.0.1:9"
+_ADDRESS = re.compile(r"https?://[!-~]+")
+_PRINTABLE = re.compile(r"[!-~]{1,512}")
+
+
+@schemathesis.hook
+def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
+    """Let the mode be that of the key, and the address one that is allowed."""
+    case.body = _fitting(case.body)
+
+
+def _fitting(body: Any) -> Any:
+    if not isinstance(body, dict):
+        return body
+    is_test_mode, credentials = body.get("is_test_mode"), body.get("configuration")
+    if not isinstance(credentials, dict):
+        return body if not isinstance(is_test_mode, bool) else _without(body, "is_test_mode")
+    api_key, base_url = credentials.get("api_key"), credentials.get("base_url")
+    if base_url is None or (isinstance(base_url, str) and _ADDRESS.fullmatch(base_url)):
+        body = {**body, "configuration": {**credentials, "base_url": CLOSED_PORT}}
+    if isinstance(api_key, str) and _PRINTABLE.fullmatch(api_key) and isinstance(is_test_mode, bool | None):
+        body = {**body, "is_test_mode": not api_key.startswith(("sk_live_", "rk_live_"))}
+    elif "api_key" not in credentials and isinstance(is_test_mode, bool):
+        body = _without(body, "is_test_mode")
+    return body
+
+
+def _without(body: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != name}

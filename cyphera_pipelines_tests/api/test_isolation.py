@@ -1,0 +1,205 @@
+"""Every route is tried with every wrong key, and with another workspace's ids. A new route is tried too."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from cyphera_pipelines.api.app import describe_api
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.workspace import Workspace
+from cyphera_pipelines.sandbox import SandboxServer
+from cyphera_pipelines.security.api_keys import new_key
+from cyphera_pipelines.store.api_keys import create_api_key, revoke_api_key
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines_tests.api.conftest import PREFIX, Client, MakeClient, RunningApi, problem
+from cyphera_pipelines_tests.conftest import new_workspace
+
+PUBLIC = {"/healthz", "/readyz", "/metrics"}
+DOCUMENTS = {"/docs", "/docs/oauth2-redirect", "/openapi.json"}
+BODIES: dict[str, dict[str, Any]] = {
+    "createConfiguration": {
+        "provider_name": "stripe",
+        "is_active": False,
+        "configuration": {"api_key": "sk_test_api_intruder"},
+    },
+    "changeConfiguration": {"is_active": False, "configuration": {"api_key": "sk_test_api_intruder"}},
+    "startFullSync": {},
+    "startDeltaSync": {},
+    "registerAccount": {"provider_name": "stripe", "account_id": "acct_of_victim", "livemode": False},
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A method of a path, as the document names it."""
+
+    method: str
+    path: str
+    name: str
+    has_body: bool
+
+    def ask(self, api: RunningApi, ids: dict[str, str], headers: dict[str, str]) -> httpx.Response:
+        body = {"json": BODIES[self.name]} if self.has_body else {}
+        return api.ask(self.method, self.path.format(**ids), headers=headers, **body)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def operations() -> Iterator[Operation]:
+    for path, methods in describe_api().openapi()["paths"].items():
+        for method, described in methods.items():
+            yield Operation(method.upper(), path, described["operationId"], "requestBody" in described)
+
+
+GUARDED = [operation for operation in operations() if operation.path not in PUBLIC]
+
+
+@dataclass
+class Victim:
+    """A workspace with one of everything."""
+
+    client: Client
+    ids: dict[str, str]
+
+    def state(self) -> list[Any]:
+        sessions = f"/sessions/{self.ids['session_id']}"
+        paths = ("/config", "/sessions", "/accounts", sessions, f"{sessions}/events")
+        return [self.client.get(path).json() for path in paths]
+
+    def traces(self) -> set[str]:
+        """What nobody else may ever see."""
+        return {
+            str(self.client.workspace.id),
+            self.client.workspace.slug,
+            self.ids["config_id"],
+            self.ids["session_id"],
+            "acct_of_victim",
+            "victims_own",
+        }
+
+
+@pytest.fixture
+def victim(make_client: MakeClient, sandbox: SandboxServer) -> Victim:
+    client = make_client()
+    credentials = {"api_key": "sk_test_api_victims_own", "base_url": sandbox.url}
+    body = {"provider_name": "stripe", "configuration": credentials, "metadata": {"note": "victims_own"}}
+    made = client.post("/config", json=body).json()
+    account = {"provider_name": "stripe", "account_id": f"acct_of_victim_{uuid4().hex}", "livemode": False}
+    assert client.post("/accounts", json=account).status_code == 201
+    session = client.post("/stripe/initial").json()
+    ids = {"config_id": made["id"], "reference": made["id"], "session_id": session["session_id"], "provider": "stripe"}
+    return Victim(client, ids)
+
+
+def headers(key: str, workspace: Workspace) -> dict[str, str]:
+    return {"X-API-Key": key, "X-Workspace-ID": str(workspace.id)}
+
+
+def revoked_key(database: Database, workspace: Workspace) -> str:
+    row, key = create_api_key(database, workspace, "revoked")
+    revoke_api_key(database, row.id)
+    return key.as_text()
+
+
+def test_every_route_is_known_and_guarded(api: RunningApi) -> None:
+    documented = api.app.openapi()["paths"]
+    for path, methods in documented.items():
+        assert path in PUBLIC or path.startswith(PREFIX), path
+        for method, described in methods.items():
+            guards = described.get("security", [])
+            assert guards == ([] if path in PUBLIC else [{"ApiKey": [], "Workspace": []}]), (method, path)
+    served = {path for path in map(_path_of, api.app.routes) if path is not None}
+    assert served <= set(documented) | DOCUMENTS
+
+
+def _path_of(route: object) -> str | None:
+    path: str | None = getattr(route, "path", None)
+    return path
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=str)
+def test_no_route_answers_without_a_valid_key(
+    operation: Operation, api: RunningApi, victim: Victim, database: Database
+) -> None:
+    stranger = new_workspace(database)
+    _row, stranger_key = create_api_key(database, stranger, "stranger")
+    own, workspace = victim.client.key, victim.client.workspace
+    attempts: dict[str, dict[str, str]] = {
+        "nothing": {},
+        "key alone": {"X-API-Key": own},
+        "workspace alone": {"X-Workspace-ID": str(workspace.id)},
+        "empty key": headers("", workspace),
+        "no key": headers("Bearer something", workspace),
+        "unknown key": headers(new_key().as_text(), workspace),
+        "wrong secret": headers(f"{own[:-5]}AAAAA", workspace),
+        "revoked key": headers(revoked_key(database, workspace), workspace),
+        "another workspace's key": headers(stranger_key.as_text(), workspace),
+        "another workspace's id": headers(own, stranger),
+        "unknown workspace": {"X-API-Key": own, "X-Workspace-ID": str(uuid4())},
+        "malformed workspace": {"X-API-Key": own, "X-Workspace-ID": workspace.slug},
+    }
+    before = victim.state()
+    answers = set()
+    for sent in attempts.values():
+        document = problem(response := operation.ask(api, victim.ids, sent), 401)
+        document.pop("request_id")
+        answers.add((repr(document), response.headers["WWW-Authenticate"]))
+    assert len(answers) == 1, "all failures look the same"
+    malformed = api.ask(operation.method, operation.path, content=b"{")
+    assert malformed.status_code == 401, "the key comes before everything else"
+    assert victim.state() == before
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=str)
+def test_another_workspace_s_ids_are_as_unknown_as_any(
+    operation: Operation, api: RunningApi, victim: Victim, make_client: MakeClient
+) -> None:
+    intruder = make_client()
+    before = victim.state()
+    unknown = {name: str(uuid4()) if name != "provider" else "stripe" for name in victim.ids}
+    sent = headers(intruder.key, intruder.workspace)
+    with_theirs, with_unknown = (operation.ask(api, ids, sent) for ids in (victim.ids, unknown))
+    for trace in victim.traces() - set(victim.ids.values()):
+        if operation.name != "registerAccount":
+            assert trace not in with_theirs.text
+    if "{" in operation.path:
+        assert with_theirs.status_code == with_unknown.status_code == 404
+        assert _without_ids(with_theirs, victim.ids) == _without_ids(with_unknown, unknown)
+    assert victim.state() == before
+
+
+def _without_ids(response: httpx.Response, ids: dict[str, str]) -> str:
+    text = response.text.replace(response.headers["X-Request-ID"], "")
+    for value in ids.values():
+        text = text.replace(value, "")
+    return text
+
+
+def test_an_account_that_another_workspace_has_is_neither_taken_nor_told(make_client: MakeClient) -> None:
+    holder, other = make_client(), make_client()
+    account = {"provider_name": "stripe", "account_id": f"acct_{uuid4().hex}", "livemode": True}
+    first = holder.post("/accounts", json=account)
+    assert first.status_code == 201
+    assert holder.post("/accounts", json=account).json() == first.json()
+    refusal = other.post("/accounts", json=account)
+    problem(refusal, 409)
+    assert str(holder.workspace.id) not in refusal.text
+    assert holder.workspace.slug not in refusal.text
+    assert other.get("/accounts").json() == {"accounts": [], "total": 0}
+    assert holder.get("/accounts").json() == {"accounts": [first.json()], "total": 1}
+    assert other.post("/accounts", json={**account, "livemode": False}).status_code == 201
+
+
+def test_lists_hold_one_workspace_s_rows_only(
+    make_client: MakeClient, add_source: Callable[..., Source], victim: Victim
+) -> None:
+    client = make_client()
+    add_source("sk_test_api_of_another")
+    for path, name in (("/config", "configurations"), ("/sessions", "sessions"), ("/accounts", "accounts")):
+        assert client.get(path).json() == {name: [], "total": 0}
+        assert victim.client.get(path).json()["total"] == 1
