@@ -18,7 +18,7 @@ clean-demo: $(INSTALLED) ## Forget everything that the demo and `cyphera up` mad
 
 .PHONY: test
 test: check validate ## Run every check and every test.
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: check
 check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.

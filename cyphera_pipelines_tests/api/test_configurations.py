@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import text, update
@@ -216,7 +215,7 @@ def test_a_new_key_mends_a_configuration_that_no_longer_opens(
         ({"metadata": {"rate_limits": {"account": 0, "endpoint": 5}}}, "metadata"),
         ({"metadata": {"rate_limits": 5}}, "metadata"),
         ({"colour": "red"}, "colour"),
-        ({"workspace_id": str(uuid4())}, "workspace_id"),
+        ({"workspace_id": "00000000-0000-4000-8000-000000000000"}, "workspace_id"),
     ],
     ids=str,
 )
