@@ -17,7 +17,8 @@ from cyphera_pipelines.store.tables import sync_cursors as cursors
 class SyncPosition:
     """A row of `sync_cursors`.
 
-    `unfinished` is the listing in progress as the engine wrote it; None where the last one completed.
+    `unfinished` is the listing in progress as the engine wrote it; None where the last one is over and what changed
+    meanwhile was applied. `watermark` is None where it is not known from when on changes would have to be applied.
     """
 
     watermark: datetime | None = None
@@ -47,18 +48,27 @@ def save_unfinished(
 
 
 def complete_listing(
-    connection: Connection, source: Source, entity: Entity, watermark: datetime, *, livemode: bool
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    unfinished: dict[str, Any],
+    watermark: datetime,
+    *,
+    livemode: bool,
 ) -> None:
-    """Note that the whole entity was listed and that everything before `watermark` is in the tables."""
-    values = {"unfinished": None, "watermark": watermark, "full_listing_at": func.now()}
+    """Note that the whole entity was listed and that everything before `watermark` is in the tables.
+
+    `unfinished` stays until `save_watermark`: what changed during the listing is still to be applied.
+    """
+    values = {"unfinished": unfinished, "watermark": watermark, "full_listing_at": func.now()}
     _save(connection, source, entity, livemode, values)
 
 
 def save_watermark(
-    connection: Connection, source: Source, entity: Entity, watermark: datetime, *, livemode: bool
+    connection: Connection, source: Source, entity: Entity, watermark: datetime | None, *, livemode: bool
 ) -> None:
-    """Note that every change of the entity before `watermark` is in the tables."""
-    _save(connection, source, entity, livemode, {"watermark": watermark})
+    """Note that every change of the entity before `watermark` is in the tables; None if that cannot be said."""
+    _save(connection, source, entity, livemode, {"unfinished": None, "watermark": watermark})
 
 
 def _save(connection: Connection, source: Source, entity: Entity, livemode: bool, values: dict[str, Any]) -> None:

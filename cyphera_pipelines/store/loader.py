@@ -1,12 +1,10 @@
 """Loading mapped objects: what is new or changed goes by COPY into staging, then one merge, in one transaction."""
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from psycopg2 import DataError as DriverDataError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError
 
@@ -16,6 +14,7 @@ from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, Unmappable
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.store.copying import copy_lines
 from cyphera_pipelines.store.known_rows import confirm_rows, find_known_rows
 from cyphera_pipelines.store.staging import (
     copy_into_staging,
@@ -135,9 +134,9 @@ def _load_changed(
     try:
         with connection.begin_nested():
             return _merge(connection, source, entity, batch, strategy, rewrites)
-    except (DataError, DriverDataError) as error:
+    except DataError as error:
         if len(batch) == 1:
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            reason = str(error.orig or error).strip().splitlines()[0]
             return LoadResult(refused=[UnmappableObject(batch[0].id, f"Postgres refuses it: {reason}", batch[0].raw)])
     result = LoadResult()
     middle = len(batch) // 2
@@ -198,9 +197,7 @@ def _copy(
             fields = (head, key, *encode(row.values), f"\\\\x{digest}", version, "")
             lines.append("\t".join(fields).encode())
             lines.append(row.raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\\N\n")
-    if lines:
-        cursor = connection.connection.cursor()
-        cursor.copy_expert(copy_into_staging(table), io.BytesIO(b"".join(lines)))
+    copy_lines(connection, copy_into_staging(table), lines)
     return len(lines) // 2
 
 

@@ -5,7 +5,6 @@
 account than for a small one.
 """
 
-import io
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
 from cyphera_pipelines.store.checks import Finding
+from cyphera_pipelines.store.copying import copy_lines
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.differences import CREATE_DIFFERENCES, EXAMPLES
 from cyphera_pipelines.store.loader import NULL, escape
@@ -220,7 +220,5 @@ def _flag(value: bool) -> str:
 
 
 def _copy(connection: Connection, table: SyncedTable, lines: Sequence[bytes]) -> None:
-    if lines:
-        columns = "livemode, id, content_hash, object_id, is_new"
-        cursor = connection.connection.cursor()
-        cursor.copy_expert(f"COPY pg_temp.{_listed(table)} ({columns}) FROM STDIN", io.BytesIO(b"".join(lines)))
+    columns = "livemode, id, content_hash, object_id, is_new"
+    copy_lines(connection, f"COPY pg_temp.{_listed(table)} ({columns}) FROM STDIN", lines)

@@ -48,7 +48,10 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
     request_id = f" (request {redact(error.request_id)})" if error.request_id else ""
     if status == 429:
         reason = redact(headers.get("Stripe-Rate-Limited-Reason", "rate limit"))
-        refusal = RateLimitRemainsError(f"Stripe limits the rate of {operation} ({reason}) and did not relent.")
+        refusal = RateLimitRemainsError(
+            f"Stripe limits the rate of {operation} ({reason}) and did not relent. "
+            "See who else calls this account, or give the source lower rates; the next sync continues from here."
+        )
         scope = LimitScope.ACCOUNT if reason.startswith("global") else LimitScope.ENDPOINT
         return Failure(refusal, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
     if status == 401:
@@ -69,7 +72,8 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
         )
     if status == 409 or status >= 500:
         problem = ProviderUnavailableError(
-            f"Stripe answers {operation} with an error of its own (HTTP {status}){request_id}."
+            f"Stripe answers {operation} with an error of its own (HTTP {status}){request_id}. "
+            "Look at status.stripe.com; the next sync continues from here."
         )
         return Failure(problem, RetryKind.PROVIDER_ERROR, retry_after=_seconds(headers.get("Retry-After")))
     if isinstance(error, stripe.InvalidRequestError) and error.param in ("starting_after", "ending_before"):
@@ -115,7 +119,9 @@ def _connection_lost(host: str, reason: str, operation: str) -> Failure:
 
 def unreadable_body(operation: str) -> Failure:
     """Translate a response that is not complete JSON."""
-    problem = UnreadableBodyError(f"Stripe's answer to {operation} was cut off or garbled.")
+    problem = UnreadableBodyError(
+        f"Stripe's answer to {operation} was cut off or garbled. The next sync continues from here."
+    )
     return Failure(problem, RetryKind.BODY_UNREADABLE)
 
 
