@@ -23,10 +23,9 @@ from cyphera_pipelines.store.cursors import SyncPosition, read_positions
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.context import SyncContext
-from cyphera_pipelines.sync.listing import EntityListing, ListingStart, unfinished_since
+from cyphera_pipelines.sync.listing import EntityListing, ListingStart, has_been_listed
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
-SAME_MOMENT = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -41,14 +40,15 @@ def list_entities(context: SyncContext) -> dict[Entity, CypheraError]:
     start = _begin(context)
     positions = read_positions(context.database, context.source, livemode=context.livemode)
     _expect_known_rows(context, positions)
-    errors, finished = _Errors(), _finished_before(context, start, positions)
+    errors = _Errors()
 
     def run(entity: Entity) -> None:
-        if entity in finished:
+        position = positions.get(entity, SyncPosition())
+        if has_been_listed(context.request, start, position):
             context.progress.done(entity)
             return
         try:
-            EntityListing(context, start, entity, positions.get(entity, SyncPosition())).run()
+            EntityListing(context, start, entity, position).run()
             _record_completion(context, entity)
         except (SyncCancelledError, RequestAbandonedError):
             _log.debug("The listing of %s stopped between two pages.", entity.value)
@@ -103,26 +103,6 @@ class _Errors:
     def add(self, entity: Entity, error: CypheraError) -> None:
         with self._lock:
             self.by_entity[entity] = error
-
-
-def _finished_before(
-    context: SyncContext, start: ListingStart, positions: Mapping[Entity, SyncPosition]
-) -> set[Entity]:
-    """The entities that the interrupted sync, which this one continues, had listed to their end: they only catch up."""
-    if context.request.full_sync:
-        return set()
-    wanted = {entity: position for entity, position in positions.items() if entity in context.request.entities}
-    begun = [unfinished_since(context.request, start, position) for position in wanted.values()]
-    interrupted = min((moment for moment in begun if moment is not None), default=None)
-    if interrupted is None:
-        return set()
-    return {
-        entity
-        for entity, position in wanted.items()
-        if position.unfinished is None
-        and position.watermark is not None
-        and position.watermark.timestamp() >= interrupted - SAME_MOMENT
-    }
 
 
 def _expect_known_rows(context: SyncContext, positions: Mapping[Entity, SyncPosition]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -99,12 +100,12 @@ class EntityListing:
     def _save_checkpoint(self, connection: Connection, batch: list[FetchedPage]) -> None:
         context, source = self._context, self._context.source
         slices = self._pages.checkpoint_after(batch)
+        unfinished = {"watermark": self._watermark, "listed_until": self._start.watermark, "slices": slices}
         if slices:
-            unfinished = {"watermark": self._watermark, "listed_until": self._start.watermark, "slices": slices}
             save_unfinished(connection, source, self._entity, unfinished, livemode=context.livemode)
         else:
             watermark = datetime.fromtimestamp(self._watermark, UTC)
-            complete_listing(connection, source, self._entity, watermark, livemode=context.livemode)
+            complete_listing(connection, source, self._entity, unfinished, watermark, livemode=context.livemode)
 
     def _estimate(self) -> None:
         """Guess the number of objects from what the slices expect; the rows of an earlier listing tell better."""
@@ -126,18 +127,29 @@ def _start_or_resume(context: SyncContext, start: ListingStart, position: SyncPo
     A resumed listing keeps the watermark of its first attempt; what was created since that attempt began is one more
     slice.
     """
-    watermark = unfinished_since(context.request, start, position)
-    if watermark is None or position.unfinished is None:
+    unfinished = _to_be_continued(context.request, start, position)
+    if unfinished is None:
         return start.watermark, [Slice()]
-    slices = restore(position.unfinished["slices"])
+    slices = restore(unfinished["slices"])
     if not any(part.lt is None and part.committed is None for part in slices):
-        slices.append(Slice(gte=int(position.unfinished["listed_until"])))
-    return watermark, slices
+        slices.append(Slice(gte=int(unfinished["listed_until"])))
+    return float(unfinished["watermark"]), slices
 
 
-def unfinished_since(request: SyncRequest, start: ListingStart, position: SyncPosition) -> float | None:
-    """The watermark of the listing that is to be continued; None if there is none, or it is too old or not wanted."""
-    if position.unfinished is None or request.full_sync:
+def has_been_listed(request: SyncRequest, start: ListingStart, position: SyncPosition) -> bool:
+    """Whether the sync that is to be continued had listed the entity to its end: it only has to catch up."""
+    unfinished = _to_be_continued(request, start, position)
+    return unfinished is not None and has_no_slices_left(unfinished)
+
+
+def has_no_slices_left(unfinished: dict[str, Any]) -> bool:
+    """Whether every page of the listing is in the tables, and only what changed meanwhile is not."""
+    return not unfinished["slices"]
+
+
+def _to_be_continued(request: SyncRequest, start: ListingStart, position: SyncPosition) -> dict[str, Any] | None:
+    """The listing that is to be continued; None if there is none, or it is too old or not wanted."""
+    unfinished = position.unfinished
+    if unfinished is None or request.full_sync:
         return None
-    watermark = float(position.unfinished["watermark"])
-    return watermark if start.watermark - watermark < UNFINISHED_IS_STALE_AFTER else None
+    return unfinished if start.watermark - float(unfinished["watermark"]) < UNFINISHED_IS_STALE_AFTER else None

@@ -43,7 +43,9 @@ def judge(
     if not errors and not unloaded:
         return SyncOutcome(session, SessionStatus.COMPLETED, entities)
     message = " ".join([*_about_errors(errors), *_about_rows(unloaded)])
-    got_nowhere = len(errors) == len(entities) and not any(counts.fetched for counts in entities.values())
+    got_nowhere = len(errors) == len(entities) and not any(
+        counts.fetched or counts.done for counts in entities.values()
+    )
     status = SessionStatus.FAILED if got_nowhere else SessionStatus.PARTIAL
     return SyncOutcome(session, status, entities, {"message": message, **summary})
 

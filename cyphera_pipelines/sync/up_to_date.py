@@ -19,6 +19,7 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.sync.changes import apply_changes
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
+from cyphera_pipelines.sync.listing import has_no_slices_left
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
 # Provider events can be found a little later than they happen: the watermark stays this many seconds behind the clock.
@@ -57,10 +58,12 @@ def _obstacle(context: SyncContext, positions: Mapping[Entity, SyncPosition]) ->
     """Why the provider events do not suffice; None if they do."""
     for entity in context.request.entities:
         position = positions.get(entity, SyncPosition())
-        if position.full_listing_at is None or position.watermark is None:
+        if position.full_listing_at is None:
             return f"{entity.value} was never listed to its end."
-        if position.unfinished is not None:
+        if position.unfinished is not None and not has_no_slices_left(position.unfinished):
             return f"The last listing of {entity.value} did not come to its end."
+        if position.watermark is None:
+            return f"What changed since {entity.value} was last listed could not be read from the provider's events."
         if context.client.now() - position.watermark.timestamp() > EVENTS_ARE_KEPT_FOR:
             return f"{entity.value} was last synced longer ago than the provider keeps its events."
     return None
@@ -103,6 +106,7 @@ def _catch_up(context: SyncContext, listed: Sequence[Entity]) -> Errors:
         message = f"What changed during the listing could not be read: {error} The next sync lists it."
         event = SessionEvent("changes_unreadable", message, level=EventLevel.WARNING)
         record_events(context.database, context.session, [event])
+        _save_watermark(context, listed, None)
     return {}
 
 
@@ -112,10 +116,14 @@ def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float)
     # The provider's clock is known for certain only from its answers: what it showed when the first was asked for.
     asked_at = context.client.now() - (time.monotonic() - began)
     watermark = datetime.fromtimestamp(max(since, asked_at - WATERMARK_LAG), UTC)
-    with context.database.tenant(context.source.workspace_id) as connection:
-        for entity in entities:
-            save_watermark(connection, context.source, entity, watermark, livemode=context.livemode)
+    _save_watermark(context, entities, watermark)
     if changes:
         message = f"{changes} objects changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC."
         event = SessionEvent("changes_applied", message, level=EventLevel.INFO, event_details={"changes": changes})
         record_events(context.database, context.session, [event])
+
+
+def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark: datetime | None) -> None:
+    with context.database.tenant(context.source.workspace_id) as connection:
+        for entity in entities:
+            save_watermark(connection, context.source, entity, watermark, livemode=context.livemode)
