@@ -28,7 +28,7 @@ check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure what a sync takes and draw docs/benchmark.svg; about five minutes on a machine that does nothing else.
+bench: $(INSTALLED) ## Measure what a sync takes and draw docs/benchmark.svg; about three minutes on a machine that does nothing else.
 	$(BIN)/python -m cyphera_pipelines_tests.benchmarks --chart docs/benchmark.svg
 
 .PHONY: validate

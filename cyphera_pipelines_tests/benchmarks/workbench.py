@@ -64,7 +64,7 @@ class Workbench:
 
     @cached_property
     def account(self) -> SandboxAccount:
-        """The issue's account. Its objects are in the sandbox's memory: generating them must not compete."""
+        """The account that most scenarios sync. Its objects are in the sandbox's memory: generating them must not compete."""
         return self.open_account("benchmark", self.scale)
 
     @cached_property
