@@ -64,7 +64,7 @@ class Workbench:
 
     @cached_property
     def account(self) -> SandboxAccount:
-        """The account that most scenarios sync. Its objects are in the sandbox's memory: generating them must not compete."""
+        """The account that most scenarios sync. The sandbox holds its objects: generating them must not compete."""
         return self.open_account("benchmark", self.scale)
 
     @cached_property
