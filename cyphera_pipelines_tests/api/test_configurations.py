@@ -243,6 +243,21 @@ def test_a_key_of_the_wrong_mode_is_explained_and_not_repeated(client: Client) -
     assert "planted" not in response.text
 
 
+def test_what_a_client_leaves_empty_is_not_there(client: Client) -> None:
+    empty = {"webhook_secret": "", "publishable_key": "", "environment": None, "base_url": ""}
+    body = {
+        "provider_name": "stripe",
+        "configuration": {"api_key": SECRET, **empty},
+        "webhook_endpoint_url": "",
+        "connected_account_id": "",
+        "metadata": None,
+    }
+    response = client.post("/config", json=body)
+    assert response.status_code == 201, response.text
+    made = response.json()
+    assert (made["webhook_endpoint_url"], made["connected_account_id"], made["metadata"]) == (None, None, {})
+
+
 @pytest.mark.parametrize("secret", ["rk_live_api_planted_elsewhere", "planted, in no known shape"])
 def test_a_secret_in_a_wrong_place_is_not_repeated(secret: str, client: Client) -> None:
     bodies: list[Any] = [

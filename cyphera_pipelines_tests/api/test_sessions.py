@@ -50,6 +50,11 @@ def job(database: Database, keyring: Keyring, source: Source, session_id: str) -
     return SyncJob(database, keyring, source, session, SyncRequest.from_config(session.entity_types, session.config))
 
 
+@pytest.mark.parametrize("named", [None, []])
+def test_no_entities_are_all_entities(named: list[str] | None, client: Client, source: Source) -> None:
+    assert start(client, entity_types=named)["entity_types"] == ENTITIES
+
+
 def test_a_sync_is_started_and_waits_with_zeros(client: Client, source: Source) -> None:
     started = start(client)
     assert started.keys() == {"session_id", "status", "provider", "entity_types", "config", "created_at"}

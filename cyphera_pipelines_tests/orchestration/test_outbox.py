@@ -20,7 +20,10 @@ from cyphera_pipelines_tests.orchestration.test_partitions import remove
 
 
 @pytest.fixture
-def source(add_source: Callable[..., Source]) -> Source:
+def source(add_source: Callable[..., Source], database: Database) -> Source:
+    # A tick sees to the oldest sessions only: those that other tests left pending must not stand before ours.
+    with database.control() as connection:
+        connection.execute(text("UPDATE sync.payment_sync_sessions SET status = 'cancelled' WHERE status = 'pending'"))
     return add_source("sk_test_outbox_0001")
 
 

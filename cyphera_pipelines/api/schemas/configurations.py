@@ -1,14 +1,19 @@
 """Configurations: secrets go in, never out."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool
 
 from cyphera_pipelines.api.schemas.fields import (
+    BaseUrl,
     HttpsUrl,
     Metadata,
     Moment,
+    OptionalBaseUrl,
+    OptionalHttpsUrl,
+    OptionalSecret,
+    OptionalToken,
     ProviderName,
     RequestBody,
     Secret,
@@ -19,7 +24,6 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.sync.connection import ConnectionReport, ProblemCode
 
 _CREDENTIALS_EXAMPLE: dict[str, JsonValue] = {"api_key": "rk_test_...", "webhook_secret": "whsec_..."}
-_BASE_URL = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2048)]
 _IS_ACTIVE = "Whether it is synced. A workspace has at most one active configuration per provider."
 _IS_TEST_MODE = "Whether the API key belongs to the provider's test mode."
 _WEBHOOK_URL = "Where the provider sends its webhooks; https only."
@@ -35,10 +39,10 @@ class NewCredentials(RequestBody):
     """Credentials as they go in."""
 
     api_key: Secret = Field(description="The provider's API key. A restricted key with read access is enough.")
-    webhook_secret: Secret | None = Field(default=None, description="Proves that webhooks come from the provider.")
-    publishable_key: Token | None = Field(default=None, description="The provider's publishable key.")
-    environment: Token | None = Field(default=None, description="A name of your own for the account's environment.")
-    base_url: _BASE_URL | None = Field(
+    webhook_secret: OptionalSecret = Field(default=None, description="Proves that webhooks come from the provider.")
+    publishable_key: OptionalToken = Field(default=None, description="The provider's publishable key.")
+    environment: OptionalToken = Field(default=None, description="A name of your own for the account's environment.")
+    base_url: OptionalBaseUrl = Field(
         default=None, description="Another address than the provider's own. Only hosts that the operator allows."
     )
 
@@ -54,7 +58,7 @@ class ChangedCredentials(RequestBody):
     webhook_secret: Secret | None = Field(default=None, description="A new webhook secret; null forgets it.")
     publishable_key: Token | None = Field(default=None, description="A new publishable key; null forgets it.")
     environment: Token | None = Field(default=None, description="A new name; null forgets it.")
-    base_url: _BASE_URL | None = Field(default=None, description="A new address; null is the provider's own.")
+    base_url: BaseUrl | None = Field(default=None, description="A new address; null is the provider's own.")
 
     def given(self) -> dict[str, Any]:
         """The fields that were given."""
@@ -82,9 +86,9 @@ class CreateConfiguration(RequestBody):
     is_active: StrictBool = Field(default=True, description=_IS_ACTIVE)
     is_test_mode: StrictBool | None = Field(default=None, description=f"{_IS_TEST_MODE} By default what the key is.")
     configuration: NewCredentials
-    webhook_endpoint_url: HttpsUrl | None = Field(default=None, description=_WEBHOOK_URL)
-    connected_account_id: Token | None = Field(default=None, description=_CONNECTED_ACCOUNT)
-    metadata: Metadata = Field(default_factory=dict, description=_METADATA)
+    webhook_endpoint_url: OptionalHttpsUrl = Field(default=None, description=_WEBHOOK_URL)
+    connected_account_id: OptionalToken = Field(default=None, description=_CONNECTED_ACCOUNT)
+    metadata: Metadata | None = Field(default=None, description=_METADATA)
 
 
 class ChangeConfiguration(RequestBody):

@@ -3,7 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 from uuid import UUID
 
 from fastapi import Path, Query
@@ -73,6 +73,10 @@ def _whole_number(value: Any) -> Any:
     return value
 
 
+def _none_if_empty(value: Any) -> Any:
+    return None if value == "" else value
+
+
 def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
@@ -129,6 +133,12 @@ Moment = Annotated[datetime, AfterValidator(_in_utc), Field(description="RFC 333
 Secret = Annotated[SecretStr, Field(json_schema_extra={"pattern": PRINTABLE, "minLength": 1, "maxLength": 512})]
 HttpsUrl = Annotated[str, Field(pattern=_HTTPS_URL, max_length=2048)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,255}$")]
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2048)]
+# Clients of languages whose strings are never null send empty ones for what they do not give.
+OptionalToken = Annotated[Token | None, BeforeValidator(_none_if_empty, Token | Literal[""] | None)]
+OptionalSecret = Annotated[Secret | None, BeforeValidator(_none_if_empty, Secret | Literal[""] | None)]
+OptionalHttpsUrl = Annotated[HttpsUrl | None, BeforeValidator(_none_if_empty, HttpsUrl | Literal[""] | None)]
+OptionalBaseUrl = Annotated[BaseUrl | None, BeforeValidator(_none_if_empty, BaseUrl | Literal[""] | None)]
 Metadata = Annotated[
     dict[str, Any],
     AfterValidator(_metadata),

@@ -18,7 +18,8 @@ from cyphera_pipelines.model.sessions import (
 )
 
 _ENTITIES = Annotated[
-    list[Entity], Field(max_length=20, description="The entities to sync; all of them if left out or empty.")
+    Annotated[list[Entity], Field(max_length=20)] | None,
+    Field(description="The entities to sync; all of them if left out, null or empty."),
 ]
 _BATCH_SIZE = Annotated[BatchSize, Field(description="Objects per page that the provider is asked for.")]
 _CONFLICTS = Annotated[
@@ -64,7 +65,7 @@ class StartFullSync(RequestBody):
         json_schema_extra={"examples": [{}, {"entity_types": ["customers", "invoices"], "full_sync": True}]}
     )
 
-    entity_types: _ENTITIES = Field(default_factory=list)
+    entity_types: _ENTITIES = None
     batch_size: _BATCH_SIZE = 100
     full_sync: StrictBool = Field(
         default=False, description="List everything anew instead of continuing an unfinished listing."
@@ -74,7 +75,7 @@ class StartFullSync(RequestBody):
     def as_request(self) -> SyncRequest:
         """The same as a plain type."""
         return SyncRequest(
-            entities=parse_entities([entity.value for entity in self.entity_types]),
+            entities=parse_entities([entity.value for entity in self.entity_types or ()]),
             batch_size=self.batch_size,
             full_sync=self.full_sync,
             conflict_strategy=self.conflict_strategy,
@@ -86,14 +87,14 @@ class StartDeltaSync(RequestBody):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"entity_types": ["subscriptions"]}]})
 
-    entity_types: _ENTITIES = Field(default_factory=list)
+    entity_types: _ENTITIES = None
     batch_size: _BATCH_SIZE = 100
     conflict_strategy: _CONFLICTS = ConflictStrategy.OVERWRITE
 
     def as_request(self) -> SyncRequest:
         """The same as a plain type."""
         return SyncRequest(
-            entities=parse_entities([entity.value for entity in self.entity_types]),
+            entities=parse_entities([entity.value for entity in self.entity_types or ()]),
             batch_size=self.batch_size,
             conflict_strategy=self.conflict_strategy,
             only_changes=True,
