@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,13 +10,8 @@ from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import CursorLostError, MappedPage, Page, ProviderClient
+from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE, Concurrency
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan
-
-WORKERS = 8
-"""Pages of one entity that may be on their way at once: Stripe's 25 per second at up to 300 ms each."""
-
-PAGES_IN_MEMORY = 16
-"""Pages of one entity that may have been fetched and not merged yet."""
 
 PAGES_AT_ONCE = 4
 """Pages that are handed out together when they are ready: a transaction for each costs Postgres a fifth more."""
@@ -44,7 +40,8 @@ class PageStream:
     """The pages of a plan, each slice's in the order in which they were listed.
 
     Whoever takes pages says so with `committed` when they are where they belong: only then are others fetched in their
-    place. The plan is asked and told through the stream only, which is safe for threads.
+    place. Some threads fetch pages; others complete what was fetched, so that the next page need not wait for the
+    nested lists of the last. The plan is asked and told through the stream only, which is safe for threads.
     """
 
     def __init__(
@@ -60,7 +57,13 @@ class PageStream:
         self._is_cancelled = is_cancelled
         self._changed = threading.Condition()
         self._stopped = False
-        self._room = threading.Semaphore(PAGES_IN_MEMORY)
+        name = entity.value
+        self._fetchers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix=f"fetch-{name}")
+        self._completers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix=f"complete-{name}")
+        self._concurrency = Concurrency()
+        self._fetching = 0
+        self._completing = 0
+        self._held = 0
         self._ready: queue.SimpleQueue[FetchedPage | BaseException | None] = queue.SimpleQueue()
         self._early: dict[tuple[Slice, int], FetchedPage] = {}
         self._due: dict[Slice, int] = {}
@@ -70,9 +73,9 @@ class PageStream:
 
         Raises ProviderError or SyncCancelledError.
         """
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix=f"fetch-{self._entity.value}") as workers:
-            for _ in range(WORKERS):
-                workers.submit(self._work)
+        with self._completers, self._fetchers:
+            with self._changed:
+                self._start_fetching(FEWEST_AT_ONCE)
             try:
                 yield from self._in_order_of_their_slices()
             finally:
@@ -91,14 +94,21 @@ class PageStream:
         with self._changed:
             for page in pages:
                 self._plan.committed(page.arrival)
-        self._room.release(len(pages))
+            self._held -= len(pages)
+            self._changed.notify_all()
 
     def objects_left(self) -> int:
         """A guess at how many objects are still to be fetched."""
         with self._changed:
             return self._plan.objects_left()
 
-    def _work(self) -> None:
+    def _start_fetching(self, threads: int) -> None:
+        """Let so many threads fetch pages, if there are fewer."""
+        while self._fetching < threads and not self._stopped:
+            self._fetching += 1
+            self._fetchers.submit(self._fetch_pages)
+
+    def _fetch_pages(self) -> None:
         """Fetch what the plan says until there is nothing more to fetch."""
         try:
             while (request := self._next_request()) is not None:
@@ -106,43 +116,61 @@ class PageStream:
         except BaseException as error:  # the thread that takes the pages raises it
             self._ready.put(error)
         finally:
-            self._ready.put(None)
+            with self._changed:
+                self._fetching -= 1
+                self._say_if_over()
 
     def _next_request(self) -> PageRequest | None:
-        while not self._room.acquire(timeout=LOOK_UP_EVERY):
-            if self._is_over():
-                return None
         with self._changed:
             while not self._is_over():
-                request = self._plan.take()
+                request = self._plan.take() if self._held < self._concurrency.held else None
                 if request is not None:
+                    self._held += 1
                     return request
                 self._changed.wait(timeout=LOOK_UP_EVERY)
-        self._room.release()
         return None
 
     def _is_over(self) -> bool:
         return self._stopped or self._plan.is_all_fetched or self._is_cancelled()
 
     def _fetch(self, request: PageRequest) -> None:
-        client, limit = self._client, self._plan.page_size
+        client, limit, began = self._client, self._plan.page_size, time.monotonic()
         try:
             page = client.list_page(self._entity, interval=request.interval, cursor=request.cursor, limit=limit)
         except CursorLostError:
             if request.cursor is None:
                 raise
-            self._room.release()
             with self._changed:
+                self._held -= 1
                 self._plan.lost_cursor(request)
                 self._changed.notify_all()
             return
+        listed = [_listed(obj) for obj in page.objects]
         with self._changed:
-            arrival = self._plan.arrived(request, [_listed(obj) for obj in page.objects], has_more=page.has_more)
+            self._concurrency.observe(time.monotonic() - began)
+            arrival = self._plan.arrived(request, listed, has_more=page.has_more)
+            self._start_fetching(self._concurrency.at_once)
+            self._completing += 1
             self._changed.notify_all()
         page.objects = [obj for obj, counts in zip(page.objects, arrival.keep, strict=True) if counts]
-        self._ready.put(self._complete(page, arrival))
+        self._completers.submit(self._complete, page, arrival)
 
-    def _complete(self, page: Page, arrival: Arrival) -> FetchedPage:
+    def _complete(self, page: Page, arrival: Arrival) -> None:
+        try:
+            self._ready.put(self._completed(page, arrival))
+        except BaseException as error:  # the thread that takes the pages raises it
+            self._ready.put(error)
+        finally:
+            with self._changed:
+                self._completing -= 1
+                self._say_if_over()
+
+    def _say_if_over(self) -> None:
+        """Whoever waits for pages has to know that none will come any more."""
+        if not self._fetching and not self._completing:
+            self._ready.put(None)
+
+    def _completed(self, page: Page, arrival: Arrival) -> FetchedPage:
         requests = page.requests + self._client.complete(page)
         listed = [_listed(obj) for obj in page.objects]
         return FetchedPage(
@@ -160,13 +188,13 @@ class PageStream:
 
         A checkpoint must never be ahead of its rows.
         """
-        working, error = WORKERS, None
-        while working and error is None:
+        is_over, error = False, None
+        while not is_over and error is None:
             batch: list[FetchedPage] = []
-            while working and error is None and (not batch or not self._ready.empty()):
+            while not is_over and error is None and (not batch or not self._ready.empty()):
                 page = self._ready.get()
                 if page is None:
-                    working -= 1
+                    is_over = True
                 elif isinstance(page, BaseException):
                     error = page
                 else:

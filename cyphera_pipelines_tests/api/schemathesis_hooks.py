@@ -27,7 +27,7 @@ def _fitting(body: Any) -> Any:
     if not isinstance(credentials, dict):
         return body if not isinstance(is_test_mode, bool) else _without(body, "is_test_mode")
     api_key, base_url = credentials.get("api_key"), credentials.get("base_url")
-    if base_url is None or (isinstance(base_url, str) and _ADDRESS.fullmatch(base_url)):
+    if base_url in (None, "") or (isinstance(base_url, str) and _ADDRESS.fullmatch(base_url)):
         body = {**body, "configuration": {**credentials, "base_url": CLOSED_PORT}}
     if isinstance(api_key, str) and _PRINTABLE.fullmatch(api_key) and isinstance(is_test_mode, bool | None):
         body = {**body, "is_test_mode": not api_key.startswith(("sk_live_", "rk_live_"))}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan, restore
 
 DAY = 86_400
@@ -175,7 +176,9 @@ def test_what_pages_prove_covers_all_of_time_and_never_an_object_that_exists(
         assert sum(low < moment <= high for low, high in claims) == 1
 
 
-@pytest.mark.parametrize(("pages", "bound", "workers"), [(600, 1.10, 4), (600, 1.10, 16), (5_000, 1.03, 8)])
+@pytest.mark.parametrize(
+    ("pages", "bound", "workers"), [(600, 1.10, FEWEST_AT_ONCE), (600, 1.10, MOST_AT_ONCE), (5_000, 1.03, MOST_AT_ONCE)]
+)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_requests_stay_near_the_minimum(shape: str, pages: int, bound: float, workers: int) -> None:
     chance = random.Random(1)

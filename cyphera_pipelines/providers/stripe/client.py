@@ -27,7 +27,7 @@ from cyphera_pipelines.providers.stripe.nested import NestedList, unfinished_lis
 from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
 
 PAGE_LIMIT = 100
-NESTED_LISTS_AT_ONCE = 8
+NESTED_LISTS_AT_ONCE = 32  # Stripe's 25 per second, up to 1.3 s each
 
 _LIST_PARAMETERS: dict[Entity, Parameters] = {
     # Without these, Stripe leaves out canceled subscriptions and the tiers of tiered prices.

@@ -10,7 +10,7 @@ from typing import Any
 from cyphera_pipelines.sandbox import SandboxOptions
 from cyphera_pipelines_tests.benchmarks.dataset import Contents
 from cyphera_pipelines_tests.benchmarks.figures import Result
-from cyphera_pipelines_tests.benchmarks.scenarios.first_load import requests_ratio
+from cyphera_pipelines_tests.benchmarks.scenarios.first_load import MEGABYTE, requests_ratio
 from cyphera_pipelines_tests.benchmarks.workbench import Workbench
 
 LATENCY_MS = 100
@@ -38,6 +38,7 @@ def run(bench: Workbench) -> Result:
     result.add("wall", measures.consumption.wall, "s")
     result.add("floor", floor, "s")
     result.add("wall / floor", measures.consumption.wall / floor, target=1.15)
+    result.add("peak memory", measures.consumption.peak_memory / MEGABYTE, "MB", target=250)
     result.add("requests refused with 429", counters["by_status"].get("429", 0))
     result.add("page requests / fewest possible", requests_ratio(contents, counters["by_endpoint"]))
     made = counters["by_endpoint"].get(busiest, 0)

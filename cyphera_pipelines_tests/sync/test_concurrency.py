@@ -1,0 +1,29 @@
+import pytest
+
+from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, FEWEST_HELD, MOST_AT_ONCE, Concurrency
+
+
+def after(*seconds: float) -> Concurrency:
+    concurrency = Concurrency()
+    for each in seconds:
+        concurrency.observe(each)
+    return concurrency
+
+
+def test_nothing_is_known_at_first() -> None:
+    assert (after().at_once, after().held) == (FEWEST_AT_ONCE, FEWEST_HELD)
+
+
+@pytest.mark.parametrize(("latency", "at_once"), [(0.001, 4), (0.1, 5), (0.3, 15), (0.48, 24), (3.0, 24)])
+def test_slow_answers_take_more_at_once(latency: float, at_once: int) -> None:
+    assert after(latency).at_once == at_once
+    assert after(latency).at_once in range(FEWEST_AT_ONCE, MOST_AT_ONCE + 1)
+
+
+def test_the_wait_for_a_turn_is_no_latency() -> None:
+    assert after(0.1, 5.0, 0.2).at_once == after(0.1).at_once
+
+
+def test_pages_are_held_while_their_nested_lists_come() -> None:
+    assert after(0.4).held == 2 * after(0.4).at_once
+    assert after(0.01).held == FEWEST_HELD
