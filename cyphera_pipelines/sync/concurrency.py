@@ -15,8 +15,9 @@ MARGIN = 2.0
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 24
 
-FEWEST_HELD = 16
-"""Pages that may have been asked for and not merged yet, where answers come at once. Most of them are in memory."""
+MOST_IN_MEMORY = 14
+"""Pages that may wait for their nested lists or for being merged. Those on their way may come on top of these: where
+answers are slow, merging keeps up with them."""
 
 
 class Concurrency:
@@ -39,5 +40,5 @@ class Concurrency:
 
     @property
     def held(self) -> int:
-        """How many pages may have been asked for and not merged yet. Nested lists take as long again as their page."""
-        return max(FEWEST_HELD, 2 * self.at_once)
+        """How many pages may have been asked for and not merged yet."""
+        return MOST_IN_MEMORY + self.at_once
