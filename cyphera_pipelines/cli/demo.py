@@ -114,8 +114,9 @@ def _report(workspaces: list[Workspace]) -> None:
     revenue = revenue_by_month(database, workspaces[0])
     rows = [(row["month"], row["currency"], row["invoices"], int(row["paid_minor_units"])) for row in revenue]
     print_table(("MONTH", "CURRENCY", "INVOICES#", "PAID, MINOR UNITS#"), rows, empty="No invoice was paid yet.")
+    activation = "" if shutil.which("cyphera") else "  . .venv/bin/activate              so that `cyphera` is found\n"
     typer.echo(
-        "\nGo on with:\n"
+        f"\nGo on with:\n{activation}"
         "  cyphera up --sandbox              the Dagster UI at http://127.0.0.1:3000, with the sandbox behind it\n"
         '  psql "$(cyphera db url)"          SQL on the tables\n'
         "  cyphera sync acme stripe          sync again: unchanged rows are not rewritten\n"
