@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, SandboxServer
-from cyphera_pipelines.store.sessions import list_sessions
+from cyphera_pipelines.store.sessions import fail_abandoned_sessions, list_sessions
 from cyphera_pipelines_tests.sync.interruption import (
     DEADLINE_SECONDS,
     expect_no_row_blamed,
@@ -57,11 +58,15 @@ def fail_while(
     with disk_is_full():
         stopped.resume()
         process.join(DEADLINE_SECONDS)
+    assert process.exitcode == 1
     (session,) = list_sessions(server.database, source.workspace_id)
+    if session.status is SessionStatus.RUNNING:
+        # Not even its end found room. Whoever syncs next sees that nobody is behind it.
+        assert fail_abandoned_sessions(server.database, source, keep=uuid4()) == [session.id]
+        return
     assert session.status is SessionStatus.FAILED
     assert session.error_summary is not None
     expect_one_plain_sentence(session.error_summary["message"], source, cause)
-    assert process.exitcode == 1
     expect_no_row_blamed(server, source)
 
 
