@@ -53,6 +53,37 @@ def test_an_invoice_that_vanishes_meanwhile_leaves_the_page(sandbox: SandboxServ
     assert {obj["id"] for obj in page.objects} == others
 
 
+@pytest.mark.parametrize("entity", NESTED)
+def test_a_list_whose_last_embedded_item_vanished_is_listed_from_its_beginning(
+    entity: Entity, sandbox: SandboxServer, connect: Connect
+) -> None:
+    page, whole = listed(connect, entity), truth(sandbox, entity)
+    page.objects = [obj for obj in page.objects if list(unfinished_lists(entity, obj))][:1]
+    (obj,) = page.objects
+    obj[NESTED[entity]]["data"][-1]["id"] = "vanished"
+    assert connect().complete(page) >= 2
+    assert page.objects == [obj]
+    assert obj[NESTED[entity]]["data"] == whole[obj["id"]][NESTED[entity]]["data"]
+    assert sandbox.state.counters.recent[-1].status == 200
+
+
+def test_a_list_that_keeps_changing_is_left_to_the_next_sync(connect: Connect) -> None:
+    """Whatever item the next page is to start after, it is gone."""
+    lost = Answer(400, b'{"error": {"code": "resource_missing", "param": "starting_after", "message": "No such item"}}')
+    begun = Answer(body=b'{"data": [{"id": "il_1"}], "has_more": true}')
+    invoice = {"id": "in_1", "lines": {"data": [{"id": "il_0"}], "has_more": True}}
+    page = Page(Entity.INVOICES, [invoice], has_more=False, version=0.0)
+    with HeaderServer() as server:
+        server.answer_with(lambda asked: lost if "starting_after" in asked.path else begun)
+        connect(base_url=server.url).complete(page)
+        starts = [asked.path.partition("starting_after=")[2] for asked in server.asked]
+    assert starts == ["il_0", "", "il_1", "", "il_1", "", "il_1"]
+    assert page.objects == []
+    assert [each.reason for each in page.incomplete] == [
+        "The list kept changing during listing the lines of invoice in_1. The next sync tries again."
+    ]
+
+
 def test_an_empty_beginning_is_asked_for_from_the_start(sandbox: SandboxServer, connect: Connect) -> None:
     whole = max(truth(sandbox, Entity.INVOICES).values(), key=lambda invoice: len(invoice["lines"]["data"]))
     beginnings: tuple[list[Json] | None, ...] = ([], None)

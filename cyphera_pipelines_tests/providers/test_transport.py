@@ -10,11 +10,13 @@ import stripe
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import (
+    Change,
     CreatedInterval,
     CredentialsRejectedError,
     CursorLostError,
     LimitScope,
     PermissionDeniedError,
+    ProviderError,
     ProviderUnavailableError,
     RequestAbandonedError,
     RequestNote,
@@ -135,6 +137,21 @@ def test_what_does_not_pass_is_given_up_after_so_many_attempts(
     assert (sandbox.state.counters.by_fault[kind], len(notes)) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("rate_limits", "failure"), [(8, Answer(500)), (3, Answer(body=b'{"id":'))], ids=["error", "garbled"]
+)
+def test_rate_limits_use_up_no_attempts(
+    rate_limits: int, failure: Answer, server: HeaderServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport.StripeTransport, "_sleep", lambda _self, _seconds: None)
+    answers = iter([*[Answer(429)] * rate_limits, failure, Answer(body=b'{"id": "acct_1"}')])
+    server.answer_with(lambda _asked: next(answers))
+    notes: list[RequestNote] = []
+    assert connect(base_url=server.url, on_retry=notes.append).account().id == "acct_1"
+    assert len(notes) == rate_limits + 1
+    assert notes[-1].wait <= 0.5, "it is the first of its kind"
+
+
 def test_waits_grow_up_to_a_bound(connect: Connect, monkeypatch: pytest.MonkeyPatch, sandbox: SandboxServer) -> None:
     """The waiting itself is left out here."""
     monkeypatch.setattr(transport.StripeTransport, "_sleep", lambda _self, _seconds: None)
@@ -157,9 +174,33 @@ def test_a_wrong_key_is_not_tried_again(sandbox: SandboxServer, connect: Connect
 def test_a_missing_permission_is_named_and_not_tried_again(sandbox: SandboxServer, connect: Connect) -> None:
     restricted = ACCOUNT.model_copy(update={"restricted_keys": {"rk_test_narrow": frozenset({"price"})}})
     sandbox.state.put_account(restricted)
-    with pytest.raises(PermissionDeniedError, match="Give the key the permission rak_plan_read or leave it out"):
+    with pytest.raises(
+        PermissionDeniedError, match=r"Give the key the permission rak_plan_read, or leave prices out\.$"
+    ):
         connect("rk_test_narrow").check_readable(Entity.PRICES)
     assert sandbox.state.counters.total == 1
+
+
+def test_what_cannot_be_left_out_is_not_said_to_be(sandbox: SandboxServer, connect: Connect) -> None:
+    restricted = ACCOUNT.model_copy(update={"restricted_keys": {"rk_test_narrow": frozenset({"event"})}})
+    sandbox.state.put_account(restricted)
+    with pytest.raises(PermissionDeniedError, match=r"Give the key the permission rak_event_read\.$"):
+        next(connect("rk_test_narrow").changes([Entity.PRICES], since=0))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"error": {"message": "Unrecognized request URL", "type": "invalid_request_error"}}', b"<html>404</html>"],
+)
+def test_a_missing_address_is_no_missing_object_and_says_what_to_check(
+    body: bytes, server: HeaderServer, connect: Connect
+) -> None:
+    server.answer_with(Answer(404, body))
+    client, remedy = connect(base_url=server.url), r"Check that the configuration's base_url leads to Stripe's API\.$"
+    with pytest.raises(ProviderError, match=f"There is no address for listing provider events: .*{remedy}"):
+        next(client.changes([Entity.PRICES], since=0))
+    with pytest.raises(ProviderError, match=f"There is no address for reading price_1 of prices: .*{remedy}"):
+        client.fetch(Change(Entity.PRICES, "price_1", 1.0))
 
 
 def test_an_unknown_cursor_is_told_apart(sandbox: SandboxServer, connect: Connect) -> None:
@@ -181,6 +222,19 @@ def test_a_page_that_keeps_arriving_cut_off_is_asked_for_smaller(
     fail(sandbox, FaultKind.CUT_JSON)
     with pytest.raises(UnreadableBodyError, match="cut off or garbled"):
         client.list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=40)
+
+
+def test_pages_grow_again_when_they_no_longer_arrive_cut_off(
+    sandbox: SandboxServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "ATTEMPTS_AT_ONE_SIZE", 1)
+    fail(sandbox, FaultKind.CUT_JSON, times=2)
+    client = connect()
+    for _page in range(12):
+        client.list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=40)
+    client.list_page(Entity.PRODUCTS, interval=CreatedInterval(), cursor=None, limit=40)
+    limits = [int(seen.query.removeprefix("limit=")) for seen in sandbox.state.counters.recent]
+    assert limits == [40, 20, *[10] * 5, *[20] * 5, *[40] * 2, 40]
 
 
 class Remembering:

@@ -39,6 +39,7 @@ _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
             "overpaid",
             "paid",
             "payment_action_required",
+            "payment_attempt_required",
             "payment_failed",
             "payment_succeeded",
             "sent",

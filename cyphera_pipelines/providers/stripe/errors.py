@@ -8,6 +8,7 @@ import requests
 import stripe
 import urllib3
 
+from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
     CursorLostError,
@@ -42,8 +43,10 @@ class Failure:
     scope: LimitScope = LimitScope.ENDPOINT
 
 
-def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[str, str], operation: str) -> Failure:
-    """Translate an error response."""
+def rejected_response(
+    error: stripe.StripeError, status: int, headers: Mapping[str, str], operation: str, entity: Entity | None = None
+) -> Failure:
+    """Translate an error response. `entity` is what could be left out where the key may not do the operation."""
     said = redact(str(error.user_message or error)).strip()
     request_id = f" (request {redact(error.request_id)})" if error.request_id else ""
     if status == 429:
@@ -64,9 +67,10 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
     if status == 403:
         missing = _PERMISSION.search(said)
         remedy = f"Give the key the permission {missing.group()}" if missing else "Give the key read access"
+        alternative = f", or leave {entity.value} out" if entity is not None else ""
         return Failure(
             PermissionDeniedError(
-                f"The API key may not do {operation}: {said}{request_id}. {remedy} or leave it out.",
+                f"The API key may not do {operation}: {said}{request_id}. {remedy}{alternative}.",
                 missing.group() if missing else None,
             )
         )
@@ -78,6 +82,14 @@ def rejected_response(error: stripe.StripeError, status: int, headers: Mapping[s
         return Failure(problem, RetryKind.PROVIDER_ERROR, retry_after=_seconds(headers.get("Retry-After")))
     if isinstance(error, stripe.InvalidRequestError) and error.param in ("starting_after", "ending_before"):
         return Failure(CursorLostError(f"Stripe no longer knows where to go on with {operation}: {said}"))
+    if status == 404 and error.code != "resource_missing":
+        # Not the object is missing but the address, as behind a proxy: no proof that anything is gone.
+        return Failure(
+            ProviderError(
+                f"There is no address for {operation}: {said}{request_id}. "
+                "Check that the configuration's base_url leads to Stripe's API."
+            )
+        )
     if status == 404:
         return Failure(ObjectGoneError(f"Stripe has nothing for {operation}: {said}{request_id}"))
     return Failure(ProviderError(f"Stripe refuses {operation} (HTTP {status}): {said}{request_id}"))

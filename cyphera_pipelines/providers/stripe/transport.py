@@ -17,10 +17,17 @@ import requests
 import stripe
 import urllib3
 from requests.cookies import RequestsCookieJar
-from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from cyphera_pipelines.model.configuration import Credentials
-from cyphera_pipelines.providers.base import ClientOptions, RequestAbandonedError, RequestNote, RetryKind
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.providers.base import (
+    ClientOptions,
+    ProviderUnavailableError,
+    RequestAbandonedError,
+    RequestNote,
+    RetryKind,
+)
+from cyphera_pipelines.providers.stripe.breaker import Breaker
 from cyphera_pipelines.providers.stripe.clock import ProviderClock
 from cyphera_pipelines.providers.stripe.errors import (
     Failure,
@@ -29,19 +36,15 @@ from cyphera_pipelines.providers.stripe.errors import (
     rejected_response,
     unreadable_body,
 )
+from cyphera_pipelines.providers.stripe.patience import Patience
 
 CONNECT_TIMEOUT = 10.0
 POOLED_CONNECTIONS = 128
 LONGEST_WAIT = 30.0
 ATTEMPTS_AT_ONE_SIZE = 4
+_SIGNS_OF_AN_OUTAGE = (RetryKind.CONNECTION_LOST, RetryKind.PROVIDER_ERROR)
 
 Parameters = Mapping[str, str | int | tuple[str, ...]]
-
-
-class _AttemptFailedError(Exception):
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure.error))
-        self.failure = failure
 
 
 class StripeTransport:
@@ -56,6 +59,7 @@ class StripeTransport:
             max_network_retries=0,
         )
         self.clock = ProviderClock()
+        self._breaker = Breaker()
         self._options = options
         self._base_url = base_url
         self._host = urlsplit(base_url).netloc
@@ -66,28 +70,35 @@ class StripeTransport:
             "get", "V1", {"api_key": credentials.api_key.get_secret_value(), "stripe_version": stripe.api_version}
         )
 
-    def get(self, path: str, parameters: Parameters, operation: str, *, endpoint: str) -> dict[str, Any]:
-        """Return the response's JSON object. `endpoint` names the rate limit that the request falls under.
+    def get(
+        self, path: str, parameters: Parameters, operation: str, *, endpoint: str, entity: Entity | None = None
+    ) -> dict[str, Any]:
+        """Return the response's JSON object.
+
+        `endpoint` names the rate limit that the request falls under, `entity` what a sync could do without if the key
+        may not make the request.
 
         Whatever may pass is tried again with jittered, growing waits: lost connections, cut-off bodies, 409, 5xx up
-        to `options.attempts` times, rate limits for `options.rate_limit_patience` seconds. Raises ProviderError's
+        to `options.attempts` times in all, rate limits for `options.rate_limit_patience` seconds. In an outage that
+        another request has waited for in vain, lost connections and 5xx are not tried again. Raises ProviderError's
         kinds, and RequestAbandonedError if the sync is cancelled while it waits.
         """
         url = f"{self._base_url}{path}?{urlencode(parameters, doseq=True)}" if parameters else f"{self._base_url}{path}"
-        retrying = Retrying(
-            retry=retry_if_exception_type(_AttemptFailedError),
-            stop=self._must_stop,
-            wait=self._wait_seconds,
-            before_sleep=functools.partial(self._note_retry, operation),
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(self._attempt, url, operation, endpoint)
-        except _AttemptFailedError as failed:
-            raise failed.failure.error from None
+        options, answers_before, attempt = self._options, self._breaker.begin(), 0
+        patience = Patience(options.attempts, ATTEMPTS_AT_ONE_SIZE, options.rate_limit_patience, LONGEST_WAIT)
+        while True:
+            attempt += 1
+            answer = self._attempt(url, operation, endpoint, entity)
+            if not isinstance(answer, Failure):
+                self._breaker.answered()
+                return answer
+            wait = self._wait_after(answer, patience, answers_before)
+            if answer.retry is None or wait is None:
+                raise answer.error
+            options.on_retry(RequestNote(answer.retry, operation, str(answer.error), wait, attempt))
+            self._sleep(wait)
 
-    def _attempt(self, url: str, operation: str, endpoint: str) -> dict[str, Any]:
+    def _attempt(self, url: str, operation: str, endpoint: str, entity: Entity | None) -> dict[str, Any] | Failure:
         self._sleep(self._options.limits.seconds_to_wait(endpoint))
         if self._options.is_cancelled():
             raise RequestAbandonedError("The sync was cancelled.")
@@ -96,48 +107,43 @@ class StripeTransport:
             # In one piece: by itself, `requests` reads in pieces of 10 KB, 40 of them for a page of invoices.
             body = stream.read(decode_content=True)
         except stripe.APIConnectionError as error:
-            raise _AttemptFailedError(lost_connection(error, operation, self._host)) from None
+            return lost_connection(error, operation, self._host)
         except urllib3.exceptions.HTTPError as error:
-            raise _AttemptFailedError(interrupted_body(error, operation, self._host)) from None
+            return interrupted_body(error, operation, self._host)
         self.clock.observe(headers.get("Date"))
         if not 200 <= status < 300:
-            failure = self._rejection(body, status, headers, operation)
+            failure = self._rejection(body, status, headers, operation, entity)
             if failure.retry is RetryKind.RATE_LIMITED:
                 self._options.limits.slow_down(endpoint, failure.scope, failure.retry_after or 0.0)
-            raise _AttemptFailedError(failure)
+            return failure
         parsed = parse_json(body)
-        if not isinstance(parsed, dict):
-            raise _AttemptFailedError(unreadable_body(operation))
-        return parsed
+        return parsed if isinstance(parsed, dict) else unreadable_body(operation)
 
-    def _rejection(self, body: Any, status: int, headers: Mapping[str, str], operation: str) -> Failure:
+    def _rejection(
+        self, body: Any, status: int, headers: Mapping[str, str], operation: str, entity: Entity | None
+    ) -> Failure:
         try:
             self._requestor._interpret_response(body, status, headers, "V1")
         except stripe.StripeError as error:
-            return rejected_response(error, status, headers, operation)
+            return rejected_response(error, status, headers, operation, entity)
         return unreadable_body(operation)
 
-    def _must_stop(self, state: RetryCallState) -> bool:
-        failure = _failure_of(state)
+    def _wait_after(self, failure: Failure, patience: Patience, answers_before: int) -> float | None:
+        """How many seconds to wait for the next attempt; None if the request is to be given up."""
         if failure.retry is None:
-            return True
-        if failure.retry is RetryKind.RATE_LIMITED:
-            return (state.seconds_since_start or 0.0) > self._options.rate_limit_patience
-        if failure.retry is RetryKind.BODY_UNREADABLE:
-            # The caller can ask for less, which helps sooner than asking for the same again.
-            return state.attempt_number >= min(self._options.attempts, ATTEMPTS_AT_ONE_SIZE)
-        return state.attempt_number >= self._options.attempts
-
-    def _wait_seconds(self, state: RetryCallState) -> float:
-        failure = _failure_of(state)
-        growing = min(LONGEST_WAIT, 0.25 * 2.0 ** min(state.attempt_number, 10))
-        return float(max(failure.retry_after or 0.0, growing * random.uniform(0.5, 1.0)))  # noqa: S311
-
-    def _note_retry(self, operation: str, state: RetryCallState) -> None:
-        failure, wait = _failure_of(state), state.next_action.sleep if state.next_action else 0.0
-        if failure.retry is not None:
-            note = RequestNote(failure.retry, operation, str(failure.error), float(wait), state.attempt_number)
-            self._options.on_retry(note)
+            if not isinstance(failure.error, ProviderUnavailableError):
+                # A refusal is an answer: the provider is there.
+                self._breaker.answered()
+            return None
+        longest = patience.wait_after(failure.retry, time.monotonic())
+        if failure.retry in _SIGNS_OF_AN_OUTAGE:
+            if longest is None:
+                self._breaker.gave_up(answers_before)
+            elif self._breaker.is_open:
+                return None
+        if longest is None:
+            return None
+        return max(failure.retry_after or 0.0, longest * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _sleep(self, seconds: float) -> None:
         """Wait, but notice a cancellation within a fraction of a second."""
@@ -183,9 +189,3 @@ def parse_json(body: bytes | str) -> Any:
             return json.loads(body)
         except (ValueError, RecursionError):
             return None
-
-
-def _failure_of(state: RetryCallState) -> Failure:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _AttemptFailedError)
-    return error.failure
