@@ -9,6 +9,7 @@ from anyio import CapacityLimiter
 from cyphera_pipelines.api.body_limit import BodyLimit
 from cyphera_pipelines.api.dagster_queue import DagsterQueue
 from cyphera_pipelines.api.dagster_runs import DagsterRuns
+from cyphera_pipelines.api.docs_page import add_docs_page
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.errors import add_error_handlers
 from cyphera_pipelines.api.request_log import RequestLog
@@ -24,11 +25,13 @@ def describe_api() -> DocumentedApi:
     app = DocumentedApi(
         # A redirect to a path with or without a slash would send keys and bodies twice; and to whatever host was named.
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
     )
     for module in (configurations, providers, syncs, sessions, accounts, operations):
         app.include_router(module.router)
+    add_docs_page(app)
     add_error_handlers(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog)

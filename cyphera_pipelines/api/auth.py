@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cyphera_pipelines.api.problems import FieldProblem, ProblemError, invalid, unauthenticated
 from cyphera_pipelines.api.services import Services
-from cyphera_pipelines.security.api_keys import parse_key
+from cyphera_pipelines.security.api_keys import PresentedKey, parse_key
 from cyphera_pipelines.store.api_keys import Caller, find_caller
 
 KEY_HEADER = "X-API-Key"
@@ -42,15 +42,21 @@ class AuthenticatedRoute(APIRoute):
 
         async def handle_authenticated(request: Request) -> Response:
             services: Services = request.app.state.services
-            request.state.caller = await _identify(services, request)
-            if self.body_field is not None:
-                await _refuse_other_types(request)
-            return await handle(request)
+            key, workspace_id = _presented(request)
+            with services.key_places.take(key.digest()):
+                caller = await run_in_threadpool(find_caller, services.database, workspace_id, key)
+                if caller is None:
+                    raise unauthenticated()
+                request.state.caller = caller
+                if self.body_field is not None:
+                    await _refuse_other_types(request)
+                return await handle(request)
 
         return handle_authenticated
 
 
-async def _identify(services: Services, request: Request) -> Caller:
+def _presented(request: Request) -> tuple[PresentedKey, UUID]:
+    """The key and the workspace that the headers name."""
     key = parse_key(request.headers.get(KEY_HEADER, ""))
     try:
         workspace_id = UUID(request.headers.get(WORKSPACE_HEADER, ""))
@@ -58,10 +64,7 @@ async def _identify(services: Services, request: Request) -> Caller:
         raise unauthenticated() from None
     if key is None:
         raise unauthenticated()
-    caller = await run_in_threadpool(find_caller, services.database, workspace_id, key)
-    if caller is None:
-        raise unauthenticated()
-    return caller
+    return key, workspace_id
 
 
 async def _refuse_other_types(request: Request) -> None:

@@ -57,6 +57,11 @@ _OF_FRAMEWORK = {
         "Method not allowed",
         "This path does not take this method. See the header Allow, and /docs.",
     ),
+    HTTPStatus.REQUEST_TIMEOUT: (
+        "body-too-slow",
+        "The body did not arrive",
+        "Send the whole body within 10 seconds of its headers, and as many bytes as Content-Length says.",
+    ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
         "body-too-large",
         "The body is too large",

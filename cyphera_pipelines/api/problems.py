@@ -125,6 +125,17 @@ def unavailable(detail: str) -> ProblemError:
     )
 
 
+def too_many_requests(detail: str) -> ProblemError:
+    """One caller asks for too much at once."""
+    return ProblemError(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-requests",
+        "Too many requests at once",
+        detail,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
 def unexpected() -> ProblemError:
     """An error of ours: the log knows more."""
     return ProblemError(

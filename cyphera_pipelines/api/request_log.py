@@ -1,18 +1,21 @@
-"""Around every request: its id, its log line, its metrics, and an answer if something unexpected happens."""
+"""Around every request: its id, its secrets, its log line, its metrics, and an answer to whatever is unexpected."""
 
 import logging
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cyphera_pipelines.api import metrics
 from cyphera_pipelines.api.problems import problem_response, unavailable, unexpected
 from cyphera_pipelines.api.request_id import HEADER, begin_request
+from cyphera_pipelines.security.secrets import secrets_of_one_request
 
 MOST_AT_ONCE = 1_000
 """Requests that may be at work or waiting in one process. More would only wait too long."""
+HEALTH_PATH = "/healthz"
+"""Answered however many requests there are: a busy process must not be taken for a dead one."""
 CLIENT_WENT_AWAY = 499
 """What is logged as the status where nobody waited for one."""
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
@@ -32,6 +35,11 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        # Here and not in the routes: errors that leave them are told and logged out here.
+        with secrets_of_one_request():
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = begin_request(Headers(scope=scope).get(HEADER))
         began, status = time.perf_counter(), 0
 
@@ -44,11 +52,13 @@ class RequestLog:
 
         self._at_work += 1
         try:
-            if self._at_work > MOST_AT_ONCE:
+            if self._at_work > MOST_AT_ONCE and scope["path"] != HEALTH_PATH:
                 problem = unavailable("There are too many requests at once. Try again in a moment.")
                 await problem_response(HTTPConnection(scope), problem)(scope, receive, send_with_id)
             else:
                 await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            _log.info("The client went away before its body was there.")
         except Exception:
             _log.exception("An error of ours.")
             if not status:

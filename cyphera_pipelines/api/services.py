@@ -1,12 +1,13 @@
 """What the routes work with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from cyphera_pipelines.api.dagster_queue import DAGSTER_THREADS, DagsterQueue
+from cyphera_pipelines.api.places import KeyPlaces
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
@@ -31,6 +32,7 @@ class Services:
     settings: Settings
     dagster: DagsterQueue
     connection_tests: CapacityLimiter
+    key_places: KeyPlaces = field(default_factory=KeyPlaces)
 
 
 async def _of_request(request: Request) -> Services:

@@ -22,8 +22,9 @@ from cyphera_pipelines.store.configurations import (
 )
 from cyphera_pipelines.store.sources import find_source, list_sources_with_state
 from cyphera_pipelines.store.workspaces import find_workspace
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
 from cyphera_pipelines.sync.configuration import check_credentials
-from cyphera_pipelines.sync.connection import check_connection
+from cyphera_pipelines.sync.connection import ProblemCode, check_connection
 
 app = typer.Typer(help="Sources: a workspace's account at a payment provider.", no_args_is_help=True)
 
@@ -121,16 +122,29 @@ def try_credentials(slug: SlugArgument, provider: ProviderArgument, as_json: boo
         rows = [(entity.value, "readable") for entity in report.readable]
         rows += [(entity.value, reason) for entity, reason in report.unreadable.items()]
         print_table(("ENTITY", "RESULT"), rows, empty="")
+        for problem in report.problems:
+            if problem.code is ProblemCode.EVENTS_UNREADABLE:
+                typer.echo(problem.message)
     if not report.success:
         raise typer.Exit(2)
 
 
 @app.command("remove")
 def remove(slug: SlugArgument, provider: ProviderArgument) -> None:
-    """Disconnect a source. Its credentials are no longer used; its synced rows stay."""
-    workspace = find_workspace(services.database(), slug)
-    remove_configuration(services.database(), find_active_configuration(services.database(), workspace, provider))
+    """Disconnect a source. Its credentials are no longer used; its synced rows stay.
+
+    A sync that waits or runs is cancelled.
+    """
+    database = services.database()
+    workspace = find_workspace(database, slug)
+    configuration = find_active_configuration(database, workspace, provider)
+    source = find_source(database, f"{slug}:{provider}")
+    remove_configuration(database, configuration)
+    cancellation = Cancellation.with_command("The source was removed", "cyphera source remove")
+    cancelled = cancel_sessions_of_source(database, source, cancellation)
     typer.echo(f"Removed source {slug}:{provider}. Its rows stay.")
+    for session in cancelled:
+        typer.echo(f"Cancelled its session {session.id}.")
 
 
 def _metadata(*, store_raw: bool, rate: float | None) -> dict[str, Any]:

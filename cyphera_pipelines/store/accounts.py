@@ -1,4 +1,4 @@
-"""Which provider account belongs to which workspace."""
+"""Which provider accounts a workspace calls its own, or has reached."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_provider_accounts as accounts
 
@@ -57,26 +56,19 @@ def register_account(
 ) -> RegisteredAccount:
     """Note that the account is the workspace's, by its own word. What is noted already stays as it is.
 
-    Raises ConflictError, which does not tell whose it is, if another workspace has the account.
+    It proves nothing, and other workspaces may say the same: whoever routes webhooks must go by the accounts that a
+    connection has reached (`record_account`), never by these.
     """
-    same = and_(
-        accounts.c.provider_name == provider, accounts.c.account_id == account_id, accounts.c.livemode == livemode
-    )
-    of_others = select(accounts.c.account_id).where(same, accounts.c.workspace_id != workspace_id).limit(1)
-    turn = select(func.pg_advisory_xact_lock(func.hashtextextended(f"{provider} {account_id} {livemode}", 0)))
     values = {
         "workspace_id": workspace_id,
         "provider_name": provider,
         "account_id": account_id,
         "livemode": livemode,
     }
-    # Not as a tenant: a tenant would not see that another has it.
-    with database.control() as connection:
-        connection.execute(turn)
-        if connection.execute(of_others).first() is not None:
-            raise ConflictError(f"The {provider} account {account_id} cannot be registered for this workspace.")
+    own = and_(*(accounts.c[name] == value for name, value in values.items()))
+    with database.tenant(workspace_id) as connection:
         connection.execute(insert(accounts).values(values).on_conflict_do_nothing())
-        row = connection.execute(select(*_SHOWN).where(same, accounts.c.workspace_id == workspace_id)).one()
+        row = connection.execute(select(*_SHOWN).where(own)).one()
     return RegisteredAccount(**row._mapping)
 
 

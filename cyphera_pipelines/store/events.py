@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from cyphera_pipelines.model.sessions import Session, SessionEvent
 from cyphera_pipelines.model.storable import storable
-from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.security.secrets import redact, redact_values
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import payment_sync_events as events
 
@@ -84,5 +84,6 @@ def _clean(text: str) -> str:
 
 def _clean_json(details: dict[str, Any]) -> dict[str, Any]:
     """Whatever a provider sent, in a form that jsonb takes: numbers of any size, but NaN and infinities as texts."""
-    cleaned: dict[str, Any] = json.loads(redact(json.dumps(storable(details), default=str)), parse_constant=str)
+    plain = json.loads(json.dumps(storable(details), default=str), parse_constant=str)
+    cleaned: dict[str, Any] = redact_values(plain)
     return cleaned

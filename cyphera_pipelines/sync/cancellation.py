@@ -1,15 +1,38 @@
-"""Cancelling a session at somebody's request."""
+"""Cancelling sessions at somebody's request."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
+from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
-from cyphera_pipelines.store.sessions import finish_session, get_session
+from cyphera_pipelines.store.sessions import finish_session, get_session, list_active_sessions
 
 _COUNTS = ("created", "updated", "deleted")
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """Why sessions are to end: a sentence for people, and for programs who wants it."""
+
+    reason: str
+    cancelled_by: Mapping[str, str]
+
+    @classmethod
+    def through_api(cls, what: str, *, key_id: UUID, key_name: str) -> "Cancellation":
+        """`what` was done through the API, as in "Cancelled"."""
+        return cls(
+            f"{what} through the API with key {key_name!r} ({key_id}).", {"api_key_id": str(key_id), "name": key_name}
+        )
+
+    @classmethod
+    def with_command(cls, what: str, command: str) -> "Cancellation":
+        """`what` was done with the command line."""
+        return cls(f"{what} with the command line.", {"command": command})
 
 
 def cancel_session(database: Database, session: Session, *, key_id: UUID, key_name: str) -> Session:
@@ -17,21 +40,38 @@ def cancel_session(database: Database, session: Session, *, key_id: UUID, key_na
 
     One that is cancelled already is returned as it is. Raises ConflictError if it has ended otherwise.
     """
-    merged = _merged(session)
-    what = ", ".join(f"{counts['created']:,} {entity}" for entity, counts in merged.items() if counts["created"])
-    message = (
-        f"Cancelled through the API with key {key_name!r} ({key_id}). "
-        + (f"Rows created until then: {what}. They are kept; the " if what else "No row had been created. The ")
-        + "next sync continues from there."
-    )
-    summary = {"message": message, "cancelled_by": {"api_key_id": str(key_id), "name": key_name}, "merged": merged}
-    if finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary):
-        event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
-        record_events(database, session, [event])
-    ended = get_session(database, session.workspace_id, session.id)
+    ended = _cancel(database, session, Cancellation.through_api("Cancelled", key_id=key_id, key_name=key_name))
     if ended.status is not SessionStatus.CANCELLED:
         raise ConflictError(f"Session {session.id} has ended {ended.status.value} already; there is nothing to cancel.")
     return ended
+
+
+def cancel_sessions_of_source(database: Database, source: Source, cancellation: Cancellation) -> list[Session]:
+    """End whatever of the source waits or runs as cancelled, and return those sessions.
+
+    For a configuration that is no longer active: call it after that is committed, so that no new session is missed.
+    """
+    return [_cancel(database, session, cancellation) for session in list_active_sessions(database, source)]
+
+
+def _cancel(database: Database, session: Session, cancellation: Cancellation) -> Session:
+    """Cancel the session unless it has ended, and return it as it is then."""
+    merged = _merged(session)
+    what = ", ".join(f"{entity} ({_described(counts)})" for entity, counts in merged.items() if any(counts.values()))
+    message = (
+        f"{cancellation.reason} "
+        + (f"Merged until then: {what}. These rows are kept; the " if what else "No row had been changed. The ")
+        + "next sync continues from there."
+    )
+    summary = {"message": message, "cancelled_by": dict(cancellation.cancelled_by), "merged": merged}
+    if finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary):
+        event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
+        record_events(database, session, [event])
+    return get_session(database, session.workspace_id, session.id)
+
+
+def _described(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def _merged(session: Session) -> dict[str, dict[str, Any]]:

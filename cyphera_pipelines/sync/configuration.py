@@ -47,6 +47,12 @@ def check_mode(provider: Provider, api_key: SecretStr, *, is_test_mode: bool) ->
 def check_credentials(credentials: Credentials, settings: Settings) -> Credentials:
     """Return the credentials with their address normalised, or raise RefusedValueError for one that is not allowed."""
     check_secret("configuration.api_key", "The API key", credentials.api_key)
+    if credentials.api_key.get_secret_value().startswith("pk_"):
+        raise RefusedValueError(
+            "configuration.api_key",
+            "This is a publishable key, which may read nothing.",
+            "Give a secret or restricted key.",
+        )
     if credentials.webhook_secret is not None:
         check_secret("configuration.webhook_secret", "The webhook secret", credentials.webhook_secret)
     if credentials.base_url is None:

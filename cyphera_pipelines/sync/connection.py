@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,10 +41,14 @@ class ProblemCode(StrEnum):
     WRONG_MODE = "wrong_mode"
     MISSING_PERMISSION = "missing_permission"
     ACCOUNT_UNREADABLE = "account_unreadable"
+    EVENTS_UNREADABLE = "events_unreadable"
     NETWORK_FAILURE = "network_failure"
     PROVIDER_DOWN = "provider_down"
     RATE_LIMITED = "rate_limited"
     PROVIDER_ERROR = "provider_error"
+
+
+_HARMLESS = (ProblemCode.ACCOUNT_UNREADABLE, ProblemCode.EVENTS_UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,12 @@ class ConnectionReport:
 
     @property
     def success(self) -> bool:
-        """Whether a sync would get all entities. That restricted keys seldom may read the account does not matter."""
-        return all(problem.code is ProblemCode.ACCOUNT_UNREADABLE for problem in self.problems)
+        """Whether a sync would get all entities.
+
+        It needs neither the account, which restricted keys seldom may read, nor provider events: it lists everything
+        without them.
+        """
+        return all(problem.code in _HARMLESS for problem in self.problems)
 
     @property
     def unreadable(self) -> dict[Entity, str]:
@@ -76,9 +85,10 @@ class ConnectionReport:
 
 
 def check_connection(database: Database, keyring: Keyring, source: Source) -> ConnectionReport:
-    """Try the source's credentials on the account and on every entity, and record the account that they reach.
+    """Try the source's credentials on the account, on every entity and on provider events.
 
-    What is wrong at the provider's side is told in the report. Takes half a minute at most. Raises DecryptionError.
+    The account that they reach is recorded. What is wrong at the provider's side is told in the report. Takes half a
+    minute at most. Raises DecryptionError.
     """
     provider = find_provider(source.provider)
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
@@ -114,10 +124,14 @@ def _try(client: ProviderClient, entities: tuple[Entity, ...]) -> ConnectionRepo
     except ProviderError as error:
         # Whatever else is wrong would be as wrong for every entity.
         return ConnectionReport(None, problems=(_problem(error, None),))
-    with ThreadPoolExecutor(len(entities), thread_name_prefix="connection-test") as threads:
-        found = list(threads.map(lambda entity: _try_entity(client, entity), entities))
+    with ThreadPoolExecutor(len(entities) + 1, thread_name_prefix="connection-test") as threads:
+        # Each in a copy of this context, which knows the secrets that no message may repeat.
+        trials = [threads.submit(copy_context().run, _try_entity, client, entity) for entity in entities]
+        trial_of_events = threads.submit(copy_context().run, _try_events, client)
+    found = [trial.result() for trial in trials]
     readable = tuple(entity for entity, problem in zip(entities, found, strict=True) if problem is None)
-    return ConnectionReport(account, readable, (*problems, *(problem for problem in found if problem is not None)))
+    met = (*problems, *found, trial_of_events.result())
+    return ConnectionReport(account, readable, tuple(problem for problem in met if problem is not None))
 
 
 def _try_entity(client: ProviderClient, entity: Entity) -> ConnectionProblem | None:
@@ -125,6 +139,17 @@ def _try_entity(client: ProviderClient, entity: Entity) -> ConnectionProblem | N
         client.check_readable(entity)
     except ProviderError as error:
         return _problem(error, entity)
+    return None
+
+
+def _try_events(client: ProviderClient) -> ConnectionProblem | None:
+    try:
+        client.check_events_readable()
+    except PermissionDeniedError as error:
+        message = f"{error} Changes cannot be followed, so every sync lists everything."
+        return ConnectionProblem(ProblemCode.EVENTS_UNREADABLE, message, permission=error.permission)
+    except ProviderError as error:
+        return _problem(error, None)
     return None
 
 

@@ -45,6 +45,7 @@ ACCOUNT = SandboxAccount(
     restricted_keys={
         "rk_test_api_no_customers": frozenset({"customer"}),
         "rk_test_api_no_account": frozenset({"account"}),
+        "rk_test_api_no_events": frozenset({"event"}),
     },
 )
 

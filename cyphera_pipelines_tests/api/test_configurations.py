@@ -9,6 +9,7 @@ from sqlalchemy import text, update
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxServer
 from cyphera_pipelines.security.encryption import Binding, Keyring
+from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
@@ -194,6 +195,7 @@ def test_a_new_key_mends_a_configuration_that_no_longer_opens(
         ({"configuration": {"api_key": ""}}, "configuration.api_key"),
         ({"configuration": {"api_key": "sk_test_with space"}}, "configuration.api_key"),
         ({"configuration": {"api_key": "sk_test_\0nul"}}, "configuration.api_key"),
+        ({"configuration": {"api_key": "pk_test_1"}}, "configuration.api_key"),
         ({"configuration": {"api_key": "sk_test_" + "x" * 600}}, "configuration.api_key"),
         ({"configuration": {"api_key": "sk_test_1", "webhook_secret": "ö"}}, "configuration.webhook_secret"),
         ({"configuration": {"api_key": "sk_test_1", "secret": "x"}}, "configuration.secret"),
@@ -241,6 +243,28 @@ def test_a_key_of_the_wrong_mode_is_explained_and_not_repeated(client: Client) -
     assert error["message"] == "This is a live mode key, but is_test_mode is true."
     assert error["remedy"] == "Give a test mode key, or set is_test_mode to false."
     assert "planted" not in response.text
+
+
+@pytest.mark.parametrize("api_key", ["pk_test_api_planted", "pk_live_api_planted"])
+def test_a_publishable_key_is_explained_and_not_repeated(api_key: str, client: Client) -> None:
+    response = client.post("/config", json=new(api_key))
+    (error,) = problem(response, 422)["errors"]
+    assert error == {
+        "location": "body",
+        "field": "configuration.api_key",
+        "message": "This is a publishable key, which may read nothing.",
+        "remedy": "Give a secret or restricted key.",
+    }
+    assert "planted" not in response.text
+
+
+def test_one_tenant_s_key_garbles_nobody_else_s_answers(make_client: MakeClient) -> None:
+    one, other = make_client(), make_client()
+    for word in ("session", "workspace"):
+        create(one, word, is_active=False)
+    detail = problem(other.get(f"/sessions/{other.workspace.id}"), 404)["detail"]
+    assert detail == f"There is no session {other.workspace.id} in this workspace."
+    assert redact("session") == "session", "what is sent to the server does not stay in its memory"
 
 
 def test_what_a_client_leaves_empty_is_not_there(client: Client) -> None:
@@ -334,6 +358,15 @@ def test_a_restricted_key_is_told_which_permission_it_lacks(make_client: MakeCli
     found = report(make_client(), "rk_test_api_no_account", sandbox.url)
     assert (found["success"], found["account"], codes(found)) == (True, None, [("account_unreadable", None)])
     assert found["problems"][0]["permission"] == "rak_account_read"
+
+
+def test_a_key_that_may_not_read_events_is_told_what_that_means(client: Client, sandbox: SandboxServer) -> None:
+    found = report(client, "rk_test_api_no_events", sandbox.url)
+    assert (found["success"], codes(found)) == (True, [("events_unreadable", None)])
+    assert len(found["readable"]) == 5
+    (told,) = found["problems"]
+    assert told["permission"] == "rak_event_read"
+    assert told["message"].endswith("Changes cannot be followed, so every sync lists everything.")
 
 
 def test_other_problems_are_told_apart(make_client: MakeClient, sandbox: SandboxServer, database: Database) -> None:

@@ -15,6 +15,7 @@ from cyphera_pipelines.api.dagster_runs import DagsterRuns
 from cyphera_pipelines.model.sessions import SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.security.secrets import redact, register_secret
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.activity import LAG_BUCKETS, read_activity
 from cyphera_pipelines.store.database import Database
@@ -34,6 +35,7 @@ from cyphera_pipelines_tests.providers.header_server import HeaderServer
 from cyphera_pipelines_tests.test_planted_secrets import FAILURES, Echo
 
 API_KEY = "rk_live_51PlantedInTheApi99"
+ODD_API_KEY = "correct/horse+battery:staple=7391"
 WEBHOOK_SECRET = "planted*in?the~api!1357"
 FORBIDDEN = ("PlantedInTheApi", "planted*in", "the~api")
 
@@ -86,7 +88,8 @@ def test_an_unexpected_error_tells_its_request_id_and_nothing_else(
     app = create_app(database, keyring, settings, None)
 
     def fail() -> None:
-        raise RuntimeError(f"with {API_KEY} inside")
+        register_secret("in-no-known-shape")
+        raise RuntimeError(f"with {API_KEY} and in-no-known-shape inside")
 
     app.add_api_route("/fail", fail)
     with serving(app) as api:
@@ -96,7 +99,8 @@ def test_an_unexpected_error_tells_its_request_id_and_nothing_else(
         assert "RuntimeError" not in response.text
         (line,) = [json.loads(line) for line in api.lines if "RuntimeError" in line]
         assert line["request_id"] == "my-own.id_7"
-        assert "with rk_live_*** inside" in line["error"]
+        assert "with rk_live_*** and *** inside" in line["error"]
+        assert redact("in-no-known-shape") == "in-no-known-shape", "it was that request's only"
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "two words", "sk_live_\r", 'quote"'])
@@ -272,3 +276,17 @@ def test_planted_secrets_come_out_nowhere(api: RunningApi, client: Client, hosti
     for said in (*answers, *lines):
         for secret in (*FORBIDDEN, client.key, client.key[-20:]):
             assert secret not in said
+
+
+@pytest.mark.parametrize("failure", ["400", "403"])
+def test_an_odd_key_that_a_provider_repeats_comes_out_nowhere(
+    failure: str, api: RunningApi, client: Client, hostile: HeaderServer
+) -> None:
+    begins_at = len(api.lines)
+    credentials = {"api_key": ODD_API_KEY, "base_url": hostile.url}
+    made = client.post("/config", json={"provider_name": "stripe", "configuration": credentials})
+    hostile.answer_with(Echo(failure))
+    tested = client.post(f"/config/{made.json()['id']}/test")
+    assert "is bad: Bearer ***." in tested.text
+    for said in (made.text, tested.text, *api.lines[begins_at:]):
+        assert "horse+battery" not in said

@@ -21,7 +21,7 @@ from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
-from cyphera_pipelines.store.sessions import finish_session, get_session, start_session
+from cyphera_pipelines.store.sessions import finish_session, get_session, start_session, write_progress
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.engine import SyncJob, run_sync
 from cyphera_pipelines_tests.api.conftest import ACCOUNT, Client, MakeClient, fields, problem, serving, until
@@ -48,6 +48,12 @@ def job(database: Database, keyring: Keyring, source: Source, session_id: str) -
     """What Dagster's run of a session would do."""
     session = get_session(database, source.workspace_id, UUID(session_id))
     return SyncJob(database, keyring, source, session, SyncRequest.from_config(session.entity_types, session.config))
+
+
+@pytest.mark.parametrize("what", ["initial", "delta"])
+@pytest.mark.parametrize("given", [None, ""])
+def test_no_conflict_strategy_is_the_default(given: str | None, what: str, client: Client, source: Source) -> None:
+    assert start(client, what, conflict_strategy=given)["config"]["conflict_strategy"] == "overwrite"
 
 
 @pytest.mark.parametrize("named", [None, []])
@@ -247,11 +253,20 @@ def test_a_waiting_session_is_cancelled(client: Client, source: Source) -> None:
     summary = cancelled["error_summary"]
     assert summary["cancelled_by"]["name"] == "tests"
     assert "with key 'tests'" in summary["message"]
-    assert "No row had been created." in summary["message"]
+    assert "No row had been changed." in summary["message"]
     assert client.post(f"/sessions/{session_id}/cancel").json() == cancelled, "once is enough"
     events = client.get(f"/sessions/{session_id}/events").json()["events"]
     assert [event["event_type"] for event in events] == ["session_cancelled"]
     start(client)
+
+
+def test_a_cancelled_session_says_all_that_had_been_merged(client: Client, source: Source, database: Database) -> None:
+    session_id = start(client, entity_types=["customers", "products", "invoices"])["session_id"]
+    session = get_session(database, source.workspace_id, UUID(session_id))
+    counts = {"invoices": {"updated": 1_200, "deleted": 2}, "customers": {"created": 3, "failed": 1}, "products": {}}
+    write_progress(database, session, {"entities": counts})
+    message = client.post(f"/sessions/{session_id}/cancel").json()["error_summary"]["message"]
+    assert "Merged until then: customers (3 created), invoices (1,200 updated, 2 deleted). These rows are" in message
 
 
 def test_a_session_that_has_ended_is_not_cancelled(client: Client, source: Source, database: Database) -> None:
@@ -286,7 +301,7 @@ def test_a_running_sync_is_cancelled_and_says_what_had_been_merged(
     assert problem(client.post("/stripe/initial"), 409)["session_id"] == session_id
     cancelled = client.post(f"{path}/cancel").json()
     assert cancelled["status"] == "cancelled"
-    assert "Rows created until then: 60 customers." in cancelled["error_summary"]["message"]
+    assert "Merged until then: customers (60 created)." in cancelled["error_summary"]["message"]
     work.join(60)
     assert not work.is_alive()
     ended = client.get(path).json()

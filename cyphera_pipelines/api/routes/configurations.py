@@ -37,6 +37,7 @@ from cyphera_pipelines.store.configurations import (
     page_configurations,
     remove_configuration,
 )
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
 from cyphera_pipelines.sync.configuration import check_credentials, check_mode
 from cyphera_pipelines.sync.connection import check_connection
 
@@ -104,14 +105,20 @@ def change(
 ) -> ConfigurationOut:
     """Change what is given, and nothing else.
 
-    A new `api_key` replaces the stored one; secrets that are not given stay.
+    A new `api_key` replaces the stored one; secrets that are not given stay. With `is_active` false, a sync that waits
+    or runs is cancelled.
     """
+    was_active = False
 
     def decide(present: Configuration, read_credentials: Callable[[], Credentials]) -> ConfigurationChange:
+        nonlocal was_active
+        was_active = present.is_active
         return _decide(services, body, present, read_credentials)
 
     config_id = _find(services, caller, reference).id
     changed = change_configuration(services.database, services.keyring, caller.workspace.id, config_id, decide)
+    if was_active and not changed.is_active:
+        _end_syncs(services, caller, changed, "The configuration was deactivated")
     return ConfigurationOut.model_validate(changed)
 
 
@@ -122,8 +129,14 @@ def change(
     operation_id="removeConfiguration",
 )
 def remove(reference: ConfigurationReference, caller: CurrentCaller, services: RequestServices) -> None:
-    """Disconnect an account. Its credentials are no longer used; its synced rows stay."""
-    remove_configuration(services.database, _find(services, caller, reference))
+    """Disconnect an account. Its credentials are no longer used; its synced rows stay.
+
+    A sync that waits or runs is cancelled.
+    """
+    configuration = _find(services, caller, reference)
+    remove_configuration(services.database, configuration)
+    if configuration.is_active:
+        _end_syncs(services, caller, configuration, "The configuration was removed")
 
 
 @router.post("/config/{config_id}/test", responses={**NOT_FOUND, **CONFLICT}, operation_id="testConfiguration")
@@ -163,6 +176,14 @@ def _find(services: Services, caller: Caller, reference: str) -> Configuration:
     if reference in PROVIDERS:
         return active_configuration(services, caller.workspace, reference)
     return get_configuration(services.database, caller.workspace.id, UUID(reference))
+
+
+def _end_syncs(services: Services, caller: Caller, configuration: Configuration, what: str) -> None:
+    """End what a configuration that is no longer active had begun."""
+    source = source_of(caller.workspace, configuration)
+    cancellation = Cancellation.through_api(what, key_id=caller.key_id, key_name=caller.key_name)
+    for session in cancel_sessions_of_source(services.database, source, cancellation):
+        services.dagster.end_run(session)
 
 
 def _test(services: Services, caller: Caller, config_id: UUID) -> ConnectionResult:

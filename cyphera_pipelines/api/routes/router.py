@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from cyphera_pipelines.api.auth import AuthenticatedRoute
+from cyphera_pipelines.api.places import MOST_OF_ONE_KEY
 from cyphera_pipelines.api.problems import MEDIA_TYPE
 
 PREFIX = "/api/v1/sync"
@@ -15,19 +16,28 @@ _DESCRIPTIONS = {
     HTTPStatus.UNAUTHORIZED: "The API key is missing, unknown or revoked, or not one of this workspace.",
     HTTPStatus.NOT_FOUND: "It does not exist in this workspace.",
     HTTPStatus.CONFLICT: "The present state does not allow it.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive within 10 seconds.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 1 MiB.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Some value is not acceptable: `errors` names the fields and the remedies.",
+    HTTPStatus.TOO_MANY_REQUESTS: f"The key has {MOST_OF_ONE_KEY} requests at work already: `Retry-After` says when to "
+    "come again.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer, or there are too many requests: try again.",
 }
 _OF_EVERY_ROUTE = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-_OF_BODIES = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+_OF_BODIES = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
 
 
 def authenticated_router(tag: str) -> APIRouter:

@@ -152,7 +152,8 @@ class ConnectionProblemOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     code: ProblemCode = Field(
-        description="`account_unreadable` alone is no failure: restricted keys seldom may read the account."
+        description="Two are no failures: `account_unreadable`, since restricted keys seldom may read the account, and "
+        "`events_unreadable`, without which changes cannot be followed and every sync lists everything."
     )
     message: str = Field(description="What it is, and what to do about it.")
     entity: Entity | None = Field(description="The entity that cannot be read; null if it concerns all of them.")

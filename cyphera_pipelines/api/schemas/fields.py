@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source_options import HIGHEST_RATE, LOWEST_RATE, SourceOptions
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.providers.registry import PROVIDERS
@@ -75,6 +76,10 @@ def _whole_number(value: Any) -> Any:
 
 def _none_if_empty(value: Any) -> Any:
     return None if value == "" else value
+
+
+def _overwrite_if_empty(value: Any) -> Any:
+    return ConflictStrategy.OVERWRITE if value is None or value == "" else value
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -139,6 +144,9 @@ OptionalToken = Annotated[Token | None, BeforeValidator(_none_if_empty, Token | 
 OptionalSecret = Annotated[Secret | None, BeforeValidator(_none_if_empty, Secret | Literal[""] | None)]
 OptionalHttpsUrl = Annotated[HttpsUrl | None, BeforeValidator(_none_if_empty, HttpsUrl | Literal[""] | None)]
 OptionalBaseUrl = Annotated[BaseUrl | None, BeforeValidator(_none_if_empty, BaseUrl | Literal[""] | None)]
+OptionalConflictStrategy = Annotated[
+    ConflictStrategy, BeforeValidator(_overwrite_if_empty, ConflictStrategy | Literal[""] | None)
+]
 Metadata = Annotated[
     dict[str, Any],
     AfterValidator(_metadata),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
 
-from cyphera_pipelines.api.schemas.fields import BatchSize, Moment, RequestBody
+from cyphera_pipelines.api.schemas.fields import BatchSize, Moment, OptionalConflictStrategy, RequestBody
 from cyphera_pipelines.model.entities import Entity, parse_entities
 from cyphera_pipelines.model.sessions import (
     ConflictStrategy,
@@ -23,10 +23,10 @@ _ENTITIES = Annotated[
 ]
 _BATCH_SIZE = Annotated[BatchSize, Field(description="Objects per page that the provider is asked for.")]
 _CONFLICTS = Annotated[
-    ConflictStrategy,
+    OptionalConflictStrategy,
     Field(
         description="What becomes of rows that are there and differ: `overwrite` them, `skip` them, or leave them and "
-        "`flag` each in an event."
+        "`flag` each in an event. Null or empty is the default."
     ),
 ]
 
