@@ -78,6 +78,7 @@ class Page:
     """One page of a listing, newest objects first, with nested lists not yet completed.
 
     `version` is a lower bound, in seconds since 1970 on the provider's clock, on when the provider held these states.
+    `incomplete` are objects that left `objects` because their nested lists could not be read to their end.
     """
 
     entity: Entity
@@ -85,6 +86,7 @@ class Page:
     has_more: bool
     version: float
     requests: int = 1
+    incomplete: list[UnmappableObject] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class MappedPage:
 
     objects: list[MappedObject] = field(default_factory=list)
     unmappable: list[UnmappableObject] = field(default_factory=list)
+    incomplete: list[UnmappableObject] = field(default_factory=list)
+    """Objects that the provider could not tell whole this time: the next sync has to ask for them again."""
     cleaned: list[str] = field(default_factory=list)
     """Ids of objects from which characters were removed that Postgres cannot hold."""
 
@@ -177,6 +181,10 @@ class ProviderClient(Protocol):
         """Return if the credentials may list the entity, raise PermissionDeniedError if they may not."""
         ...
 
+    def check_events_readable(self) -> None:
+        """Return if the credentials may read what changed, raise PermissionDeniedError if they may not."""
+        ...
+
     def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
         """Return one page of the entity, of every status, newest first."""
         ...
@@ -193,7 +201,10 @@ class ProviderClient(Protocol):
         ...
 
     def complete(self, page: Page) -> int:
-        """Fetch whatever nested lists the page holds only the beginning of, in place. Return the requests made."""
+        """Fetch whatever nested lists the page holds only the beginning of, in place. Return the requests made.
+
+        An object whose lists the provider keeps failing to tell becomes one of the page's `incomplete`.
+        """
         ...
 
     def map_page(self, page: Page) -> MappedPage:

@@ -12,7 +12,7 @@ class FaultKind(StrEnum):
     `error_500` is a JSON error, `error_502` and `error_503` are a proxy's HTML page. `drop` closes the connection
     without a word; `truncate` closes it in the middle of the body; `cut_json` is a well-formed response whose JSON
     stops in the middle. `stall` keeps the client waiting, then drops. `rate_limit` is a 429. `unauthorized` is a 401,
-    as if the key had been revoked.
+    as if the key had been revoked; `forbidden` a 403, as if it had lost a permission.
     """
 
     ERROR_500 = "error_500"
@@ -24,6 +24,7 @@ class FaultKind(StrEnum):
     STALL = "stall"
     RATE_LIMIT = "rate_limit"
     UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
 
 
 class Fault(BaseModel):

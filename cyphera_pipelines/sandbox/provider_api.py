@@ -150,7 +150,8 @@ class ProviderApi:
         if broken is not None:
             raise rate_limited(broken, self._state.options.retry_after)
         missing = account.restricted_keys.get(api_key)
-        if missing and _lacks(missing, endpoint):
+        is_forbidden = fault is not None and fault.kind is FaultKind.FORBIDDEN
+        if is_forbidden or (missing and _lacks(missing, endpoint)):
             raise missing_permission(api_key, account.account_id, PERMISSIONS[endpoint.name])
         return answer(dataset, endpoint, query_string)
 

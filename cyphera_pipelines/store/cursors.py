@@ -1,5 +1,6 @@
 """Where each source's syncs stand, per entity: watermark and unfinished listing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,11 +20,13 @@ class SyncPosition:
 
     `unfinished` is the listing in progress as the engine wrote it; None where the last one is over and what changed
     meanwhile was applied. `watermark` is None where it is not known from when on changes would have to be applied.
+    `owed` are ids of objects that could not be read to their end.
     """
 
     watermark: datetime | None = None
     unfinished: dict[str, Any] | None = None
     full_listing_at: datetime | None = None
+    owed: tuple[str, ...] = ()
 
 
 def read_positions(database: Database, source: Source, *, livemode: bool) -> dict[Entity, SyncPosition]:
@@ -35,33 +38,32 @@ def read_positions(database: Database, source: Source, *, livemode: bool) -> dic
     )
     with database.tenant(source.workspace_id) as connection:
         return {
-            Entity(row.entity_type): SyncPosition(row.watermark, row.unfinished, row.full_listing_at)
+            Entity(row.entity_type): SyncPosition(row.watermark, row.unfinished, row.full_listing_at, tuple(row.owed))
             for row in connection.execute(statement)
         }
 
 
 def save_unfinished(
-    connection: Connection, source: Source, entity: Entity, unfinished: dict[str, Any], *, livemode: bool
-) -> None:
-    """Write the checkpoint of a listing in progress, in the same transaction as the rows that it covers."""
-    _save(connection, source, entity, livemode, {"unfinished": unfinished})
-
-
-def complete_listing(
     connection: Connection,
     source: Source,
     entity: Entity,
     unfinished: dict[str, Any],
-    watermark: datetime,
+    owed: Sequence[str],
     *,
     livemode: bool,
 ) -> None:
-    """Note that the whole entity was listed and that everything before `watermark` is in the tables.
+    """Write the checkpoint of a listing in progress, in the same transaction as the rows that it covers."""
+    _save(connection, source, entity, livemode, {"unfinished": unfinished, "owed": list(owed)})
 
-    `unfinished` stays until `save_watermark`: what changed during the listing is still to be applied.
+
+def complete_listing(
+    connection: Connection, source: Source, entity: Entity, watermark: datetime | None, *, livemode: bool
+) -> None:
+    """Note that the whole entity was listed, and that everything before `watermark` is in the tables.
+
+    What changed during the listing is still to be applied: what `save_unfinished` wrote stays until `save_watermark`.
     """
-    values = {"unfinished": unfinished, "watermark": watermark, "full_listing_at": func.now()}
-    _save(connection, source, entity, livemode, values)
+    _save(connection, source, entity, livemode, {"watermark": watermark, "full_listing_at": func.now()})
 
 
 def save_watermark(
@@ -69,6 +71,27 @@ def save_watermark(
 ) -> None:
     """Note that every change of the entity before `watermark` is in the tables; None if that cannot be said."""
     _save(connection, source, entity, livemode, {"unfinished": None, "watermark": watermark})
+
+
+def end_listing(connection: Connection, source: Source, entity: Entity, *, livemode: bool) -> None:
+    """Note that a listing is over which leaves rows as they are: it says nothing of what the tables hold."""
+    _save(connection, source, entity, livemode, {"unfinished": None})
+
+
+def read_owed(connection: Connection, source: Source, entity: Entity, *, livemode: bool) -> list[str]:
+    """Which objects the next sync has to ask for."""
+    statement = select(cursors.c.owed).where(
+        cursors.c.workspace_id == source.workspace_id,
+        cursors.c.provider_name == source.provider,
+        cursors.c.livemode == livemode,
+        cursors.c.entity_type == entity.value,
+    )
+    return list(connection.execute(statement).scalar_one_or_none() or ())
+
+
+def save_owed(connection: Connection, source: Source, entity: Entity, owed: Sequence[str], *, livemode: bool) -> None:
+    """Note which objects the next sync has to ask for."""
+    _save(connection, source, entity, livemode, {"owed": list(owed)})
 
 
 def _save(connection: Connection, source: Source, entity: Entity, livemode: bool, values: dict[str, Any]) -> None:

@@ -101,7 +101,7 @@ def load(
         row = known.get((obj.livemode, obj.id))
         if row is None:
             changed.append(obj)
-        elif strategy is ConflictStrategy.SKIP or row.is_unchanged(obj):
+        elif (strategy is ConflictStrategy.SKIP and not row.is_deleted) or row.is_unchanged(obj):
             result.count_unchanged(entity, obj)
             if confirms and obj.version > row.version:
                 confirmed.append(obj)

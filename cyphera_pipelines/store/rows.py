@@ -23,6 +23,18 @@ def count_rows(database: Database, source: Source, tables: list[SyncedTable]) ->
     return counts
 
 
+def has_rows(database: Database, source: Source, table: SyncedTable, *, livemode: bool) -> bool:
+    """Whether there is any row of the source in that mode, tombstones included."""
+    target = synced_tables[table.name]
+    rows = select(target.c.id).where(
+        target.c.workspace_id == source.workspace_id,
+        target.c.provider == source.provider,
+        target.c.livemode == livemode,
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return connection.execute(rows.limit(1)).first() is not None
+
+
 def preview_rows(database: Database, source: Source, table: SyncedTable, *, limit: int = 5) -> list[dict[str, Any]]:
     """The most recently written rows of the source, without the bulky columns."""
     target = synced_tables[table.name]

@@ -57,7 +57,7 @@ class MergeStatement:
 
 @cache
 def merge_statement(entity: Entity, *, replaces: bool, rewrites: bool = False) -> MergeStatement:
-    """Build the merge of an entity. Unless it `replaces`, rows that are there already are left as they are.
+    """Build the merge of an entity. Unless it `replaces`, rows that are there, and not deleted, are left as they are.
 
     A row is written only if it is new, or differs, or comes back from deletion, and never by an older state. The
     children of a written row are replaced in the same statement; the children of an unchanged row are not touched:
@@ -95,7 +95,7 @@ def differences_statement(table: SyncedTable) -> str:
         f"FROM {_staged(table)} JOIN {PAYMENTS_SCHEMA}.{table.name} AS target "
         "ON target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
         "AND target.livemode = staged.livemode AND target.id = staged.id "
-        "WHERE target.content_hash <> staged.content_hash ORDER BY staged.id"
+        "AND target.deleted_at IS NULL WHERE target.content_hash <> staged.content_hash ORDER BY staged.id"
     )
 
 
@@ -126,14 +126,13 @@ def _upsert(table: SyncedTable, source: str, replaces: bool, rewrites: bool) -> 
         f"INSERT INTO {PAYMENTS_SCHEMA}.{table.name} AS target ({KEY}, {names}) "
         f"SELECT CAST(:workspace_id AS uuid), :provider, staged.livemode, staged.id, {selected} FROM {source} "
     )
-    if not replaces:
-        return f"{insert} ON CONFLICT ({KEY}) DO NOTHING"
     update = f"{insert} ON CONFLICT ({KEY}) DO UPDATE SET {assignments}, deleted_at = NULL"
     if rewrites:
         return update
+    # What comes back from deletion was not there.
+    differs = "target.content_hash <> excluded.content_hash OR " if replaces else ""
     return (
-        f"{update} WHERE target.source_version <= excluded.source_version "
-        "AND (target.content_hash <> excluded.content_hash OR target.deleted_at IS NOT NULL)"
+        f"{update} WHERE target.source_version <= excluded.source_version AND ({differs}target.deleted_at IS NOT NULL)"
     )
 
 

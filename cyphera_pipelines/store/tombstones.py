@@ -1,6 +1,7 @@
 """Marking rows whose objects are gone at the provider."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from sqlalchemy import Connection, text
@@ -13,37 +14,65 @@ from cyphera_pipelines.store.loader import TableCounts
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 
 
+@dataclass(frozen=True)
+class TimeSpan:
+    """Creation times in seconds since 1970, exclusive of `after` and inclusive of `until`; None is without bound."""
+
+    after: int | None
+    until: int | None
+
+
 def tombstone_missing(
     connection: Connection,
     source: Source,
     entity: Entity,
+    span: TimeSpan,
+    present: Sequence[str],
     *,
     livemode: bool,
-    created_after: int | None,
-    created_until: int | None,
-    present: Sequence[str],
     version: float,
 ) -> dict[str, TableCounts]:
     """Mark the entity's rows of a time span that is known completely, but for the ids that are present.
 
-    The span is of creation times in seconds since 1970, exclusive of `created_after` and inclusive of `created_until`;
-    None is without bound. Rows with a newer state than `version` are left alone. Children go with their parents.
-    Returns the number of rows marked, by table.
+    Rows with a newer state than `version` are left alone. Children go with their parents. Returns the number of rows
+    marked, by table.
     """
     tables = (entity_table(entity), *child_tables(entity))
-    numbers = connection.execute(
-        text(_statement(entity, _MISSING)),
-        {
-            "workspace_id": source.workspace_id,
-            "provider": source.provider,
-            "livemode": livemode,
-            "after": created_after,
-            "until": created_until,
-            "present": list(present),
-            "version": version,
-        },
-    ).one()
+    parameters = _of_span(source, span, present, livemode, version)
+    numbers = connection.execute(text(_statement(entity, _MISSING)), parameters).one()
     return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
+
+
+def find_missing(
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    span: TimeSpan,
+    present: Sequence[str],
+    *,
+    livemode: bool,
+    version: float,
+) -> list[str]:
+    """The ids of the rows that `tombstone_missing` would mark."""
+    statement = (
+        f"SELECT id FROM {PAYMENTS_SCHEMA}.{entity.value} WHERE {_OF_SOURCE} AND deleted_at IS NULL "
+        f"AND source_version <= to_timestamp(:version) AND {_MISSING} ORDER BY id"
+    )
+    return list(connection.execute(text(statement), _of_span(source, span, present, livemode, version)).scalars())
+
+
+def _of_span(
+    source: Source, span: TimeSpan, present: Sequence[str], livemode: bool, version: float
+) -> dict[str, object]:
+    return {
+        "workspace_id": source.workspace_id,
+        "provider": source.provider,
+        "livemode": livemode,
+        "after": span.after,
+        "until": span.until,
+        "present": list(present),
+        "version": version,
+    }
 
 
 def tombstone_object(
@@ -61,6 +90,8 @@ def tombstone_object(
     return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
 
 
+_OF_SOURCE = "workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode"
+
 _MISSING = (
     "created > coalesce(to_timestamp(:after), '-infinity') AND created <= coalesce(to_timestamp(:until), 'infinity') "
     "AND id <> ALL (CAST(:present AS text[]))"
@@ -72,8 +103,8 @@ def _statement(entity: Entity, which: str) -> str:
     mark = "deleted_at = now(), synced_at = now(), source_version = to_timestamp(:version)"
     parts = [
         f"gone AS (UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET {mark} "
-        "WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode "
-        f"AND deleted_at IS NULL AND source_version <= to_timestamp(:version) AND {which} RETURNING id)"
+        f"WHERE {_OF_SOURCE} AND deleted_at IS NULL AND source_version <= to_timestamp(:version) AND {which} "
+        "RETURNING id)"
     ]
     counts = ["(SELECT count(*) FROM gone)"]
     for child in child_tables(entity):
@@ -86,8 +117,7 @@ def _statement(entity: Entity, which: str) -> str:
 def _still_gone(entity: Entity) -> str:
     return (
         f"UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET source_version = to_timestamp(:version) "
-        "WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode "
-        "AND id = :id AND deleted_at IS NOT NULL AND source_version < to_timestamp(:version)"
+        f"WHERE {_OF_SOURCE} AND id = :id AND deleted_at IS NOT NULL AND source_version < to_timestamp(:version)"
     )
 
 

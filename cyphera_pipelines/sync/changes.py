@@ -1,56 +1,104 @@
 """Bringing the tables up to date with what changed at the provider since a moment, from its provider events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from sqlalchemy import Connection
+
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.rows import MappedObject
+from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
-from cyphera_pipelines.providers.base import Change, MappedPage, Page
+from cyphera_pipelines.providers.base import (
+    Change,
+    CredentialsRejectedError,
+    MappedPage,
+    Page,
+    PermissionDeniedError,
+    ProviderError,
+    ProviderUnavailableError,
+    RateLimitRemainsError,
+    RequestAbandonedError,
+)
+from cyphera_pipelines.store.cursors import read_owed, save_owed
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.tombstones import tombstone_object
 from cyphera_pipelines.sync.context import SyncContext
+from cyphera_pipelines.sync.listing import MOST_OWED
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
 FETCHES_AT_ONCE = 32  # Stripe's 25 per second, up to 1.3 s each
+OWED_AT_ONCE = 50
 NEVER = 0.0
-"""The version of a state that is only there to be marked as gone."""
+"""The version of a state that is only there to be marked as gone, or that is known to be out of date."""
+
+Errors = dict[Entity, CypheraError]
 
 
 @dataclass
 class _Batch:
     """The changes of one entity that one request told of, as rows and as objects that are gone.
 
-    `last_states` are the latter's as far as they are known.
+    `asked_for` are the objects that had to be fetched, `last_states` those of the objects that are gone, as far as they
+    are known.
     """
 
     mapped: MappedPage = field(default_factory=MappedPage)
+    asked_for: list[str] = field(default_factory=list)
     gone: list[Change] = field(default_factory=list)
     last_states: list[MappedObject] = field(default_factory=list)
     requests: int = 0
 
 
-def apply_changes(context: SyncContext, entities: Sequence[Entity], since: float) -> int:
-    """Apply every change of the entities at or after `since`, in seconds since 1970, and return how many there were.
+def apply_changes(context: SyncContext, entities: Sequence[Entity], since: float) -> tuple[int, Errors]:
+    """Apply every change of the entities at or after `since`, in seconds since 1970.
 
     A snapshot of the pinned API version with whole nested lists is taken as it is; other objects are fetched, several
-    at once. Each state carries the moment at which the provider held it: what the tables know better stays. Raises
-    ProviderError, SyncCancelledError or a database error; what was applied until then stays.
+    at once. Each state carries the moment at which the provider held it: what the tables know better stays. An object
+    that the provider cannot tell is owed. Returns how many changes there were, and the errors of the entities whose
+    changes could not be applied to the end. Raises ProviderError if the events cannot be read, SyncCancelledError or a
+    database error; what was applied until then stays.
     """
-    applied = 0
+    applied, errors = 0, Errors()
     with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-changes") as fetchers:
         for changes in context.client.changes(entities, int(since)):
             if context.is_cancelled():
                 raise SyncCancelledError
             for entity in entities:
                 of_entity = [change for change in changes if change.entity is entity]
-                if of_entity:
-                    _apply(context, entity, _read(context, entity, of_entity, fetchers))
+                if of_entity and entity not in errors:
+                    _try(context, entity, of_entity, fetchers, errors)
             applied += len(changes)
-    return applied
+    return applied, errors
+
+
+def ask_for_owed(context: SyncContext, owed: Mapping[Entity, Sequence[str]]) -> Errors:
+    """Fetch the objects that could not be read to their end before. Returns and raises as `apply_changes` does."""
+    errors = Errors()
+    with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-owed") as fetchers:
+        for entity, ids in owed.items():
+            for at in range(0, len(ids), OWED_AT_ONCE):
+                if context.is_cancelled():
+                    raise SyncCancelledError
+                changes = [Change(entity, object_id, NEVER) for object_id in ids[at : at + OWED_AT_ONCE]]
+                if entity not in errors:
+                    _try(context, entity, changes, fetchers, errors)
+    return errors
+
+
+def _try(
+    context: SyncContext, entity: Entity, changes: Sequence[Change], fetchers: ThreadPoolExecutor, errors: Errors
+) -> None:
+    """Apply the changes of one entity. Its trouble does not stop the others."""
+    try:
+        _apply(context, entity, _read(context, entity, changes, fetchers))
+    except (CredentialsRejectedError, RequestAbandonedError):
+        raise
+    except ProviderError as error:
+        errors[entity] = error
 
 
 def _read(context: SyncContext, entity: Entity, changes: Iterable[Change], fetchers: ThreadPoolExecutor) -> _Batch:
@@ -62,24 +110,37 @@ def _read(context: SyncContext, entity: Entity, changes: Iterable[Change], fetch
             pages.append(Page(entity, [change.snapshot], has_more=False, version=change.version, requests=0))
         else:
             to_fetch.append(change)
-    fetched = fetchers.map(context.client.fetch, to_fetch)
+    fetched = fetchers.map(lambda change: _fetch(context, change), to_fetch)
     for change, page in zip(to_fetch, fetched, strict=True):
+        batch.asked_for.append(change.object_id)
         pages.append(page)
-        if not page.objects:
+        if not page.objects and not page.incomplete:
             batch.gone.append(replace(change, version=page.version, is_deleted=True))
     for page, requests in zip(pages, fetchers.map(context.client.complete, pages), strict=True):
         batch.requests += page.requests + requests
         mapped = context.client.map_page(page)
         batch.mapped.objects += mapped.objects
         batch.mapped.unmappable += mapped.unmappable
+        batch.mapped.incomplete += mapped.incomplete
         batch.mapped.cleaned += mapped.cleaned
     last_known = [change.last_known for change in batch.gone if change.last_known is not None]
     batch.last_states = context.client.map_page(Page(entity, last_known, has_more=False, version=NEVER)).objects
     return batch
 
 
+def _fetch(context: SyncContext, change: Change) -> Page:
+    """The object as it is now; one that the provider fails to tell is incomplete."""
+    try:
+        return context.client.fetch(change)
+    except (CredentialsRejectedError, PermissionDeniedError, RateLimitRemainsError, RequestAbandonedError):
+        raise
+    except ProviderError as error:
+        failed = UnmappableObject(change.object_id, str(error), None)
+        return Page(change.entity, [], has_more=False, version=NEVER, incomplete=[failed])
+
+
 def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
-    source = context.source
+    source, incomplete = context.source, batch.mapped.incomplete
     with context.database.tenant(source.workspace_id) as connection:
         objects: list[MappedObject] = batch.mapped.objects
         strategy = context.request.conflict_strategy
@@ -92,14 +153,26 @@ def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
                     connection, source, entity, change.object_id, livemode=context.livemode, version=change.version
                 )
                 result.add(LoadResult(gone))
+        flagged = [change.object_id for change in batch.gone] if strategy is ConflictStrategy.FLAG else []
         unloaded = context.progress.first_mention(entity, batch.mapped.unmappable + result.refused)
-        insert_events(
-            connection, context.session, mapping_events(entity, batch.mapped.cleaned, unloaded, result.differing)
-        )
+        events = mapping_events(entity, batch.mapped.cleaned, unloaded, incomplete, result.differing, flagged)
+        insert_events(connection, context.session, events)
+        _note_owed(connection, context, entity, batch)
     context.progress.loaded(
         entity,
-        fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable),
+        fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable) + len(incomplete),
         requests=batch.requests,
-        unloaded=len(unloaded),
+        unloaded=len(unloaded) + len(incomplete),
         result=result,
     )
+
+
+def _note_owed(connection: Connection, context: SyncContext, entity: Entity, batch: _Batch) -> None:
+    """What was asked for and came is owed no more; what did not come is."""
+    owed = set(read_owed(connection, context.source, entity, livemode=context.livemode))
+    failed = {str(obj.id): obj.reason for obj in batch.mapped.incomplete}
+    left = owed - set(batch.asked_for) | failed.keys()
+    if len(left) > MOST_OWED and failed:
+        raise ProviderUnavailableError(next(iter(failed.values())))
+    if left != owed:
+        save_owed(connection, context.source, entity, sorted(left), livemode=context.livemode)

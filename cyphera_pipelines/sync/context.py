@@ -14,11 +14,13 @@ from cyphera_pipelines.sync.progress import SyncProgress
 class SyncContext:
     """One sync: of which source, with what, and for which session.
 
-    `is_cancelled` is asked between pages; `cancel` makes it true for everybody.
+    `key_digest` tells one key from another. `is_cancelled` is asked between pages; `cancel` makes it true for
+    everybody.
     """
 
     database: Database
     client: ProviderClient
+    key_digest: bytes
     source: Source
     session: Session
     request: SyncRequest

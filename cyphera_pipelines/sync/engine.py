@@ -12,6 +12,7 @@ from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
     ProviderUnavailableError,
+    RequestAbandonedError,
 )
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
@@ -22,6 +23,7 @@ from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.sessions import (
     fail_abandoned_sessions,
     finish_session,
+    get_session,
     record_what_was_merged,
     start_session,
 )
@@ -67,7 +69,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     progress = SyncProgress(job.request.entities)
     try:
         with source_lock(job.database, job.source):
-            _begin(job)
+            _begin(job, progress)
             with Heartbeat(job.database, job.session, progress) as heartbeat, rare_collections():
                 outcome = _sync(job, progress, heartbeat)
             _finish(job, outcome, progress)
@@ -92,13 +94,17 @@ def run_sync(job: SyncJob) -> SyncOutcome:
         raise
 
 
-def _begin(job: SyncJob) -> None:
-    """With the lock held, whatever session of the source still says `running` belongs to a process that died."""
+def _begin(job: SyncJob, progress: SyncProgress) -> None:
+    """With the lock held, whatever session of the source still says `running` belongs to a process that died.
+
+    So does what this session has done already.
+    """
     abandoned = fail_abandoned_sessions(job.database, job.source, keep=job.session.id)
     if not start_session(job.database, job.session, job.dagster_run_id):
         raise SessionEndedError(
             f"Session {job.session.id} of {job.source.key} had ended, or another run had it, before its sync began."
         )
+    progress.resume(get_session(job.database, job.source.workspace_id, job.session.id).progress)
     entities = ", ".join(entity.value for entity in job.request.entities)
     events = [SessionEvent("session_started", f"Syncing {entities} of {job.source.key}.")]
     for session_id in abandoned:
@@ -109,14 +115,20 @@ def _begin(job: SyncJob) -> None:
 
 def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOutcome:
     retries = RetryLog(job.database, job.session, progress)
-    client = open_client(
-        job.database, job.keyring, job.source, on_retry=retries.note, is_cancelled=heartbeat.is_cancelled
+    opened = open_client(
+        job.database,
+        job.keyring,
+        job.source,
+        on_request=progress.requested,
+        on_retry=retries.note,
+        is_cancelled=heartbeat.is_cancelled,
     )
     errors: dict[Entity, CypheraError]
     try:
         context = SyncContext(
             database=job.database,
-            client=client,
+            client=opened.client,
+            key_digest=opened.key_digest,
             source=job.source,
             session=job.session,
             request=job.request,
@@ -128,8 +140,10 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
         errors = bring_up_to_date(context)
     except (CredentialsRejectedError, ProviderUnavailableError) as error:
         errors = dict.fromkeys(job.request.entities, error)
+    except RequestAbandonedError:
+        errors = {}
     finally:
-        client.close()
+        opened.client.close()
     retries.summarise()
     refresh_statistics(job.database, progress.created_rows())
     counts = {entity: progress.entity(entity) for entity in job.request.entities}
@@ -144,10 +158,11 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
     event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
     record_events(job.database, job.session, [event])
+    over = progress.as_json(is_over=True)
     if not finish_session(
-        job.database, job.session, outcome.status, progress=progress.as_json(), error_summary=outcome.error_summary
+        job.database, job.session, outcome.status, progress=over, error_summary=outcome.error_summary
     ):
-        record_what_was_merged(job.database, job.session, progress.as_json(), progress.merged())
+        record_what_was_merged(job.database, job.session, over, progress.merged())
     if outcome.status is SessionStatus.COMPLETED:
         record_sync(job.database, job.source.workspace_id, job.source.configuration_id)
 
@@ -157,7 +172,11 @@ def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncPr
     message = redact(message)
     try:
         if finish_session(
-            job.database, job.session, status, progress=progress.as_json(), error_summary={"message": message}
+            job.database,
+            job.session,
+            status,
+            progress=progress.as_json(is_over=True),
+            error_summary={"message": message},
         ):
             event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
             record_events(job.database, job.session, [event])

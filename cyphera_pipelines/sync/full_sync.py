@@ -11,40 +11,39 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
-from cyphera_pipelines.providers.base import (
-    CredentialsRejectedError,
-    ProviderError,
-    ProviderUnavailableError,
-    RequestAbandonedError,
-)
+from cyphera_pipelines.providers.base import CredentialsRejectedError, ProviderAccount, RequestAbandonedError
 from cyphera_pipelines.security.secrets import redact
-from cyphera_pipelines.store.accounts import record_account
-from cyphera_pipelines.store.cursors import SyncPosition, read_positions
+from cyphera_pipelines.store.cursors import SyncPosition
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.context import SyncContext
-from cyphera_pipelines.sync.listing import EntityListing, ListingStart, has_been_listed
+from cyphera_pipelines.sync.listing import EntityListing, ListingStart
 from cyphera_pipelines.sync.pages import SyncCancelledError
+from cyphera_pipelines.sync.unfinished import to_be_continued
 
 _log = logging.getLogger(__name__)
 
 
-def list_entities(context: SyncContext) -> dict[Entity, CypheraError]:
+def list_entities(
+    context: SyncContext, account: ProviderAccount | None, positions: Mapping[Entity, SyncPosition]
+) -> dict[Entity, CypheraError]:
     """List the session's entities concurrently and return the errors of those that did not complete.
 
     One entity's trouble does not stop the others, but for rejected credentials and a lost database, which would stop
     them anyway: those cancel the sync. Database errors are raised when all listings have stopped, and so is an
-    interruption of the calling thread. Raises CredentialsRejectedError or ProviderUnavailableError if not even the
-    account can be asked for.
+    interruption of the calling thread.
     """
-    start = _begin(context)
-    positions = read_positions(context.database, context.source, livemode=context.livemode)
-    _expect_known_rows(context, positions)
+    created = None if account is None else account.created
+    start = ListingStart(context.client.now(), None if created is None else created.timestamp())
+    _expect_known_rows(context, start, positions)
     errors = _Errors()
 
     def run(entity: Entity) -> None:
         position = positions.get(entity, SyncPosition())
-        if has_been_listed(context.request, start, position):
+        continued = to_be_continued(context, start.watermark, position)
+        if continued is not None and continued.session_id != str(context.session.id):
+            context.progress.could_not_be_loaded(entity, continued.not_loaded)
+        if continued is not None and continued.is_listed:
             context.progress.done(entity)
             return
         try:
@@ -77,23 +76,6 @@ def list_entities(context: SyncContext) -> dict[Entity, CypheraError]:
     return errors.by_entity
 
 
-def _begin(context: SyncContext) -> ListingStart:
-    """Prove that the credentials work before anything is listed. A key that may not read the account may still list."""
-    source, created = context.source, None
-    try:
-        account = context.client.account()
-    except (CredentialsRejectedError, ProviderUnavailableError):
-        raise
-    except ProviderError as error:
-        _log.info("The account of %s cannot be read: %s", source.key, error)
-    else:
-        record_account(
-            context.database, source.workspace_id, source.provider, account.id, account.name, livemode=account.livemode
-        )
-        created = account.created
-    return ListingStart(context.client.now(), created.timestamp() if created is not None else None)
-
-
 class _Errors:
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -105,9 +87,13 @@ class _Errors:
             self.by_entity[entity] = error
 
 
-def _expect_known_rows(context: SyncContext, positions: Mapping[Entity, SyncPosition]) -> None:
-    """An entity that was listed before will have about as many objects as there are rows."""
-    listed = [entity for entity, position in positions.items() if position.full_listing_at is not None]
+def _expect_known_rows(context: SyncContext, start: ListingStart, positions: Mapping[Entity, SyncPosition]) -> None:
+    """An entity that was listed before, and is listed anew, will have about as many objects as there are rows."""
+    listed = [
+        entity
+        for entity, position in positions.items()
+        if position.full_listing_at is not None and to_be_continued(context, start.watermark, position) is None
+    ]
     wanted = [entity_table(entity) for entity in listed if entity in context.request.entities]
     for name, rows in count_rows(context.database, context.source, wanted).items():
         context.progress.estimated(Entity(name), rows)

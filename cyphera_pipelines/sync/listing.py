@@ -1,25 +1,32 @@
 """Listing one entity: its pages, as they come, are merged into the tables, each with its checkpoint."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import ConflictStrategy, SyncRequest
+from cyphera_pipelines.model.rows import UnmappableObject
+from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
+from cyphera_pipelines.model.synced_tables import entity_table
+from cyphera_pipelines.providers.base import ProviderUnavailableError
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
 from cyphera_pipelines.store.events import insert_events
-from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
-from cyphera_pipelines.store.tombstones import tombstone_missing
+from cyphera_pipelines.store.loader import LoadResult, load
+from cyphera_pipelines.store.rows import has_rows
+from cyphera_pipelines.store.tombstones import TimeSpan, find_missing, tombstone_missing
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.memory import collect_if_due
 from cyphera_pipelines.sync.pages import FetchedPage, PageStream
 from cyphera_pipelines.sync.slicing import Slice, SlicePlan, restore
+from cyphera_pipelines.sync.unfinished import UnfinishedListing, to_be_continued
+from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, watermark_at
 
-UNFINISHED_IS_STALE_AFTER = 7 * 86_400.0
 STRIPE_BEGAN = 1_262_304_000  # 2010: nothing is older, as far as dividing the work is concerned
+MOST_OWED = 100
+"""Objects of one entity that may be owed. Where more cannot be read to their end, it is not their fault."""
 _DAY = 86_400
 
 
@@ -41,8 +48,22 @@ class EntityListing:
         self._context = context
         self._start = start
         self._entity = entity
-        self._was_listed_before = position.full_listing_at is not None
-        self._watermark, slices = _start_or_resume(context, start, position)
+        self._position = position
+        self._strategy = context.request.conflict_strategy
+        continued = to_be_continued(context, start.watermark, position)
+        if continued is None:
+            slices = [Slice()]
+            self._watermark = start.watermark
+            self._met_rows = has_rows(context.database, context.source, entity_table(entity), livemode=context.livemode)
+            self._leaves_gaps, self._not_loaded = False, 0
+            self._owed = set[str]() if self._strategy is ConflictStrategy.OVERWRITE else set(position.owed)
+        else:
+            slices = _slices_left(continued)
+            self._watermark = continued.watermark
+            self._met_rows = continued.met_rows
+            self._leaves_gaps, self._not_loaded = continued.leaves_gaps, continued.not_loaded
+            self._owed = set(position.owed)
+        self._guesses_total = continued is not None or position.full_listing_at is None
         plan = plan_listing(start, slices, context.request.batch_size)
         self._pages = PageStream(context.client, entity, plan, context.is_cancelled)
 
@@ -59,15 +80,17 @@ class EntityListing:
     def _merge(self, connection: Connection, batch: list[FetchedPage]) -> None:
         """Merge the pages, what they prove to be gone, and their checkpoint in one transaction."""
         context, source = self._context, self._context.source
+        incomplete = [obj for page in batch for obj in page.mapped.incomplete]
+        self._owe(incomplete)
         with context.database.tenant(source.workspace_id, connection):
             objects = [obj for page in batch for obj in page.mapped.objects]
-            result = load(connection, source, self._entity, objects, context.request.conflict_strategy)
-            for page in batch:
-                result.add(LoadResult(self._tombstone(connection, page)))
+            result = load(connection, source, self._entity, objects, self._strategy)
+            gone = [object_id for page in batch for object_id in self._bury(connection, page, result)]
             unmappable = [obj for page in batch for obj in page.mapped.unmappable]
             cleaned = [object_id for page in batch for object_id in page.mapped.cleaned]
             unloaded = context.progress.first_mention(self._entity, unmappable + result.refused)
-            events = mapping_events(self._entity, cleaned, unloaded, result.differing)
+            self._not_loaded += len(unloaded)
+            events = mapping_events(self._entity, cleaned, unloaded, incomplete, result.differing, gone)
             insert_events(connection, context.session, events)
             self._save_checkpoint(connection, batch)
         self._pages.committed(batch)
@@ -75,43 +98,75 @@ class EntityListing:
             self._entity,
             fetched=sum(page.fetched for page in batch),
             requests=sum(page.requests for page in batch),
-            unloaded=len(unloaded),
+            unloaded=len(unloaded) + len(incomplete),
             result=result,
         )
         self._estimate()
 
-    def _tombstone(self, connection: Connection, page: FetchedPage) -> dict[str, TableCounts]:
-        """Mark what the page proves to be gone."""
+    def _owe(self, incomplete: Iterable[UnmappableObject]) -> None:
+        for obj in incomplete:
+            self._owed.add(str(obj.id))
+            if len(self._owed) > MOST_OWED:
+                raise ProviderUnavailableError(obj.reason)
+
+    def _bury(self, connection: Connection, page: FetchedPage, result: LoadResult) -> list[str]:
+        """Mark what the page proves to be gone; or return its ids, where rows are to be flagged and left alone."""
         coverage, context = page.arrival.coverage, self._context
-        may_bury = self._was_listed_before and context.request.conflict_strategy is ConflictStrategy.OVERWRITE
-        if not may_bury or not page.names_everything or coverage.is_empty:
-            return {}
-        return tombstone_missing(
-            connection,
-            context.source,
-            self._entity,
-            livemode=context.livemode,
-            created_after=coverage.after,
-            created_until=coverage.until,
-            present=[*page.present, *coverage.also],
-            version=page.version,
-        )
+        self._leaves_gaps = self._leaves_gaps or coverage.leaves_a_gap or not page.names_everything
+        if not self._met_rows or not page.names_everything or coverage.is_empty:
+            return []
+        span = TimeSpan(coverage.after, coverage.until)
+        present = [*page.present, *coverage.also]
+        about = (connection, context.source, self._entity, span, present)
+        if self._strategy is ConflictStrategy.OVERWRITE:
+            result.add(LoadResult(tombstone_missing(*about, livemode=context.livemode, version=page.version)))
+        elif self._strategy is ConflictStrategy.FLAG:
+            return find_missing(*about, livemode=context.livemode, version=page.version)
+        return []
 
     def _save_checkpoint(self, connection: Connection, batch: list[FetchedPage]) -> None:
-        context, source = self._context, self._context.source
-        slices = self._pages.checkpoint_after(batch)
-        unfinished = {"watermark": self._watermark, "listed_until": self._start.watermark, "slices": slices}
-        if slices:
-            save_unfinished(connection, source, self._entity, unfinished, livemode=context.livemode)
-        else:
-            watermark = datetime.fromtimestamp(self._watermark, UTC)
-            complete_listing(connection, source, self._entity, unfinished, watermark, livemode=context.livemode)
+        context, source, entity = self._context, self._context.source, self._entity
+        unfinished = UnfinishedListing(
+            session_id=str(context.session.id),
+            strategy=self._strategy,
+            watermark=self._watermark,
+            listed_until=self._start.watermark,
+            slices=self._pages.checkpoint_after(batch),
+            met_rows=self._met_rows,
+            leaves_gaps=self._leaves_gaps,
+            not_loaded=self._not_loaded,
+        )
+        owed = sorted(self._owed)
+        save_unfinished(connection, source, entity, unfinished.as_json(), owed, livemode=context.livemode)
+        # A listing that leaves rows as they are says nothing of what the tables hold.
+        if unfinished.is_listed and self._strategy is ConflictStrategy.OVERWRITE:
+            complete_listing(connection, source, entity, self._watermark_after(connection), livemode=context.livemode)
+
+    def _watermark_after(self, connection: Connection) -> datetime:
+        """From when on changes are to be applied: where the listing could not prove what is gone, from long before it.
+
+        That is known, unless this is the source's first complete listing or the last one is too long ago.
+        """
+        previous = self._position.watermark
+        if not self._met_rows or not self._leaves_gaps:
+            return watermark_at(self._watermark)
+        if previous is not None and self._start.watermark - previous.timestamp() < EVENTS_ARE_KEPT_FOR:
+            return previous
+        source = self._context.source
+        message = (
+            f"Of some rows of {self._entity.value} it could not be told whether their objects still exist. "
+            f"Compare them: cyphera verify {source.workspace_slug} {source.provider} --repair"
+        )
+        event = SessionEvent("absence_unproven", message, entity_type=self._entity.value, level=EventLevel.WARNING)
+        insert_events(connection, self._context.session, [event])
+        return watermark_at(self._watermark)
 
     def _estimate(self) -> None:
         """Guess the number of objects from what the slices expect; the rows of an earlier listing tell better."""
-        if not self._was_listed_before:
+        if self._guesses_total:
             fetched = self._context.progress.entity(self._entity).fetched
-            self._context.progress.estimated(self._entity, fetched + self._pages.objects_left())
+            left = self._pages.objects_left(fetched)
+            self._context.progress.estimated(self._entity, None if left is None else fetched + left)
 
 
 def plan_listing(start: ListingStart, slices: list[Slice], page_size: int) -> SlicePlan:
@@ -121,35 +176,9 @@ def plan_listing(start: ListingStart, slices: list[Slice], page_size: int) -> Sl
     return SlicePlan(slices, min(floor, ceiling), ceiling, page_size)
 
 
-def _start_or_resume(context: SyncContext, start: ListingStart, position: SyncPosition) -> tuple[float, list[Slice]]:
-    """The listing's watermark and its slices.
-
-    A resumed listing keeps the watermark of its first attempt; what was created since that attempt began is one more
-    slice.
-    """
-    unfinished = _to_be_continued(context.request, start, position)
-    if unfinished is None:
-        return start.watermark, [Slice()]
-    slices = restore(unfinished["slices"])
+def _slices_left(continued: UnfinishedListing) -> list[Slice]:
+    """What the earlier attempts left, and what was created since the last of them began as one more slice."""
+    slices = restore(continued.slices)
     if not any(part.lt is None and part.committed is None for part in slices):
-        slices.append(Slice(gte=int(unfinished["listed_until"])))
-    return float(unfinished["watermark"]), slices
-
-
-def has_been_listed(request: SyncRequest, start: ListingStart, position: SyncPosition) -> bool:
-    """Whether the sync that is to be continued had listed the entity to its end: it only has to catch up."""
-    unfinished = _to_be_continued(request, start, position)
-    return unfinished is not None and has_no_slices_left(unfinished)
-
-
-def has_no_slices_left(unfinished: dict[str, Any]) -> bool:
-    """Whether every page of the listing is in the tables, and only what changed meanwhile is not."""
-    return not unfinished["slices"]
-
-
-def _to_be_continued(request: SyncRequest, start: ListingStart, position: SyncPosition) -> dict[str, Any] | None:
-    """The listing that is to be continued; None if there is none, or it is too old or not wanted."""
-    unfinished = position.unfinished
-    if unfinished is None or request.full_sync:
-        return None
-    return unfinished if start.watermark - float(unfinished["watermark"]) < UNFINISHED_IS_STALE_AFTER else None
+        slices.append(Slice(gte=int(continued.listed_until)))
+    return slices

@@ -11,14 +11,21 @@ IDS_IN_A_MESSAGE = 5
 
 
 def mapping_events(
-    entity: Entity, cleaned: Sequence[str], unloaded: Iterable[UnmappableObject], differing: Iterable[DifferingRow]
+    entity: Entity,
+    cleaned: Sequence[str],
+    unloaded: Iterable[UnmappableObject],
+    incomplete: Iterable[UnmappableObject],
+    differing: Iterable[DifferingRow],
+    gone: Iterable[str] = (),
 ) -> list[SessionEvent]:
     """One event per object that was not loaded or differs, and one for all of a batch that had to be cleaned.
 
-    `cleaned` are the ids of the latter.
+    `cleaned` are the ids of the latter, `gone` those of rows that were left although their objects are gone.
     """
     events = [_unmappable(entity, obj) for obj in unloaded]
+    events += [_incomplete(entity, obj) for obj in incomplete]
     events += [_differs(entity, row) for row in differing]
+    events += [_is_gone(entity, object_id) for object_id in gone]
     if cleaned:
         others = " and others" if len(cleaned) > IDS_IN_A_MESSAGE else ""
         names = ", ".join(cleaned[:IDS_IN_A_MESSAGE]) + others
@@ -43,6 +50,28 @@ def _differs(entity: Entity, row: DifferingRow) -> SessionEvent:
         external_id=row.id,
         level=EventLevel.WARNING,
         event_details={"columns": list(row.columns)},
+    )
+
+
+def _is_gone(entity: Entity, object_id: str) -> SessionEvent:
+    return SessionEvent(
+        "row_differs",
+        f"{object_id} of {entity.value} was left as it is; at the provider it is gone.",
+        entity_type=entity.value,
+        external_id=object_id,
+        level=EventLevel.WARNING,
+        event_details={"columns": ["deleted_at"]},
+    )
+
+
+def _incomplete(entity: Entity, obj: UnmappableObject) -> SessionEvent:
+    return SessionEvent(
+        "object_incomplete",
+        f"{obj.id} of {entity.value} could not be read whole, and the next sync asks for it again: {obj.reason}",
+        entity_type=entity.value,
+        external_id=obj.id,
+        level=EventLevel.ERROR,
+        event_details={"reason": obj.reason},
     )
 
 

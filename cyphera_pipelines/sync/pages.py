@@ -97,10 +97,10 @@ class PageStream:
             self._held -= len(pages)
             self._changed.notify_all()
 
-    def objects_left(self) -> int:
-        """A guess at how many objects are still to be fetched."""
+    def objects_left(self, fetched: int) -> int | None:
+        """A guess at how many objects are still to be fetched; see `SlicePlan.objects_left`."""
         with self._changed:
-            return self._plan.objects_left()
+            return self._plan.objects_left(fetched)
 
     def _start_fetching(self, threads: int) -> None:
         """Let so many threads fetch pages, if there are fewer."""
@@ -173,13 +173,14 @@ class PageStream:
     def _completed(self, page: Page, arrival: Arrival) -> FetchedPage:
         requests = page.requests + self._client.complete(page)
         listed = [_listed(obj) for obj in page.objects]
+        ids = [obj.id for obj in listed] + [obj.id for obj in page.incomplete]
         return FetchedPage(
             arrival=arrival,
             mapped=self._client.map_page(page),
-            present=tuple(obj.id for obj in listed if obj.id is not None),
-            names_everything=all(obj.id is not None for obj in listed),
+            present=tuple(object_id for object_id in ids if object_id is not None),
+            names_everything=None not in ids,
             version=page.version,
-            fetched=len(listed),
+            fetched=len(ids),
             requests=requests,
         )
 

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
@@ -11,19 +11,37 @@ from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EntityProgress
 from cyphera_pipelines.store.loader import LoadResult
 
+MOST_UNTIL_DONE = 99.9
+_COUNTED = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "requests", "children")
+
 
 class SyncProgress:
     """Counts per entity, safe to update from several threads.
 
-    Rates and the remaining time are of this process, not of earlier ones that a resumed listing continues.
+    Rates and the remaining time are of this process, not of earlier ones that it continues.
     """
 
     def __init__(self, entities: Iterable[Entity]) -> None:
         self._lock = threading.Lock()
         self._entities = {entity: EntityProgress() for entity in entities}
         self._began = time.monotonic()
+        self._requests = 0
         self._retries = 0
+        self._fetched_before = 0
+        self._percent = 0.0
         self._unloaded: set[tuple[Entity, str]] = set()
+
+    def resume(self, progress: Mapping[str, Any]) -> None:
+        """Go on from the `progress` column that an earlier process of the same session left."""
+        with self._lock:
+            for entity, counts in self._entities.items():
+                left = progress.get("entities", {}).get(entity.value, {})
+                counted = {name: left[name] for name in _COUNTED if name in left}
+                self._entities[entity] = replace(counts, **counted)
+            self._requests = int(progress.get("requests") or 0)
+            self._retries = int(progress.get("retries") or 0)
+            self._percent = float(progress.get("percent") or 0.0)
+            self._fetched_before = sum(counts.fetched for counts in self._entities.values())
 
     def entity(self, entity: Entity) -> EntityProgress:
         """The entity's counts as they are now: a copy."""
@@ -59,6 +77,11 @@ class SyncProgress:
             if counts.estimated is not None:
                 counts.estimated = max(counts.estimated, counts.fetched)
 
+    def could_not_be_loaded(self, entity: Entity, objects: int) -> None:
+        """So many objects were not loaded by an earlier session that this one continues."""
+        with self._lock:
+            self._entities[entity].failed += objects
+
     def estimated(self, entity: Entity, objects: int | None) -> None:
         """Say how many objects the entity is expected to have."""
         with self._lock:
@@ -76,6 +99,11 @@ class SyncProgress:
         """The entity's listing ended before it was complete."""
         with self._lock:
             self._entities[entity].error = error
+
+    def requested(self) -> None:
+        """A request is made."""
+        with self._lock:
+            self._requests += 1
 
     def retried(self) -> None:
         """A request has to be made again."""
@@ -98,23 +126,33 @@ class SyncProgress:
                 for entity, counts in self._entities.items()
             }
 
-    def as_json(self) -> dict[str, Any]:
-        """The session's `progress` column."""
+    def as_json(self, *, is_over: bool = False) -> dict[str, Any]:
+        """The session's `progress` column. The percentage never falls, and is 100 only where everything is done."""
+        seconds = max(time.monotonic() - self._began, 0.001)
         with self._lock:
             entities = {entity.value: asdict(counts) for entity, counts in self._entities.items()}
-            retries = self._retries
-        seconds = max(time.monotonic() - self._began, 0.001)
-        fetched = sum(counts["fetched"] for counts in entities.values())
-        estimates = [counts["estimated"] for counts in entities.values()]
-        known = bool(estimates) and None not in estimates
-        total = sum(estimates) if known else 0
-        rate = fetched / seconds
-        all_done = all(counts["done"] for counts in entities.values())
-        return {
-            "entities": entities,
-            "percent": 100.0 if all_done else (round(100.0 * fetched / total, 1) if total else None),
-            "rows_per_second": round(rate, 1),
-            "eta_seconds": 0 if all_done else (round((total - fetched) / rate) if known and rate > 0 else None),
-            "requests": sum(counts["requests"] for counts in entities.values()),
-            "retries": retries,
-        }
+            fetched = sum(counts["fetched"] for counts in entities.values())
+            estimates = [counts["estimated"] for counts in entities.values()]
+            is_done = all(counts["done"] for counts in entities.values())
+            total = sum(estimates) if estimates and None not in estimates else None
+            if is_done:
+                self._percent = 100.0
+            elif total:
+                self._percent = max(self._percent, min(round(100.0 * fetched / total, 1), MOST_UNTIL_DONE))
+            rate = (fetched - self._fetched_before) / seconds
+            return {
+                "entities": entities,
+                "percent": self._percent,
+                "rows_per_second": round(rate, 1),
+                "eta_seconds": None if is_over and not is_done else _seconds_left(is_done, fetched, total, rate),
+                "requests": self._requests,
+                "retries": self._retries,
+            }
+
+
+def _seconds_left(is_done: bool, fetched: int, total: int | None, rate: float) -> int | None:
+    if is_done:
+        return 0
+    if total is None or rate <= 0:
+        return None
+    return max(1, round((total - fetched) / rate))

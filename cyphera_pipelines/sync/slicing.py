@@ -19,6 +19,8 @@ from cyphera_pipelines.providers.base import CreatedInterval
 PAGES_WORTH_DIVIDING = 2.0
 """A slice with less estimated work than this many pages is not divided: a slice costs about one request more."""
 
+SHARE_TO_GUESS_FROM = 0.01
+"""Of less than this share of the time nothing is concluded about the rest."""
 
 MOST_STORED_IDS = 1_000
 """A checkpoint names at most so many objects of the second that it stands in."""
@@ -91,12 +93,14 @@ class Coverage:
     """What a page proves about its slice: it holds every object created after `after` and up to `until`.
 
     `after` is exclusive and `until` inclusive; None is without bound. `also` are ids of the second `until` that earlier
-    pages brought. Rows of that time that are neither on the page nor in `also` are gone at the provider.
+    pages brought. Rows of that time that are neither on the page nor in `also` are gone at the provider. With
+    `leaves_a_gap` it proves less than it should: of some time nobody will prove what is gone.
     """
 
     after: int | None
     until: int | None
     also: Sequence[str]
+    leaves_a_gap: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -177,9 +181,18 @@ class SlicePlan:
         else:
             arrival.part.committed = arrival.position
 
-    def objects_left(self) -> int:
-        """A guess at how many objects are still to be fetched."""
-        return round(sum(self._pages_left(part) for part in self.slices if not part.is_exhausted) * self.page_size)
+    def objects_left(self, fetched: int) -> int | None:
+        """A guess at how many objects are still to be fetched after so many; None while it would be a wild one.
+
+        The slices guess from their last pages, which a crowded second misleads; the listing as a whole from all that it
+        has seen, which a crowded year misleads. The smaller of both is the better guess.
+        """
+        going_on = [part for part in self.slices if not part.is_exhausted]
+        share_left = sum(max(0, self._high(part) - self._low(part)) for part in going_on) / self._whole
+        if share_left > 1.0 - SHARE_TO_GUESS_FROM:
+            return None
+        by_slice = sum(self._pages_left(part) for part in going_on) * self.page_size
+        return round(min(by_slice, fetched * share_left / (1.0 - share_left)))
 
     @property
     def is_complete(self) -> bool:
@@ -223,6 +236,10 @@ class SlicePlan:
     def _pages_left(self, part: Slice) -> float:
         return max(0, self._high(part) - self._low(part)) * (part.density or 0.0) / self.page_size
 
+    @property
+    def _whole(self) -> int:
+        return max(1, self.ceiling - self.floor)
+
     def _low(self, part: Slice) -> int:
         return self.floor if part.gte is None else part.gte
 
@@ -242,13 +259,15 @@ class SlicePlan:
 def _coverage(part: Slice, before: Position | None, after: int | None) -> Coverage:
     """What a page proves that goes on from `before` (None: it is its slice's first) and reaches `after`."""
     if not part.is_ordered:
-        return Coverage(0, 0, ())
+        return Coverage(0, 0, (), leaves_a_gap=True)
     if before is None:
         return Coverage(after, None if part.lt is None else part.lt - 1, ())
     if before.created == after:
         return Coverage(after, after, ())
     also = before.ids_of_second
-    return Coverage(after, before.created - 1, ()) if also is None else Coverage(after, before.created, also)
+    if also is None:
+        return Coverage(after, before.created - 1, (), leaves_a_gap=True)
+    return Coverage(after, before.created, also)
 
 
 def _are_newest_first(objects: Sequence[Listed], before: Position | None) -> bool:

@@ -1,51 +1,60 @@
 """The two ways to bring a source's tables up to date: list everything and catch up, or apply what changed."""
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
+from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
     ProviderError,
     ProviderUnavailableError,
     RequestAbandonedError,
 )
-from cyphera_pipelines.store.cursors import SyncPosition, read_positions, save_watermark
+from cyphera_pipelines.store.cursors import SyncPosition, end_listing, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
-from cyphera_pipelines.sync.changes import apply_changes
+from cyphera_pipelines.sync.account import ask_for_account, settle_account
+from cyphera_pipelines.sync.changes import Errors, apply_changes, ask_for_owed
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
-from cyphera_pipelines.sync.listing import has_no_slices_left
 from cyphera_pipelines.sync.pages import SyncCancelledError
+from cyphera_pipelines.sync.unfinished import unfinished_of
+from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, watermark_at
 
-# Provider events can be found a little later than they happen: the watermark stays this many seconds behind the clock.
-WATERMARK_LAG = 60.0
-# Stripe keeps provider events for 30 days; the margin is for a sync that takes long.
-EVENTS_ARE_KEPT_FOR = 28 * 86_400.0
-_log = logging.getLogger(__name__)
+Positions = Mapping[Entity, SyncPosition]
+Owed = dict[Entity, list[str]]
 
-Errors = dict[Entity, CypheraError]
+
+class _EventsUnreadableError(Exception):
+    """The key may not read the provider's events, or the provider has none; the message says why."""
 
 
 def bring_up_to_date(context: SyncContext) -> Errors:
     """Do what the session asks for and return the errors of the entities that did not make it.
 
-    Raises CredentialsRejectedError, ProviderUnavailableError or a database error where nothing more can be done.
+    Raises CredentialsRejectedError, ProviderUnavailableError, RequestAbandonedError or a database error where nothing
+    more can be done.
     """
+    account = settle_account(context)
+    positions = _positions(context)
     if context.request.only_changes:
-        positions = read_positions(context.database, context.source, livemode=context.livemode)
         obstacle = _obstacle(context, positions)
         if obstacle is None:
-            return _recorded(context, _apply_changes_only(context, positions))
+            try:
+                return _recorded(context, _apply_changes_only(context, positions))
+            except _EventsUnreadableError as error:
+                obstacle = str(error)
         message = f"{obstacle} A full listing runs instead."
         record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
-    errors = list_entities(context)
+        account = account or ask_for_account(context)
+    errors = list_entities(context, account, positions)
     listed = [entity for entity in context.request.entities if context.progress.entity(entity).done]
-    return errors | _recorded(context, _catch_up(context, listed))
+    return errors | _recorded(context, _catch_up(context, listed, positions))
+
+
+def _positions(context: SyncContext) -> Positions:
+    return read_positions(context.database, context.source, livemode=context.livemode)
 
 
 def _recorded(context: SyncContext, errors: Errors) -> Errors:
@@ -54,13 +63,14 @@ def _recorded(context: SyncContext, errors: Errors) -> Errors:
     return errors
 
 
-def _obstacle(context: SyncContext, positions: Mapping[Entity, SyncPosition]) -> str | None:
+def _obstacle(context: SyncContext, positions: Positions) -> str | None:
     """Why the provider events do not suffice; None if they do."""
     for entity in context.request.entities:
         position = positions.get(entity, SyncPosition())
+        unfinished = unfinished_of(position)
         if position.full_listing_at is None:
             return f"{entity.value} was never listed to its end."
-        if position.unfinished is not None and not has_no_slices_left(position.unfinished):
+        if unfinished is not None and not unfinished.is_listed and unfinished.strategy is ConflictStrategy.OVERWRITE:
             return f"The last listing of {entity.value} did not come to its end."
         if position.watermark is None:
             return f"What changed since {entity.value} was last listed could not be read from the provider's events."
@@ -69,39 +79,48 @@ def _obstacle(context: SyncContext, positions: Mapping[Entity, SyncPosition]) ->
     return None
 
 
-def _apply_changes_only(context: SyncContext, positions: Mapping[Entity, SyncPosition]) -> Errors:
+def _apply_changes_only(context: SyncContext, positions: Positions) -> Errors:
     entities = context.request.entities
-    watermarks = [position.watermark for entity, position in positions.items() if entity in entities]
+    watermarks = [positions[entity].watermark for entity in entities]
     since = min(watermark.timestamp() for watermark in watermarks if watermark is not None)
+    owed = {entity: list(positions[entity].owed) for entity in entities}
     try:
-        _apply_since(context, entities, since)
+        errors = _apply_since(context, entities, since, owed)
     except (SyncCancelledError, RequestAbandonedError):
         return {}
-    except CredentialsRejectedError:
+    except (CredentialsRejectedError, _EventsUnreadableError):
         raise
     except ProviderError as error:
         return dict.fromkeys(entities, error)
     for entity in entities:
-        context.progress.done(entity)
-    return {}
+        if entity not in errors:
+            context.progress.done(entity)
+    return errors
 
 
-def _catch_up(context: SyncContext, listed: Sequence[Entity]) -> Errors:
-    """Apply what changed while the entities were being listed, in this session or in those that it continued."""
+def _catch_up(context: SyncContext, listed: Sequence[Entity], before: Positions) -> Errors:
+    """Apply what changed while the entities were being listed, in this session or in those that it continued.
+
+    What was owed `before` and still is, is asked for: what came to be owed in this session was asked for just now.
+    """
     if not listed or context.is_cancelled():
         return {}
-    positions = read_positions(context.database, context.source, livemode=context.livemode)
-    watermarks = [positions[entity].watermark for entity in listed]
-    since = min(watermark.timestamp() for watermark in watermarks if watermark is not None)
+    positions = _positions(context)
+    since = min(_listed_since(context, positions[entity]).timestamp() for entity in listed)
+    owed = {
+        entity: [object_id for object_id in positions[entity].owed if object_id in before[entity].owed]
+        for entity in listed
+        if entity in before
+    }
     try:
-        _apply_since(context, listed, since)
+        return _apply_since(context, listed, since, owed)
     except (SyncCancelledError, RequestAbandonedError):
         return {}
     except CredentialsRejectedError:
         raise
-    except ProviderUnavailableError as error:
-        return dict.fromkeys(listed, error)
     except ProviderError as error:
+        return dict.fromkeys(listed, error)
+    except _EventsUnreadableError as error:
         # A restricted key need not be allowed to read provider events: the listing stands, and so will the next one.
         message = f"What changed during the listing could not be read: {error} The next sync lists it."
         event = SessionEvent("changes_unreadable", message, level=EventLevel.WARNING)
@@ -110,20 +129,42 @@ def _catch_up(context: SyncContext, listed: Sequence[Entity]) -> Errors:
     return {}
 
 
-def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float) -> None:
+def _listed_since(context: SyncContext, position: SyncPosition) -> datetime:
+    """From when on changes are to be applied after a listing."""
+    unfinished = unfinished_of(position)
+    if context.request.conflict_strategy is not ConflictStrategy.OVERWRITE and unfinished is not None:
+        return watermark_at(unfinished.watermark)
+    assert position.watermark is not None, "a listing that overwrites leaves a watermark"
+    return position.watermark
+
+
+def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float, owed: Owed) -> Errors:
     began = time.monotonic()
-    changes = apply_changes(context, entities, since)
+    try:
+        changes, errors = apply_changes(context, entities, since)
+    except (CredentialsRejectedError, ProviderUnavailableError, RequestAbandonedError):
+        raise
+    except ProviderError as error:
+        raise _EventsUnreadableError(str(error)) from None
     # The provider's clock is known for certain only from its answers: what it showed when the first was asked for.
     asked_at = context.client.now() - (time.monotonic() - began)
-    watermark = datetime.fromtimestamp(max(since, asked_at - WATERMARK_LAG), UTC)
-    _save_watermark(context, entities, watermark)
+    errors |= ask_for_owed(context, {entity: ids for entity, ids in owed.items() if entity not in errors})
+    watermark = max(datetime.fromtimestamp(since, UTC), watermark_at(asked_at))
+    _save_watermark(context, [entity for entity in entities if entity not in errors], watermark)
     if changes:
         message = f"{changes} objects changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC."
         event = SessionEvent("changes_applied", message, level=EventLevel.INFO, event_details={"changes": changes})
         record_events(context.database, context.session, [event])
+    return errors
 
 
 def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark: datetime | None) -> None:
-    with context.database.tenant(context.source.workspace_id) as connection:
+    """Move on, unless rows were left as they are: then the tables are no nearer to the provider than before."""
+    source, livemode = context.source, context.livemode
+    overwrites = context.request.conflict_strategy is ConflictStrategy.OVERWRITE
+    with context.database.tenant(source.workspace_id) as connection:
         for entity in entities:
-            save_watermark(connection, context.source, entity, watermark, livemode=context.livemode)
+            if overwrites:
+                save_watermark(connection, source, entity, watermark, livemode=livemode)
+            elif not context.request.only_changes:
+                end_listing(connection, source, entity, livemode=livemode)

@@ -21,7 +21,7 @@ from cyphera_pipelines.providers.stripe.clock import just_after, just_before
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.tables import synced_tables
-from cyphera_pipelines.store.tombstones import tombstone_missing, tombstone_object
+from cyphera_pipelines.store.tombstones import TimeSpan, tombstone_missing, tombstone_object
 from cyphera_pipelines.sync.changes import NEVER
 
 PRODUCT_IDS = ("a", "b", "c")
@@ -74,10 +74,9 @@ class Page:
             connection,
             source,
             Entity.PRODUCTS,
+            TimeSpan(None, None),
+            list(live),
             livemode=False,
-            created_after=None,
-            created_until=None,
-            present=list(live),
             version=version,
         )
 

@@ -8,15 +8,22 @@ from urllib.parse import quote
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.providers.base import (
     Change,
     ClientOptions,
     CreatedInterval,
+    CredentialsRejectedError,
+    CursorLostError,
     MappedPage,
     ObjectGoneError,
     Page,
+    PermissionDeniedError,
     ProviderAccount,
     ProviderError,
+    ProviderUnavailableError,
+    RateLimitRemainsError,
+    RequestAbandonedError,
 )
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, event_type_groups
 from cyphera_pipelines.providers.stripe.clock import just_after, just_before
@@ -24,9 +31,11 @@ from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.mapping import map_objects
 from cyphera_pipelines.providers.stripe.nested import NestedList, unfinished_lists
+from cyphera_pipelines.providers.stripe.page_size import PageSize
 from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
 
 PAGE_LIMIT = 100
+MOST_RESTARTS = 3  # of one nested list that changes while it is read
 NESTED_LISTS_AT_ONCE = 32  # Stripe's 25 per second, up to 1.3 s each
 
 _LIST_PARAMETERS: dict[Entity, Parameters] = {
@@ -43,7 +52,7 @@ class StripeAccountClient:
     def __init__(self, credentials: Credentials, options: ClientOptions) -> None:
         self._transport = StripeTransport(credentials, options)
         self._livemode = not is_test_key(credentials.api_key.get_secret_value())
-        self._readable_limit: dict[Entity, int] = {}
+        self._page_sizes = {entity: PageSize() for entity in Entity}
         self._nested_fetches = ThreadPoolExecutor(NESTED_LISTS_AT_ONCE, thread_name_prefix="stripe-nested")
 
     def close(self) -> None:
@@ -67,18 +76,29 @@ class StripeAccountClient:
 
     def check_readable(self, entity: Entity) -> None:
         """See `ProviderClient`."""
-        self._transport.get(f"/v1/{entity.value}", {"limit": 1}, f"listing {entity.value}", endpoint=entity.value)
+        path, operation = f"/v1/{entity.value}", f"listing {entity.value}"
+        self._transport.get(path, {"limit": 1}, operation, endpoint=entity.value, entity=entity)
+
+    def check_events_readable(self) -> None:
+        """See `ProviderClient`."""
+        self._transport.get("/v1/events", {"limit": 1}, "listing provider events", endpoint="events")
 
     def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
-        """See `ProviderClient`. Where pages keep arriving cut off, smaller ones are asked for from then on."""
+        """See `ProviderClient`. Where pages keep arriving cut off, smaller ones are asked for, for a while."""
+        size, wanted = self._page_sizes[entity], limit
         while True:
-            asked = min(limit, self._readable_limit.get(entity, limit))
+            asked = size.at_most(wanted)
             try:
-                return self._list_page(entity, interval, cursor, asked)
+                page = self._list_page(entity, interval, cursor, asked)
             except UnreadableBodyError:
                 if asked == 1:
                     raise
-                self._readable_limit[entity] = asked // 2
+                size.cut_off(asked)
+                # For this very page, whatever size gets through elsewhere meanwhile.
+                wanted = asked // 2
+            else:
+                size.arrived(asked, limit)
+                return page
 
     def _list_page(self, entity: Entity, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
         parameters: dict[str, Any] = {"limit": limit, **_LIST_PARAMETERS.get(entity, {})}
@@ -90,7 +110,8 @@ class StripeAccountClient:
             parameters["starting_after"] = cursor
         version = just_before(self.now())
         operation = f"listing {entity.value}"
-        answer = self._transport.get(f"/v1/{entity.value}", parameters, operation, endpoint=entity.value)
+        path = f"/v1/{entity.value}"
+        answer = self._transport.get(path, parameters, operation, endpoint=entity.value, entity=entity)
         objects = _data_of(answer, operation)
         has_more = _next_cursor(answer, objects, operation) is not None
         return Page(entity, objects, has_more, version)
@@ -119,7 +140,7 @@ class StripeAccountClient:
         path, operation = f"/v1/{entity.value}/{quote(object_id, safe='')}", f"reading {object_id} of {entity.value}"
         try:
             answer = self._transport.get(
-                path, _READ_PARAMETERS.get(entity, {}), operation, endpoint=f"one of {entity.value}"
+                path, _READ_PARAMETERS.get(entity, {}), operation, endpoint=f"one of {entity.value}", entity=entity
             )
         except ObjectGoneError:
             answer = {"deleted": True}
@@ -129,11 +150,26 @@ class StripeAccountClient:
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""
         lists = [nested for obj in page.objects for nested in unfinished_lists(page.entity, obj)]
-        requests = sum(self._nested_fetches.map(self._fetch_rest, lists))
+        requests = sum(self._nested_fetches.map(self._fetch_rest_or_note, lists))
         gone = {nested.object_id for nested in lists if nested.is_gone}
-        if gone:
-            page.objects = [obj for obj in page.objects if obj.get("id") not in gone]
+        failed = {nested.object_id: nested.failure for nested in lists if nested.failure is not None}
+        for obj in page.objects if failed else ():
+            failure = failed.get(str(obj.get("id")))
+            if failure is not None:
+                page.incomplete.append(UnmappableObject(obj["id"], failure, obj))
+        if gone or failed:
+            page.objects = [obj for obj in page.objects if obj.get("id") not in gone | failed.keys()]
         return requests
+
+    def _fetch_rest_or_note(self, nested: NestedList) -> int:
+        """One object's trouble is not that of its page; what concerns all of them is raised."""
+        try:
+            return self._fetch_rest(nested)
+        except (CredentialsRejectedError, PermissionDeniedError, RateLimitRemainsError, RequestAbandonedError):
+            raise
+        except ProviderError as error:
+            nested.failure = str(error)
+            return 1
 
     def _fetch_rest(self, nested: NestedList) -> int:
         try:
@@ -143,13 +179,23 @@ class StripeAccountClient:
             return 1
 
     def _fetch_pages(self, nested: NestedList) -> int:
-        requests, cursor, items = 0, nested.last_id, list(nested.items)
+        requests, restarts, cursor, items = 0, 0, nested.last_id, list(nested.items)
         while True:
             parameters: dict[str, Any] = {"limit": PAGE_LIMIT, **nested.parameters}
             if cursor is not None:
                 parameters["starting_after"] = cursor
-            answer = self._transport.get(quote(nested.path), parameters, nested.operation, endpoint=nested.endpoint)
             requests += 1
+            try:
+                answer = self._transport.get(quote(nested.path), parameters, nested.operation, endpoint=nested.endpoint)
+            except CursorLostError as error:
+                restarts += 1
+                if restarts > MOST_RESTARTS:
+                    raise ProviderUnavailableError(
+                        f"The list kept changing during {nested.operation}. The next sync tries again."
+                    ) from error
+                # The item to go on from was taken out of the list, and perhaps others before it.
+                cursor, items = None, []
+                continue
             more = _data_of(answer, nested.operation)
             items += more
             cursor = _next_cursor(answer, more, nested.operation)
@@ -159,7 +205,9 @@ class StripeAccountClient:
 
     def map_page(self, page: Page) -> MappedPage:
         """See `ProviderClient`."""
-        return map_objects(page.entity, page.objects, version=page.version, default_livemode=self._livemode)
+        mapped = map_objects(page.entity, page.objects, version=page.version, default_livemode=self._livemode)
+        mapped.incomplete = page.incomplete
+        return mapped
 
     def now(self) -> float:
         """See `ProviderClient`."""

@@ -11,7 +11,7 @@ from cyphera_pipelines.model.entities import Entity
 class NestedList:
     """A nested list of which only the beginning is embedded, and where the rest is to be had.
 
-    `is_gone` is set when the object turns out to have vanished meanwhile.
+    `is_gone` is set when the object turns out to have vanished meanwhile, `failure` when the provider kept failing.
     """
 
     object_id: str
@@ -21,6 +21,7 @@ class NestedList:
     operation: str
     endpoint: str
     is_gone: bool = False
+    failure: str | None = None
 
     @property
     def items(self) -> list[dict[str, Any]]:

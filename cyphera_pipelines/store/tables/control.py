@@ -219,8 +219,27 @@ sync_cursors = Table(
         default=None,
     ),
     _moment("full_listing_at", "When a listing of the whole entity last completed"),
+    _json("owed", "Ids of objects that could not be read to their end; the next sync asks for them", default="[]"),
     _moment("updated_at", "When the position was last written", now=True),
     _one_of("entity_type", [entity.value for entity in Entity]),
     schema=CONTROL_SCHEMA,
     comment="Where each source's syncs stand, per entity",
+)
+
+synced_accounts = Table(
+    "synced_accounts",
+    metadata,
+    _workspace_id(primary_key=True),
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    Column(
+        "livemode",
+        Boolean,
+        primary_key=True,
+        comment="True for live data, false for the provider's test mode",
+    ),
+    _text("account_id", "The provider's id of the account; NULL where the key may not read it", nullable=True),
+    Column("key_digest", BYTEA, nullable=False, comment="SHA-256 of the address and key that opened the account"),
+    _moment("updated_at", "When another key or account was last seen", now=True),
+    schema=CONTROL_SCHEMA,
+    comment="Which account each source's rows and positions are of",
 )

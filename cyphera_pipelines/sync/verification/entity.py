@@ -13,7 +13,12 @@ from sqlalchemy import Connection
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, child_tables, entity_table
-from cyphera_pipelines.providers.base import CredentialsRejectedError, ProviderError, RequestAbandonedError
+from cyphera_pipelines.providers.base import (
+    CredentialsRejectedError,
+    ProviderError,
+    ProviderUnavailableError,
+    RequestAbandonedError,
+)
 from cyphera_pipelines.store import differences
 from cyphera_pipelines.store import verification as store
 from cyphera_pipelines.store.differences import Difference, DifferenceKind
@@ -84,11 +89,14 @@ class EntityVerification:
             pages.committed(batch)
             if not self._has_rows:
                 fetched = context.progress.entity(entity).fetched
-                context.progress.estimated(entity, fetched + pages.objects_left())
+                left = pages.objects_left(fetched)
+                context.progress.estimated(entity, None if left is None else fetched + left)
             collect_if_due()
 
     def _note_listed(self, connection: Connection, batch: Sequence[FetchedPage]) -> None:
         context, entity = self._context, self._entity
+        for obj in (obj for page in batch for obj in page.mapped.incomplete):
+            raise ProviderUnavailableError(obj.reason)
         objects = [Listed(obj, self._is_new(obj)) for page in batch for obj in page.mapped.objects]
         unmappable = [obj for page in batch for obj in page.mapped.unmappable]
         with context.tenant(connection):

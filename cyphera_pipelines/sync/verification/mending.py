@@ -101,5 +101,5 @@ def record_unmappable(
     """Keep each object that was not mentioned before in an event, if there is a session; return how many there are."""
     first = context.progress.first_mention(entity, unmappable)
     if context.session is not None:
-        insert_events(connection, context.session, mapping_events(entity, (), first, ()))
+        insert_events(connection, context.session, mapping_events(entity, (), first, (), ()))
     return len(first)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
-from cyphera_pipelines.providers.base import Change, ProviderClient
+from cyphera_pipelines.providers.base import Change, ProviderClient, ProviderUnavailableError
 from cyphera_pipelines.store.differences import Difference, DifferenceKind
 from cyphera_pipelines.store.verification import LiveRow
 
@@ -33,6 +33,8 @@ def look_again(
     def look(object_id: str) -> SecondLook:
         page = client.fetch(Change(entity, object_id, version=0.0))
         requests = page.requests + client.complete(page)
+        for obj in page.incomplete:
+            raise ProviderUnavailableError(obj.reason)
         mapped = client.map_page(page)
         return SecondLook(
             object_id,

@@ -108,8 +108,13 @@ def compare(
         job.progress.retried()
 
     client = open_client(
-        job.database, job.keyring, job.source, on_retry=on_retry or count_retry, is_cancelled=is_cancelled
-    )
+        job.database,
+        job.keyring,
+        job.source,
+        on_request=job.progress.requested,
+        on_retry=on_retry or count_retry,
+        is_cancelled=is_cancelled,
+    ).client
     try:
         with rare_collections():
             context = VerificationContext(
