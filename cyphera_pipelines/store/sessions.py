@@ -13,9 +13,10 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
-from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
+from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 from cyphera_pipelines.store.tables import workspaces
@@ -111,8 +112,12 @@ def finish_session(
     *,
     progress: dict[str, Any] | None = None,
     error_summary: dict[str, Any] | None = None,
+    event: SessionEvent | None = None,
 ) -> bool:
-    """Give the session its final status. A session that has ended already keeps its status: returns False."""
+    """Give the session its final status, and the event that tells of it.
+
+    A session that has ended already keeps its status and gets no event: returns False.
+    """
     values: dict[str, Any] = {
         "status": status.value,
         "error_summary": error_summary,
@@ -123,7 +128,10 @@ def finish_session(
         values["progress"] = progress
     statement = update(sessions).where(_is_unfinished(session)).values(values)
     with database.tenant(session.workspace_id) as connection:
-        return connection.execute(statement).rowcount == 1
+        has_ended = connection.execute(statement).rowcount == 1
+        if has_ended and event is not None:
+            insert_events(connection, session, [event])
+    return has_ended
 
 
 def record_what_was_merged(

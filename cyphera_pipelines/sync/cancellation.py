@@ -9,7 +9,6 @@ from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.sessions import finish_session, get_session, list_active_sessions
 
 _COUNTS = ("created", "updated", "deleted")
@@ -64,9 +63,8 @@ def _cancel(database: Database, session: Session, cancellation: Cancellation) ->
         + "next sync continues from there."
     )
     summary = {"message": message, "cancelled_by": dict(cancellation.cancelled_by), "merged": merged}
-    if finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary):
-        event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
-        record_events(database, session, [event])
+    event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
+    finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, event=event)
     return get_session(database, session.workspace_id, session.id)
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.addresses import check_base_url
 from cyphera_pipelines.providers.base import ClientOptions, Limits, LimitScope, ProviderClient, RequestNote
@@ -40,13 +41,18 @@ def open_client(
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
     credentials = read_credentials(database, keyring, binding)
     provider, api_key = find_provider(source.provider), credentials.api_key.get_secret_value()
-    if credentials.base_url is not None:
-        check_base_url(credentials.base_url, load_settings())
+    check_allowed_address(credentials)
     address = credentials.base_url or provider.default_host
     published = source.rate_limits or provider.published_limits(api_key)
     limits = _CountedLimits(account_limits(api_key, address, published), on_request)
     client = provider.connect(credentials, ClientOptions(on_retry=on_retry, is_cancelled=is_cancelled, limits=limits))
     return OpenedAccount(client, hashlib.sha256(f"{address} {api_key}".encode()).digest())
+
+
+def check_allowed_address(credentials: Credentials) -> None:
+    """Raise InvalidInputError for an address that the operator does not allow any more, though it once was entered."""
+    if credentials.base_url is not None:
+        check_base_url(credentials.base_url, load_settings())
 
 
 class _CountedLimits:

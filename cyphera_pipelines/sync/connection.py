@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
     ClientOptions,
@@ -25,6 +26,7 @@ from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.store.accounts import record_account
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.sync.client import check_allowed_address
 
 # A person is waiting: fail soon, a sync will be more patient.
 ATTEMPTS = 2
@@ -46,6 +48,7 @@ class ProblemCode(StrEnum):
     PROVIDER_DOWN = "provider_down"
     RATE_LIMITED = "rate_limited"
     PROVIDER_ERROR = "provider_error"
+    ADDRESS_NOT_ALLOWED = "address_not_allowed"
 
 
 _HARMLESS = (ProblemCode.ACCOUNT_UNREADABLE, ProblemCode.EVENTS_UNREADABLE)
@@ -95,6 +98,10 @@ def check_connection(database: Database, keyring: Keyring, source: Source) -> Co
     credentials = read_credentials(database, keyring, binding)
     if provider.is_test_key(credentials.api_key.get_secret_value()) is not source.is_test_mode:
         return ConnectionReport(None, problems=(_wrong_mode(source),))
+    try:
+        check_allowed_address(credentials)
+    except InvalidInputError as error:
+        return ConnectionReport(None, problems=(ConnectionProblem(ProblemCode.ADDRESS_NOT_ALLOWED, str(error)),))
     deadline = time.monotonic() + BEGIN_WITHIN
     options = ClientOptions(
         attempts=ATTEMPTS,

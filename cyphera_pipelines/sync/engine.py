@@ -157,10 +157,14 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     )
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
     event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
-    record_events(job.database, job.session, [event])
     over = progress.as_json(is_over=True)
     if not finish_session(
-        job.database, job.session, outcome.status, progress=over, error_summary=outcome.error_summary
+        job.database,
+        job.session,
+        outcome.status,
+        progress=over,
+        error_summary=outcome.error_summary,
+        event=event,
     ):
         record_what_was_merged(job.database, job.session, over, progress.merged())
     if outcome.status is SessionStatus.COMPLETED:
@@ -170,16 +174,16 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
 def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncProgress) -> None:
     """End the session after an error that stopped the engine itself, if the database still lets us."""
     message = redact(message)
+    event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
     try:
-        if finish_session(
+        finish_session(
             job.database,
             job.session,
             status,
             progress=progress.as_json(is_over=True),
             error_summary={"message": message},
-        ):
-            event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
-            record_events(job.database, job.session, [event])
+            event=event,
+        )
     except SQLAlchemyError:
         # The next sync of the source finds the session still running, with nobody behind it, and ends it.
         _log.warning("The end of session %s could not be written.", job.session.id, exc_info=True)

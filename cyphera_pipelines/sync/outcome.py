@@ -72,4 +72,4 @@ def _about_rows(unloaded: Mapping[Entity, int]) -> list[str]:
     if not unloaded:
         return []
     counts = ", ".join(f"{count} of {entity.value}" for entity, count in unloaded.items())
-    return [f"Objects that could not be loaded: {counts}. Each is kept in a row_unmappable event with its reason."]
+    return [f"Objects that could not be loaded: {counts}. An event names each, and the reason."]

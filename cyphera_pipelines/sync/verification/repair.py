@@ -91,10 +91,10 @@ def _finish(job: VerificationJob, session: Session, verified: Verified, *, is_ca
     record_events(job.database, session, [_about(report) for report in verified.report.entities])
     message = f"The verification of {job.source.key} ended {outcome.status.value}."
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
-    record_events(job.database, session, [SessionEvent(f"session_{outcome.status.value}", message, level=level)])
-    progress = job.progress.as_json()
+    event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
+    progress = job.progress.as_json(is_over=True)
     if not finish_session(
-        job.database, session, outcome.status, progress=progress, error_summary=outcome.error_summary
+        job.database, session, outcome.status, progress=progress, error_summary=outcome.error_summary, event=event
     ):
         record_what_was_merged(job.database, session, progress, job.progress.merged())
 
@@ -116,10 +116,10 @@ def _about(report: EntityReport) -> SessionEvent:
 def _give_up(job: VerificationJob, session: Session, status: SessionStatus, message: str) -> None:
     """End the session after an error that stopped the verification itself, if the database still lets us."""
     summary = {"message": message}
+    event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
+    progress = job.progress.as_json(is_over=True)
     try:
-        if finish_session(job.database, session, status, progress=job.progress.as_json(), error_summary=summary):
-            event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
-            record_events(job.database, session, [event])
+        finish_session(job.database, session, status, progress=progress, error_summary=summary, event=event)
     except SQLAlchemyError:
         # The next sync of the source finds the session still running, with nobody behind it, and ends it.
         _log.warning("The end of session %s could not be written.", session.id, exc_info=True)
