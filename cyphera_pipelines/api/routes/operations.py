@@ -27,13 +27,13 @@ ANSWER_WITHIN = 10.0
 class Health(BaseModel):
     """The process is alive."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field(default="ok", description="Always the same: the answer itself is the news.")
 
 
 class Readiness(BaseModel):
     """Everything that requests need is there."""
 
-    status: Literal["ready"] = "ready"
+    status: Literal["ready"] = Field(default="ready", description="Always the same; otherwise it is a problem.")
     checks: list[str] = Field(description="What was looked at.", examples=[["database", "migrations", "dagster"]])
 
 

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import Moment, ProviderName, RequestBody, Token
 
 
@@ -20,11 +21,11 @@ class RegisterAccount(RequestBody):
 class AccountOut(BaseModel):
     """An account at a provider, and the workspace's tie to it."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, json_schema_extra=examples.shown(examples.ACCOUNT))
 
-    provider_name: str
-    account_id: str
-    livemode: bool
+    provider_name: str = Field(description="The provider; see `GET /providers`.")
+    account_id: str = Field(description="The provider's id of the account.")
+    livemode: bool = Field(description="True for live data, false for the provider's test mode.")
     account_name: str | None = Field(description="Known once a connection to it has succeeded.")
     first_seen_at: Moment
     last_seen_at: Moment
@@ -33,5 +34,5 @@ class AccountOut(BaseModel):
 class Accounts(BaseModel):
     """A page of accounts, oldest first."""
 
-    accounts: list[AccountOut]
+    accounts: list[AccountOut] = Field(description="Oldest first.")
     total: int = Field(description="How many there are in all.")

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool
 
+from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import (
     BaseUrl,
     HttpsUrl,
@@ -111,11 +112,11 @@ class ChangeConfiguration(RequestBody):
 class ConfigurationOut(BaseModel):
     """A configuration, without its secrets."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, json_schema_extra=examples.shown(examples.CONFIGURATION))
 
-    id: UUID
-    workspace_id: UUID
-    provider_name: str
+    id: UUID = Field(description="The configuration's id.")
+    workspace_id: UUID = Field(description="The workspace that it belongs to.")
+    provider_name: str = Field(description="The provider; see `GET /providers`.")
     is_active: bool = Field(description=_IS_ACTIVE)
     is_test_mode: bool = Field(description=_IS_TEST_MODE)
     webhook_endpoint_url: str | None = Field(description=_WEBHOOK_URL)
@@ -130,7 +131,7 @@ class ConfigurationOut(BaseModel):
 class Configurations(BaseModel):
     """A page of configurations."""
 
-    configurations: list[ConfigurationOut]
+    configurations: list[ConfigurationOut] = Field(description="Newest first.")
     total: int = Field(description="How many there are in all.")
 
 
@@ -139,11 +140,11 @@ class ConnectedAccount(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    id: str
-    name: str | None
-    livemode: bool
-    country: str | None
-    default_currency: str | None
+    id: str = Field(description="The provider's id of the account.")
+    name: str | None = Field(description="Its name at the provider; null where there is none.")
+    livemode: bool = Field(description="True for live data, false for the provider's test mode.")
+    country: str | None = Field(description="Two-letter country code; null where the provider does not tell.")
+    default_currency: str | None = Field(description="Lower-case ISO code; null where the provider does not tell.")
 
 
 class ConnectionProblemOut(BaseModel):
@@ -163,10 +164,12 @@ class ConnectionProblemOut(BaseModel):
 class ConnectionResult(BaseModel):
     """What a connection test found."""
 
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CONNECTION))
+
     success: bool = Field(description="Whether a sync would get all entities.")
     account: ConnectedAccount | None = Field(description="null if it was not reached, or may not be read.")
     readable: list[Entity] = Field(description="The entities that the key may read.")
-    problems: list[ConnectionProblemOut]
+    problems: list[ConnectionProblemOut] = Field(description="What is wrong, or worth knowing; empty as a rule.")
 
     @classmethod
     def of(cls, report: ConnectionReport) -> "ConnectionResult":

@@ -168,7 +168,7 @@ ConfigurationReference = Annotated[
     AfterValidator(_reference),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "enum": list(PROVIDERS)}]}),
 ]
-ProviderPath = Annotated[ProviderName, Path()]
+ProviderPath = Annotated[ProviderName, Path(description="The provider, as in `stripe`; see `GET /providers`.")]
 SessionId = Annotated[UUID, Path(description="The session's id.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 Offset = Annotated[int, Query(ge=0, le=LARGEST_OFFSET, description="How many to leave out before.")]

@@ -4,8 +4,9 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import BatchSize, Moment, OptionalConflictStrategy, RequestBody
 from cyphera_pipelines.model.entities import Entity, parse_entities
 from cyphera_pipelines.model.sessions import (
@@ -29,33 +30,6 @@ _CONFLICTS = Annotated[
         "`flag` each in an event. Null or empty is the default."
     ),
 ]
-
-_STATE_EXAMPLE: dict[str, JsonValue] = {
-    "status": "running",
-    "progress": {
-        "entities": {
-            "customers": {
-                "estimated": 2000,
-                "fetched": 1500,
-                "created": 1490,
-                "updated": 10,
-                "unchanged": 0,
-                "deleted": 0,
-                "failed": 0,
-                "done": False,
-                "requests": 15,
-                "error": None,
-                "children": {},
-            }
-        },
-        "percent": 75.0,
-        "rows_per_second": 1250.0,
-        "eta_seconds": 1,
-        "requests": 15,
-        "retries": 0,
-    },
-    "error_summary": None,
-}
 
 
 class StartFullSync(RequestBody):
@@ -124,7 +98,7 @@ class ProgressOut(BaseModel):
 
     entities: dict[str, EntityProgressOut] = Field(description="By entity.")
     percent: float | None = Field(description="0 to 100; null while the total is not known.")
-    rows_per_second: float
+    rows_per_second: float = Field(description="Objects fetched per second since it began or was continued.")
     eta_seconds: float | None = Field(description="Seconds that are left; null while nobody knows.")
     requests: int = Field(description="Requests made to the provider.")
     retries: int = Field(description="Requests that had to be made again, for rate limits or errors.")
@@ -142,10 +116,12 @@ class ProgressOut(BaseModel):
 class SessionStarted(BaseModel):
     """A session as it begins."""
 
-    session_id: UUID
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.SESSION_STARTED))
+
+    session_id: UUID = Field(description="The session's id: ask for its status with it.")
     status: SessionStatus
-    provider: str
-    entity_types: list[Entity]
+    provider: str = Field(description="The provider that is synced from.")
+    entity_types: list[Entity] = Field(description="The entities that will be synced.")
     config: dict[str, Any] = Field(description="What was asked for.")
     created_at: Moment
 
@@ -165,7 +141,7 @@ class SessionStarted(BaseModel):
 class SessionState(BaseModel):
     """Where a session is."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_STATE_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.STATE))
 
     status: SessionStatus
     progress: ProgressOut
@@ -182,18 +158,20 @@ class SessionState(BaseModel):
 class SessionOut(SessionState):
     """A session. `session_id` and `provider` say the same as `id` and `provider_name`."""
 
-    model_config = ConfigDict(json_schema_extra={})
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.SESSION))
 
-    id: UUID
-    session_id: UUID
-    workspace_id: UUID
-    provider: str
-    provider_name: str
-    session_type: SessionType
-    entity_types: list[Entity]
+    id: UUID = Field(description="The session's id.")
+    session_id: UUID = Field(description="The same as `id`.")
+    workspace_id: UUID = Field(description="The workspace that is synced.")
+    provider: str = Field(description="The provider that it is synced from.")
+    provider_name: str = Field(description="The same as `provider`.")
+    session_type: SessionType = Field(
+        description="`initial_sync` lists all entities, `partial_sync` some, `delta_sync` applies what changed."
+    )
+    entity_types: list[Entity] = Field(description="The entities that are synced.")
     config: dict[str, Any] = Field(description="What was asked for.")
     dagster_run_id: str | None = Field(description="The Dagster run that carries it out.")
-    started_at: Moment | None
+    started_at: Moment | None = Field(description="When it began; null while it waits.")
     completed_at: Moment | None = Field(description="When it ended, whatever its status.")
     created_at: Moment
     updated_at: Moment = Field(description="While it runs this is its heartbeat.")
@@ -216,19 +194,19 @@ _SHOWN_OTHERWISE = ("entity_types", "progress")
 class Sessions(BaseModel):
     """A page of sessions, newest first."""
 
-    sessions: list[SessionOut]
+    sessions: list[SessionOut] = Field(description="Newest first.")
     total: int = Field(description="How many there are in all.")
 
 
 class EventOut(BaseModel):
     """Something worth reading that happened in a session."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, json_schema_extra=examples.shown(examples.EVENT))
 
-    id: UUID
+    id: UUID = Field(description="The event's id.")
     entity_type: str | None = Field(description="The entity that it is about.")
     external_id: str | None = Field(description="The provider's id of the object that it is about.")
-    event_type: str = Field(examples=["row_unmappable"])
+    event_type: str = Field(description="What kind of thing happened, as in `row_unmappable`; for programs.")
     event_message: str = Field(description="What happened, for people.")
     event_details: dict[str, Any] = Field(description="Whatever helps to understand it; `level` says how loud it is.")
     occurred_at: Moment
@@ -237,5 +215,5 @@ class EventOut(BaseModel):
 class Events(BaseModel):
     """A page of events, oldest first."""
 
-    events: list[EventOut]
+    events: list[EventOut] = Field(description="Oldest first.")
     total: int = Field(description="How many there are in all.")

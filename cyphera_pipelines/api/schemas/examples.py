@@ -1,0 +1,128 @@
+"""What the document shows of each response: one workspace, its account, and one sync of it."""
+
+from typing import Any
+
+_WORKSPACE = "29135db2-a2b1-4159-b1f2-66a8949afbe8"
+_SESSION = "f8812823-701b-4693-86b2-26a01a3a0a51"
+_ASKED_FOR = {"batch_size": 100, "full_sync": False, "conflict_strategy": "overwrite", "only_changes": False}
+
+CONFIGURATION: dict[str, Any] = {
+    "id": "6a7c1fda-5663-41ac-b766-39b5981156f8",
+    "workspace_id": _WORKSPACE,
+    "provider_name": "stripe",
+    "is_active": True,
+    "is_test_mode": True,
+    "webhook_endpoint_url": "https://example.com/webhooks/stripe",
+    "connected_account_id": None,
+    "last_sync_at": "2026-03-01T09:30:04.120000Z",
+    "last_webhook_at": None,
+    "metadata": {"plan": "growth"},
+    "created_at": "2026-03-01T09:29:58.083458Z",
+    "updated_at": "2026-03-01T09:29:58.083458Z",
+}
+
+CONNECTION: dict[str, Any] = {
+    "success": False,
+    "account": {
+        "id": "acct_1Example",
+        "name": "Acme Inc.",
+        "livemode": False,
+        "country": "US",
+        "default_currency": "usd",
+    },
+    "readable": ["customers", "products", "prices", "subscriptions"],
+    "problems": [
+        {
+            "code": "missing_permission",
+            "message": "The API key may not do listing invoices. Give the key the permission rak_invoice_read, or "
+            "leave invoices out.",
+            "entity": "invoices",
+            "permission": "rak_invoice_read",
+        }
+    ],
+}
+
+ACCOUNT: dict[str, Any] = {
+    "provider_name": "stripe",
+    "account_id": "acct_1Example",
+    "livemode": False,
+    "account_name": "Acme Inc.",
+    "first_seen_at": "2026-03-01T09:30:00.306822Z",
+    "last_seen_at": "2026-03-01T09:30:00.306822Z",
+}
+
+PROVIDER: dict[str, Any] = {
+    "name": "stripe",
+    "title": "Stripe",
+    "entities": ["customers", "products", "prices", "subscriptions", "invoices"],
+    "session_types": ["initial_sync", "delta_sync", "partial_sync"],
+    "conflict_strategies": ["overwrite", "skip", "flag"],
+}
+
+SESSION_STARTED: dict[str, Any] = {
+    "session_id": _SESSION,
+    "status": "pending",
+    "provider": "stripe",
+    "entity_types": ["customers", "invoices"],
+    "config": _ASKED_FOR,
+    "created_at": "2026-03-01T09:30:01.366168Z",
+}
+
+STATE: dict[str, Any] = {
+    "status": "running",
+    "progress": {
+        "entities": {
+            "customers": {
+                "estimated": 2000,
+                "fetched": 1500,
+                "created": 1490,
+                "updated": 10,
+                "unchanged": 0,
+                "deleted": 0,
+                "failed": 0,
+                "done": False,
+                "requests": 15,
+                "error": None,
+                "children": {},
+            }
+        },
+        "percent": 75.0,
+        "rows_per_second": 1250.0,
+        "eta_seconds": 1,
+        "requests": 17,
+        "retries": 0,
+    },
+    "error_summary": None,
+}
+
+SESSION: dict[str, Any] = {
+    **STATE,
+    "id": _SESSION,
+    "session_id": _SESSION,
+    "workspace_id": _WORKSPACE,
+    "provider": "stripe",
+    "provider_name": "stripe",
+    "session_type": "partial_sync",
+    "entity_types": ["customers"],
+    "config": _ASKED_FOR,
+    "dagster_run_id": "a64068d5-3cbd-4a37-a20a-3a8253f08d5a",
+    "started_at": "2026-03-01T09:30:03.412906Z",
+    "completed_at": None,
+    "created_at": "2026-03-01T09:30:01.366168Z",
+    "updated_at": "2026-03-01T09:30:04.620551Z",
+}
+
+EVENT: dict[str, Any] = {
+    "id": "f3157654-5214-4fc3-b892-ac507b1286e0",
+    "entity_type": "customers",
+    "external_id": None,
+    "event_type": "entity_completed",
+    "event_message": "customers complete: 2000 fetched, 1990 created, 10 updated, 0 unchanged, 0 not loaded.",
+    "event_details": {"level": "info", "fetched": 2000, "requests": 20, "children": {}},
+    "occurred_at": "2026-03-01T09:30:04.864479Z",
+}
+
+
+def shown(example: dict[str, Any]) -> dict[str, Any]:
+    """The example, as a model's `json_schema_extra`."""
+    return {"examples": [example]}
