@@ -7,6 +7,7 @@ import traceback
 from types import FrameType
 
 import typer
+from sqlalchemy.exc import OperationalError
 
 from cyphera_pipelines.cli.app import app
 from cyphera_pipelines.cli.output import print_error
@@ -40,6 +41,9 @@ def main() -> None:
         sys.exit(0)
     except CypheraError as error:
         _fail(str(error))
+    except OperationalError as error:
+        reason = str(error.orig or error).strip().splitlines()[0]
+        _fail(f"The database failed: {reason}. See that it runs, then try again.")
     except Exception as error:
         _fail(f"An error of ours: {type(error).__name__}: {error}. Run again with `cyphera --debug ...` for details.")
 

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from cyphera_pipelines.model.errors import CypheraError
 STOP_WITHIN = 20.0
 LINGER_WITHIN = 5.0
 LOOK_EVERY = 0.2
+REMEMBER_EVERY = 1.0
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,28 @@ class Command:
 
 
 class Children:
-    """A context that stops whatever was started in it, in reverse order, however it is left."""
+    """A context that stops whatever was started in it, in reverse order, however it is left.
+
+    So is what its children started themselves, even if a child dies and leaves it to nobody: descendants are looked for
+    about once a second, since those of a dead process can no longer be found.
+    """
 
     def __init__(self) -> None:
         self._running: list[tuple[Command, subprocess.Popen[bytes]]] = []
+        self._descendants: frozenset[psutil.Process] = frozenset()
+        self._leaving = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="watch-descendants", daemon=True)
 
     def __enter__(self) -> "Children":
+        self._watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        descendants = [each for _command, process in self._running for each in _descendants(process)]
+        self._leaving.set()
+        self._watcher.join()
+        self._look_for_descendants()
         for _command, process in reversed(self._running):
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -50,7 +62,7 @@ class Children:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        _end(descendants)
+        _end(list(self._descendants))
 
     def start(self, command: Command) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that Ctrl-C reaches only us and we stop it in order."""
@@ -63,14 +75,31 @@ class Children:
         while True:
             for command, process in self._running:
                 if (code := process.poll()) is not None:
-                    raise CypheraError(f"{command.name} ended with exit code {code}; see its messages above.")
+                    raise CypheraError(
+                        f"{command.name} ended by itself (exit code {code}), so everything is stopped; "
+                        "see its messages above."
+                    )
             time.sleep(LOOK_EVERY)
 
+    def descendants(self) -> frozenset[psutil.Process]:
+        """What the children have started themselves and is still alive, as of the last look."""
+        return self._descendants
 
-def _descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """What the child has started itself, while it can still be asked."""
+    def _watch(self) -> None:
+        while not self._leaving.wait(REMEMBER_EVERY):
+            self._look_for_descendants()
+
+    def _look_for_descendants(self) -> None:
+        found = {each for _command, process in tuple(self._running) for each in _children(process.pid)}
+        orphans = {each for each in self._descendants - found if each.is_running()}
+        theirs = {each for orphan in orphans for each in _children(orphan.pid)}
+        self._descendants = frozenset(found | orphans | theirs)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    """What the process has started itself, and what that has, while it can still be asked."""
     try:
-        return psutil.Process(process.pid).children(recursive=True)
+        return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
 

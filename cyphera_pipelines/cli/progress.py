@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import Session
@@ -47,9 +48,12 @@ def watch(source: Source, read: Callable[[], EntityCounts]) -> Iterator[None]:
 
 
 def _watch(read: Callable[[], EntityCounts], view: "_Bars | _Lines", stop: threading.Event) -> None:
-    while not stop.wait(LOOK_EVERY):
-        view.show(read())
-    view.show(read())
+    is_last = False
+    while not is_last:
+        is_last = stop.wait(LOOK_EVERY)
+        # The body meets the same trouble, and knows what it means.
+        with suppress(SQLAlchemyError):
+            view.show(read())
 
 
 class _Bars:

@@ -1,10 +1,12 @@
 """`cyphera sync`: one sync of one source, watched."""
 
 import sys
+from contextlib import suppress
 from typing import Annotated
 from uuid import uuid4
 
 import typer
+from sqlalchemy.exc import OperationalError
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
@@ -80,8 +82,10 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
         try:
             run_source_sync(database, source, session, request)
         except CypheraError as error:
-            # Dagster could not even begin: nobody else will end the session.
-            finish_session(database, session, SessionStatus.FAILED, error_summary={"message": str(error)})
+            # Dagster could not even begin, or the database is lost: nobody else will end the session. If it cannot be
+            # ended here either, the next sync of the source does that.
+            with suppress(OperationalError):
+                finish_session(database, session, SessionStatus.FAILED, error_summary={"message": str(error)})
             raise
     return get_session(database, session.workspace_id, session.id)
 

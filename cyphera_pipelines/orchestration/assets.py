@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.sessions import EntityProgress, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import ConflictStrategy, EntityProgress, SessionStatus, SyncRequest
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, TABLES_BY_ASSET_KEY, asset_key
 from cyphera_pipelines.orchestration.failures import TextMetadata, failure, plain_failures
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
@@ -46,6 +46,28 @@ class SyncConfig(Config):
         description="Apply what changed since the last sync, from the provider's events, listing nothing.",
     )
     batch_size: int = Field(default=100, ge=1, le=100, description="Objects per page asked of the provider, 1 to 100.")
+    conflict_strategy: ConflictStrategy = Field(
+        default=ConflictStrategy.OVERWRITE,
+        description="What becomes of rows that are there and differ: OVERWRITE them, SKIP them, or leave them and FLAG "
+        "each in an event.",
+    )
+
+    def as_request(self, entities: tuple[Entity, ...]) -> SyncRequest:
+        """The same as a plain type."""
+        return SyncRequest(
+            entities=entities,
+            batch_size=self.batch_size,
+            full_sync=self.full_sync,
+            conflict_strategy=self.conflict_strategy,
+            only_changes=self.only_changes,
+        )
+
+
+def run_config_of(request: SyncRequest) -> dict[str, Any]:
+    """The run configuration that asks for the request's options, by the names that `SyncConfig` gives them."""
+    # Dagster knows the values of an enumeration by their names.
+    options = request.as_config() | {"conflict_strategy": request.conflict_strategy.name}
+    return {"ops": {SYNC_STEP: {"config": options}}}
 
 
 @multi_asset(
@@ -74,10 +96,15 @@ def payment_tables(
         )
     with plain_failures({"source": source_key}), run_ends_with_its_session(context.instance, context.run):
         source, keys = find_source(database.open(), source_key), keyring.load()
-        request = SyncRequest(
-            _selected_entities(context), config.batch_size, config.full_sync, only_changes=config.only_changes
+        session, request = session_for_run(
+            database.open(),
+            context.instance,
+            context.run,
+            source,
+            config.as_request(_selected_entities(context)),
+            context.log,
+            chosen=_chosen_options(context),
         )
-        session, request = session_for_run(database.open(), context.instance, context.run, source, request, context.log)
     about: TextMetadata = {"source": source.key, "session_id": str(session.id)}
     with plain_failures(about), run_ends_with_its_session(context.instance, context.run):
         context.log.info(f"Session {session.id} syncs {', '.join(request.entities)} of {source.key}.")
@@ -105,6 +132,12 @@ def payment_tables(
 def _selected_entities(context: AssetExecutionContext) -> tuple[Entity, ...]:
     selected = {TABLES_BY_ASSET_KEY[key].entity for key in context.selected_asset_keys}
     return tuple(entity for entity in Entity if entity in selected)
+
+
+def _chosen_options(context: AssetExecutionContext) -> set[str]:
+    """The options that the run's configuration names. Dagster fills in the others, which then look chosen too."""
+    steps: Any = context.run.run_config.get("ops") or {}
+    return set((steps.get(SYNC_STEP) or {}).get("config") or {})
 
 
 def _completed_tables(

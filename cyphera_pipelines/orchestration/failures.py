@@ -5,6 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from dagster import Failure, MetadataValue
+from sqlalchemy.exc import OperationalError
 
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.security.secrets import redact
@@ -20,13 +21,19 @@ def failure(message: str, metadata: TextMetadata | None = None) -> Failure:
 
 @contextmanager
 def plain_failures(metadata: TextMetadata | None = None) -> Generator[None, None, None]:
-    """Turn errors into failures. One of ours is its message; any other comes with its traceback, secrets cut out."""
+    """Turn errors into failures. One of ours is its message, and so is a database that fails to do its work.
+
+    Any other comes with its traceback, secrets cut out.
+    """
     try:
         yield
     except Failure:
         raise
     except CypheraError as error:
         raise failure(str(error), metadata) from None
+    except OperationalError as error:
+        reason = str(error.orig or error).strip().splitlines()[0]
+        raise failure(f"The database failed: {reason}.", metadata) from None
     except Exception as error:
         details = {**(metadata or {}), "traceback": traceback.format_exc()}
         reason = next(iter(str(error).splitlines()), "no reason given")

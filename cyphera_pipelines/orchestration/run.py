@@ -18,11 +18,12 @@ from cyphera_pipelines.model.runs import CODE_LOCATION, PARTITION_TAG, SESSION_T
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.asset_specs import entity_asset_keys
-from cyphera_pipelines.orchestration.assets import SYNC_STEP
+from cyphera_pipelines.orchestration.assets import run_config_of
 from cyphera_pipelines.orchestration.backstop import end_session_of_run
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.partitions import update_partitions
+from cyphera_pipelines.orchestration.run_record import recording_while_possible
 from cyphera_pipelines.orchestration.run_sessions import cancel_session
 from cyphera_pipelines.store.database import Database
 
@@ -39,10 +40,10 @@ def run_source_sync(
 
     How it ended is told by the session; nothing is raised for a sync that failed. `on_wait` is called about five times
     a second while the run goes on. An interruption (Ctrl-C) ends the session as cancelled, waits for the engine to
-    stop between two pages, and is raised again. The run bears the id that the session names, if it names one.
-    DAGSTER_HOME must be set.
+    stop between two pages, and is raised again. Raises RunRecordLostError, with what the engine says, if the database
+    is lost on the way. The run bears the id that the session names, if it names one. DAGSTER_HOME must be set.
     """
-    with DagsterInstance.get() as instance:
+    with DagsterInstance.get() as instance, recording_while_possible(instance):
         update_partitions(database, instance)
         # Loaded by name, as Dagster's own workers do: the definitions stand above this layer.
         job = ReconstructableRepository.for_module(CODE_LOCATION, "definitions").get_reconstructable_job(
@@ -69,11 +70,8 @@ def _create_run(
     return instance.create_run_for_job(
         job.get_definition(),
         run_id=session.dagster_run_id,
-        run_config={
-            "ops": {SYNC_STEP: {"config": {"full_sync": request.full_sync, "batch_size": request.batch_size}}},
-            # The caller tells its user what happens.
-            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        },
+        # The caller tells its user what happens.
+        run_config=run_config_of(request) | {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         # Whoever started it here decides whether to start it again: the daemon does not.
         tags={
             PARTITION_TAG: source.key,

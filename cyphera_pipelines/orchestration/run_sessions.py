@@ -1,7 +1,7 @@
 """Which session a run carries out."""
 
 import logging
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -30,12 +30,15 @@ def session_for_run(
     source: Source,
     request: SyncRequest,
     log: logging.Logger,
+    *,
+    chosen: Collection[str] = (),
 ) -> tuple[Session, SyncRequest]:
     """The session that the run's tag names, else a new one, and what it asks for; the run is tagged with it.
 
     A retry continues the session of the run that died. A session that has ended, or that another run has, stays as it
     is: a run that a person started again gets a session of its own, one that was started for that session alone raises
-    NothingToSyncError.
+    NothingToSyncError. The session of its own has the entities that the run selected and the options of the session
+    before, but for those that the run's own configuration names: `chosen`, as in {"batch_size"}.
     """
     session = _named_session(database, run, source)
     if session is not None:
@@ -44,6 +47,8 @@ def session_for_run(
             raise NothingToSyncError(f"{taken} This run has nothing to do.")
         if taken is not None:
             log.info(f"{taken} This run gets a session of its own.")
+            own = {name: value for name, value in request.as_config().items() if name in chosen}
+            request = SyncRequest.from_config(request.entities, session.config | own)
             session = None
     if session is None:
         session = open_session(database, source, request, dagster_run_id=run.run_id)

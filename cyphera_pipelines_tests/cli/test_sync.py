@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, SandboxSer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS, Cyphera, ForkedCyphera, Outcome
-from cyphera_pipelines_tests.cli.conftest import AddSource
+from cyphera_pipelines_tests.cli.conftest import AddSource, MakeHome
 from cyphera_pipelines_tests.truth import ENTITIES, assert_tables_equal_truth, live_rows
 
 
@@ -170,6 +171,33 @@ def test_ctrl_c_ends_the_sync_and_its_session(
     assert "Traceback" not in errors
     (session,) = forked("sessions", slug, "--json").json()
     assert session["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_database_that_dies_in_the_middle_is_told_in_one_line(
+    debug: bool, make_home: MakeHome, add_source: AddSource, slow_sandbox: SandboxServer
+) -> None:
+    cyphera = make_home()
+    slug = add_source(command=cyphera, base_url=slow_sandbox.url)
+    process = cyphera.start(*(["--debug"] if debug else []), "sync", slug, "stripe", "--batch-size", "2")
+
+    def kill_the_server(_endpoint: str, _query: str) -> None:
+        if slow_sandbox.state.counters.total == 12:
+            os.kill(int((cyphera.home / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+    slow_sandbox.state.watchers.append(kill_the_server)
+    output, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert (process.returncode, output) == (1, "")
+    told = [line for line in errors.splitlines() if not line.startswith(f"{slug}:stripe: ")]
+    assert re.fullmatch(
+        f"Error: The sync of {slug}:stripe lost its database: .+ The next sync continues from there.", told[-1]
+    )
+    assert "An error of ours" not in errors
+    if debug:
+        assert "Traceback" in errors
+    else:
+        assert len(told) == 1
+    cyphera("sync", slug, "stripe").done()
 
 
 def read_all(terminal: int) -> str:

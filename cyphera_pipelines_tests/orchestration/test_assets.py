@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, text
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.runs import SESSION_TAG, SOURCE_TAG
-from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
+from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.partitions import payment_sources
@@ -207,6 +207,52 @@ def test_a_run_that_is_repeated_gets_a_session_of_its_own(
     assert any(
         f"{ended} ended completed already" in str(entry.user_message) for entry in instance.all_logs(again.run_id)
     )
+
+
+@pytest.mark.parametrize("chosen", [{}, {"batch_size": 30, "conflict_strategy": "OVERWRITE"}])
+def test_a_run_that_is_repeated_asks_for_the_same_but_for_what_its_configuration_says(
+    database: Database, add_tenant: AddTenant, materialize: Materialize, view: View, chosen: dict[str, object]
+) -> None:
+    tenant = add_tenant()
+    asked = SyncRequest(
+        batch_size=20,
+        full_sync=True,
+        conflict_strategy=ConflictStrategy.FLAG,
+        entities=(Entity.PRODUCTS, Entity.PRICES),
+    )
+    tags = {SESSION_TAG: str(open_session(database, tenant.source, asked).id)}
+    materialize(tenant.source.key, tables=["products", "prices"], tags=tags)
+    again = view(materialize(tenant.source.key, tables=["products"], tags=tags, **chosen).run_id)
+
+    session = session_of(database, tenant, again)
+    assert session.entity_types == (Entity.PRODUCTS,)
+    own = {"batch_size": 30, "conflict_strategy": "overwrite"} if chosen else {}
+    assert session.config == asked.as_config() | own
+
+
+def test_a_sync_of_changes_that_is_repeated_is_one_again(
+    database: Database, add_tenant: AddTenant, materialize: Materialize, view: View
+) -> None:
+    tenant = add_tenant()
+    materialize(tenant.source.key)
+    asked = SyncRequest(only_changes=True, conflict_strategy=ConflictStrategy.SKIP)
+    tags = {SESSION_TAG: str(open_session(database, tenant.source, asked).id)}
+    materialize(tenant.source.key, tags=tags)
+    session = session_of(database, tenant, view(materialize(tenant.source.key, tags=tags).run_id))
+
+    assert str(session.id) != tags[SESSION_TAG]
+    assert (session.session_type, session.config) == (SessionType.DELTA_SYNC, asked.as_config())
+
+
+@pytest.mark.parametrize("strategy", list(ConflictStrategy))
+def test_a_run_chooses_what_becomes_of_rows_that_differ(
+    database: Database, add_tenant: AddTenant, materialize: Materialize, view: View, strategy: ConflictStrategy
+) -> None:
+    tenant = add_tenant()
+    seen = view(materialize(tenant.source.key, tables=["products"], conflict_strategy=strategy.name).run_id)
+
+    assert seen.run.status is DagsterRunStatus.SUCCESS
+    assert session_of(database, tenant, seen).config["conflict_strategy"] == strategy.value
 
 
 @pytest.mark.parametrize("tag", ["other workspace's", "00000000-0000-4000-8000-000000000000", "not an id"])

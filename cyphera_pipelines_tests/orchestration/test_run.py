@@ -2,25 +2,30 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from sqlalchemy import text
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.runs import CODE_LOCATION, PARTITION_TAG, SESSION_TAG, SOURCE_TAG
-from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.orchestration.assets import SYNC_STEP
 from cyphera_pipelines.orchestration.run import run_source_sync
+from cyphera_pipelines.orchestration.run_record import RunRecordLostError
 from cyphera_pipelines.sandbox import SandboxOptions, SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sessions import get_session, list_sessions
 from cyphera_pipelines.sync.request import open_session
-from cyphera_pipelines_tests.orchestration.conftest import RunView, Tenant
+from cyphera_pipelines_tests.orchestration.conftest import Materialize, RunView, Tenant
 
 AddTenant = Callable[..., Tenant]
 View = Callable[[str], RunView]
@@ -62,6 +67,22 @@ def test_a_session_is_carried_out_in_a_run_of_the_job(
         RunsFilter(job_name="sync_source", tags={".dagster/repository": f"__repository__@{CODE_LOCATION}"})
     )
     assert run_id in {run.run_id for run in listed}
+
+
+def test_the_runs_page_tells_every_option_and_a_repetition_has_them_too(
+    database: Database, add_tenant: AddTenant, materialize: Materialize, view: View
+) -> None:
+    tenant = add_tenant()
+    request = SyncRequest(batch_size=7, full_sync=True, conflict_strategy=ConflictStrategy.SKIP)
+    session = open_session(database, tenant.source, request)
+    seen = view(run_source_sync(database, tenant.source, session, request))
+    steps: Any = seen.run.run_config["ops"]
+    config = steps[SYNC_STEP]["config"]
+    assert config == {"batch_size": 7, "full_sync": True, "conflict_strategy": "SKIP", "only_changes": False}
+
+    again = view(materialize(tenant.source.key, tags={SESSION_TAG: str(session.id)}, **config).run_id)
+    repeated = get_session(database, session.workspace_id, UUID(again.run.tags[SESSION_TAG]))
+    assert (repeated.id != session.id, repeated.config) == (True, request.as_config())
 
 
 def test_a_sync_that_fails_raises_nothing(database: Database, add_tenant: AddTenant, view: View) -> None:
@@ -132,6 +153,43 @@ def test_a_terminated_worker_cancels_its_session(
     ended = instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status is DagsterRunStatus.CANCELED
+
+
+def test_a_run_whose_record_is_lost_says_so_and_its_sync_goes_on(
+    database: Database, instance: DagsterInstance, sandbox: SandboxServer, add_tenant: AddTenant
+) -> None:
+    tenant = add_tenant(invoices=400)
+    request = SyncRequest(entities=(Entity.INVOICES,), batch_size=10)
+    session = open_session(database, tenant.source, request)
+    with ExitStack() as cuts, slowly(sandbox):
+        is_cut = threading.Event()
+
+        def cut() -> None:
+            if reload(database, session).status is SessionStatus.RUNNING and not is_cut.is_set():
+                is_cut.set()
+                cuts.enter_context(without_dagsters_database(database))
+
+        with pytest.raises(RunRecordLostError, match="Dagster's database was lost") as raised:
+            run_source_sync(database, tenant.source, session, request, on_wait=cut)
+    assert "\n" not in str(raised.value)
+    assert reload(database, session).status is SessionStatus.COMPLETED
+    assert instance.get_run_by_id(str(reload(database, session).dagster_run_id)) is not None
+
+
+@contextmanager
+def without_dagsters_database(database: Database) -> Iterator[None]:
+    """Nobody can connect to Dagster's database, and whoever was connected is no more."""
+    refuse = "UPDATE pg_database SET datallowconn = {} WHERE datname = 'dagster'"
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'dagster'"
+    with database.control() as connection:
+        connection.execute(text(refuse.format("false")))
+    with database.control() as connection:
+        connection.execute(text(cut))
+    try:
+        yield
+    finally:
+        with database.control() as connection:
+            connection.execute(text(refuse.format("true")))
 
 
 def running_session(database: Database, source: Source) -> Session | None:

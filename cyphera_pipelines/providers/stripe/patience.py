@@ -6,6 +6,8 @@ from cyphera_pipelines.providers.base import RetryKind
 
 _FIRST_WAIT = 0.25
 _MOST_DOUBLINGS = 10
+LONGEST_AFTER_RATE_LIMIT = 4.0
+"""Seconds. The account's buckets slow down by themselves: a request that waits longer only leaves its turn unused."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Patience:
         self._rate_limits += 1
         if now - self._rate_limited_since >= self.rate_limit_seconds:
             return None
-        return self._growing(self._rate_limits)
+        return min(LONGEST_AFTER_RATE_LIMIT, self._growing(self._rate_limits))
 
     def _growing(self, count: int) -> float:
         return min(self.longest_wait, _FIRST_WAIT * 2.0 ** min(count, _MOST_DOUBLINGS))
