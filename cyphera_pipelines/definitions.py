@@ -9,6 +9,7 @@ from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringR
 from cyphera_pipelines.orchestration.sensors import (
     payment_sources_sensor,
     pending_sessions,
+    received_webhooks,
     sessions_of_cancelled_runs,
     sessions_of_failed_runs,
     sessions_without_a_process,
@@ -24,6 +25,7 @@ definitions = Definitions(
     sensors=[
         payment_sources_sensor,
         pending_sessions,
+        received_webhooks,
         sessions_of_failed_runs,
         sessions_of_cancelled_runs,
         sessions_without_a_process,

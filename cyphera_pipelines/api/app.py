@@ -13,7 +13,7 @@ from cyphera_pipelines.api.docs_page import add_docs_page
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.errors import add_error_handlers
 from cyphera_pipelines.api.request_log import RequestLog
-from cyphera_pipelines.api.routes import accounts, configurations, operations, providers, sessions, syncs
+from cyphera_pipelines.api.routes import accounts, configurations, operations, providers, sessions, syncs, webhooks
 from cyphera_pipelines.api.services import CONNECTION_TESTS, REQUEST_THREADS, Services
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
@@ -29,7 +29,7 @@ def describe_api() -> DocumentedApi:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for module in (configurations, providers, syncs, sessions, accounts, operations):
+    for module in (configurations, providers, syncs, sessions, accounts, webhooks, operations):
         app.include_router(module.router)
     add_docs_page(app)
     add_error_handlers(app)

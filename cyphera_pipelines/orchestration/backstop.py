@@ -1,6 +1,7 @@
 """Ending sessions whose run ended without doing so: its process was killed, or its host went away."""
 
 import time
+from datetime import UTC, datetime
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
@@ -64,6 +65,28 @@ def end_vanished_sessions(database: Database, instance: DagsterInstance) -> list
             instance.report_run_failed(run, _MESSAGES[SessionStatus.FAILED])
         vanished.append(session)
     return vanished
+
+
+def end_runs_of_ended_sessions(database: Database, instance: DagsterInstance) -> list[DagsterRun]:
+    """End the runs whose session has been over for a minute and that Dagster still takes for running. Returns them.
+
+    Their process was killed, and the session was ended by the next sync of its source. They would hold the source's
+    place in the queue for hours.
+    """
+    ended = []
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING])):
+        session = _session_of(database, run)
+        if session is not None and _has_been_over(session):
+            # Not as failed: that would be tried again, though there is nothing left to do.
+            instance.report_run_canceled(run, message=f"Session {session.id} is over; nobody is at work on this run.")
+            ended.append(run)
+    return ended
+
+
+def _has_been_over(session: Session) -> bool:
+    if session.completed_at is None:
+        return False
+    return (datetime.now(UTC) - session.completed_at).total_seconds() > SILENT_FOR
 
 
 def end_session(

@@ -50,7 +50,7 @@ def look_into_outbox(database: Database, instance: DagsterInstance) -> OutboxTic
             tick.settled += 1
         else:
             # A run that was made but never queued is found by Dagster under its key, and queued.
-            tick.runs.append(_request(session, key))
+            tick.runs.append(run_request(session, key))
             if key not in tick.partitions and not instance.has_dynamic_partition(SOURCES_PARTITIONS, key):
                 tick.partitions.append(key)
     return tick
@@ -75,7 +75,8 @@ def _refuse(database: Database, waiting: PendingSession) -> None:
     end_session(database, waiting.session, SessionStatus.FAILED, reason=reason)
 
 
-def _request(session: Session, source_key: str) -> RunRequest:
+def run_request(session: Session, source_key: str) -> RunRequest:
+    """The run that carries out a session: the same as the API would submit, under the same key."""
     all_of_them = len(tables_of(session.entity_types)) == len(SYNCED_TABLES)
     return RunRequest(
         run_key=str(session.id),

@@ -16,10 +16,15 @@ from dagster import (
     sensor,
 )
 
-from cyphera_pipelines.model.runs import OUTBOX_SENSOR
+from cyphera_pipelines.model.runs import OUTBOX_SENSOR, SOURCES_PARTITIONS
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.orchestration import partitions
-from cyphera_pipelines.orchestration.backstop import end_session_of_run, end_vanished_sessions
+from cyphera_pipelines.orchestration.backstop import (
+    end_runs_of_ended_sessions,
+    end_session_of_run,
+    end_vanished_sessions,
+)
+from cyphera_pipelines.orchestration.inbox import look_into_inbox
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.outbox import look_into_outbox
 from cyphera_pipelines.orchestration.resources import DatabaseResource
@@ -64,6 +69,24 @@ def pending_sessions(context: SensorEvaluationContext, database: DatabaseResourc
     return SensorResult(run_requests=tick.runs, dynamic_partitions_requests=additions)
 
 
+@sensor(
+    name="received_webhooks",
+    job=sync_source,
+    minimum_interval_seconds=5,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Starts a sync of changes for every source whose provider has told us something by a webhook.",
+)
+def received_webhooks(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """Webhooks are applied by syncs like any other change: one per source at a time, however many come in."""
+    runs = look_into_inbox(database.open())
+    if not runs:
+        return SensorResult(skip_reason=SkipReason("No webhook waits for a sync."))
+    keys = {run.partition_key for run in runs if run.partition_key is not None}
+    missing = sorted(key for key in keys if not context.instance.has_dynamic_partition(SOURCES_PARTITIONS, key))
+    additions = [partitions.payment_sources.build_add_request(missing)] if missing else []
+    return SensorResult(run_requests=runs, dynamic_partitions_requests=additions)
+
+
 @run_failure_sensor(
     name="sessions_of_failed_runs",
     minimum_interval_seconds=10,
@@ -97,9 +120,10 @@ def sessions_of_cancelled_runs(context: RunStatusSensorContext, database: Databa
 )
 def sessions_without_a_process(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
     """Without this a run that nobody executes any more would hold its source's place in the queue for hours."""
-    ended = end_vanished_sessions(database.open(), context.instance)
-    if ended:
-        reason = f"Ended {', '.join(str(session.id) for session in ended)}: nobody is at work on them."
+    sessions = [str(session.id) for session in end_vanished_sessions(database.open(), context.instance)]
+    runs = [run.run_id for run in end_runs_of_ended_sessions(database.open(), context.instance)]
+    if sessions or runs:
+        reason = f"Ended {', '.join(sessions + runs)}: nobody is at work on them."
     else:
         reason = "Every running session has a process behind it."
     return SensorResult(skip_reason=SkipReason(reason))

@@ -1,6 +1,6 @@
 """What a provider is to the rest of the pipeline: a way to list its entities, and rows for its objects."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -47,6 +47,10 @@ class CursorLostError(ProviderError):
 
 class ObjectGoneError(ProviderError):
     """The object that was asked for no longer exists at the provider."""
+
+
+class WebhookRejectedError(ProviderError):
+    """What came in is no webhook of the provider's, or nobody can tell: its signature is wrong, or too old."""
 
 
 class RequestAbandonedError(ProviderError):
@@ -103,6 +107,17 @@ class Change:
     snapshot: dict[str, Any] | None = None
     is_deleted: bool = False
     last_known: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class WebhookEvent:
+    """A provider event that was sent to us. `entity` is what it is about; None if it is of no interest."""
+
+    id: str
+    kind: str
+    livemode: bool
+    entity: Entity | None
+    payload: dict[str, Any]
 
 
 @dataclass
@@ -193,6 +208,10 @@ class ProviderClient(Protocol):
         """Yield the objects that changed at or after `since`, in seconds since 1970: each once, a batch per request."""
         ...
 
+    def changes_of(self, events: Sequence[Mapping[str, Any]]) -> list[Change]:
+        """The objects that changed by these provider events: each once. Makes no request."""
+        ...
+
     def fetch(self, change: Change) -> Page:
         """Return a page of the changed object as it is now, nested lists not yet completed; an empty one if it is gone.
 
@@ -251,6 +270,13 @@ class Provider(Protocol):
 
     def published_limits(self, api_key: str) -> RateLimits:
         """What the provider allows an account with such a key."""
+        ...
+
+    def open_webhook(self, body: bytes, headers: Mapping[str, str], secret: str) -> WebhookEvent:
+        """Return the event in a webhook whose signature proves that the provider sent it, a short while ago.
+
+        Raises WebhookRejectedError.
+        """
         ...
 
     def connect(self, credentials: Credentials, options: ClientOptions) -> ProviderClient:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from sqlalchemy import Connection
 
@@ -53,8 +54,10 @@ class _Batch:
     requests: int = 0
 
 
-def apply_changes(context: SyncContext, entities: Sequence[Entity], since: float) -> tuple[int, Errors]:
-    """Apply every change of the entities at or after `since`, in seconds since 1970.
+def apply_changes(
+    context: SyncContext, entities: Sequence[Entity], since: float, told: Sequence[Change] = ()
+) -> tuple[int, Errors]:
+    """Apply every change of the entities at or after `since`, in seconds since 1970, and those that we were told of.
 
     A snapshot of the pinned API version with whole nested lists is taken as it is; other objects are fetched, several
     at once. Each state carries the moment at which the provider held it: what the tables know better stays. An object
@@ -64,7 +67,7 @@ def apply_changes(context: SyncContext, entities: Sequence[Entity], since: float
     """
     applied, errors = 0, Errors()
     with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-changes") as fetchers:
-        for changes in context.client.changes(entities, int(since)):
+        for changes in chain([told], context.client.changes(entities, int(since))):
             if context.is_cancelled():
                 raise SyncCancelledError
             for entity in entities:

@@ -14,6 +14,7 @@ from cyphera_pipelines.providers.base import (
 )
 from cyphera_pipelines.store.cursors import SyncPosition, end_listing, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
+from cyphera_pipelines.store.webhooks import ReceivedWebhook, list_unhandled, mark_handled
 from cyphera_pipelines.sync.account import ask_for_account, settle_account
 from cyphera_pipelines.sync.changes import Errors, apply_changes, ask_for_owed
 from cyphera_pipelines.sync.context import SyncContext
@@ -140,8 +141,10 @@ def _listed_since(context: SyncContext, position: SyncPosition) -> datetime:
 
 def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float, owed: Owed) -> Errors:
     began = time.monotonic()
+    received = list_unhandled(context.database, context.source, entities, livemode=context.livemode)
+    told = context.client.changes_of([webhook.payload for webhook in received])
     try:
-        changes, errors = apply_changes(context, entities, since)
+        changes, errors = apply_changes(context, entities, since, told)
     except (CredentialsRejectedError, ProviderUnavailableError, RequestAbandonedError):
         raise
     except ProviderError as error:
@@ -151,11 +154,19 @@ def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float,
     errors |= ask_for_owed(context, {entity: ids for entity, ids in owed.items() if entity not in errors})
     watermark = max(datetime.fromtimestamp(since, UTC), watermark_at(asked_at))
     _save_watermark(context, [entity for entity in entities if entity not in errors], watermark)
+    _settle_webhooks(context, [webhook for webhook in received if webhook.entity not in errors])
     if changes:
         message = f"{changes} objects changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC."
         event = SessionEvent("changes_applied", message, level=EventLevel.INFO, event_details={"changes": changes})
         record_events(context.database, context.session, [event])
     return errors
+
+
+def _settle_webhooks(context: SyncContext, webhooks: Sequence[ReceivedWebhook]) -> None:
+    """What they told is in the tables; unless rows were left as they are."""
+    if webhooks and context.request.conflict_strategy is ConflictStrategy.OVERWRITE:
+        external_ids = [webhook.external_id for webhook in webhooks]
+        mark_handled(context.database, context.source, external_ids, livemode=context.livemode)
 
 
 def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark: datetime | None) -> None:

@@ -18,7 +18,8 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines_tests.api.conftest import PREFIX, Client, MakeClient, RunningApi, problem
 from cyphera_pipelines_tests.conftest import new_workspace
 
-PUBLIC = {"/healthz", "/readyz", "/metrics"}
+# A webhook's signature stands for a key: see test_webhooks.
+PUBLIC = {"/healthz", "/readyz", "/metrics", f"{PREFIX}/webhooks/{{provider}}/{{config_id}}"}
 DOCUMENTS = {"/docs", "/docs/assets", "/openapi.json"}
 BODIES: dict[str, dict[str, Any]] = {
     "createConfiguration": {

@@ -13,7 +13,7 @@ from cyphera_pipelines.orchestration.backstop import end_session_of_run
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.locks import source_lock
-from cyphera_pipelines.store.sessions import claim_session, get_session, start_session
+from cyphera_pipelines.store.sessions import claim_session, finish_session, get_session, start_session
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.orchestration.conftest import evaluate
 from cyphera_pipelines_tests.orchestration.test_partitions import remove
@@ -171,3 +171,28 @@ def test_a_session_waits_for_the_retry_of_its_run(
     silent(database, session)
     evaluate(instance, "sessions_without_a_process")
     assert status_of(database, session) is SessionStatus.RUNNING
+
+
+def test_a_run_whose_session_is_over_for_a_while_holds_no_place_in_the_queue(
+    database: Database, instance: DagsterInstance, source: Source
+) -> None:
+    """Its process was killed, and the next sync of the source has ended its session."""
+    session = open_session(database, source, SyncRequest())
+    tags = {SESSION_TAG: str(session.id), PARTITION_TAG: source.key, MAX_RETRIES_TAG: "0"}
+    job = definitions.resolve_job_def("sync_source")
+    run = instance.create_run_for_job(job, tags=tags, status=DagsterRunStatus.STARTED)
+
+    def status_after_a_look() -> DagsterRunStatus:
+        evaluate(instance, "sessions_without_a_process")
+        looked_at = instance.get_run_by_id(run.run_id)
+        assert looked_at is not None
+        return looked_at.status
+
+    start_session(database, session, run.run_id)
+    assert status_after_a_look() is DagsterRunStatus.STARTED
+    finish_session(database, session, SessionStatus.FAILED)
+    assert status_after_a_look() is DagsterRunStatus.STARTED  # it may be about to end by itself
+    with database.tenant(source.workspace_id) as connection:
+        earlier = text("UPDATE sync.payment_sync_sessions SET completed_at = now() - interval '61 s' WHERE id = :id")
+        connection.execute(earlier, {"id": session.id})
+    assert status_after_a_look() is DagsterRunStatus.CANCELED

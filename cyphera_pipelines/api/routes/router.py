@@ -14,6 +14,7 @@ _PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Pr
 _DESCRIPTIONS = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read.",
     HTTPStatus.UNAUTHORIZED: "The API key is missing, unknown or revoked, or not one of this workspace.",
+    HTTPStatus.FORBIDDEN: "The signature does not prove who sent it.",
     HTTPStatus.NOT_FOUND: "It does not exist in this workspace.",
     HTTPStatus.CONFLICT: "The present state does not allow it.",
     HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive within 10 seconds.",

@@ -107,6 +107,20 @@ class ChangeReader:
             yield self._held.pop(name)
 
 
+def entity_of(event: Mapping[str, Any]) -> Entity | None:
+    """The entity that the event tells a change of; None if it tells of none."""
+    change = _change_of(event)
+    return None if change is None else change.entity
+
+
+def changes_of(events: Iterable[Mapping[str, Any]]) -> list[Change]:
+    """The changes that these events tell, in whatever order they come: one per object."""
+    reader = ChangeReader()
+    told = [event for event in events if entity_of(event) is not None]
+    newest_first = sorted(told, key=lambda event: int(event["created"]), reverse=True)
+    return [*reader.read(newest_first), *reader.rest()]
+
+
 def _change_of(event: Mapping[str, Any]) -> Change | None:
     """What one event says; None if it says nothing of an object of ours."""
     kind, data = str(event.get("type")), event.get("data")

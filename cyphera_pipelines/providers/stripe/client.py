@@ -1,6 +1,6 @@
 """One Stripe account: listing, nested lists, and rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,7 @@ from cyphera_pipelines.providers.base import (
     RateLimitRemainsError,
     RequestAbandonedError,
 )
-from cyphera_pipelines.providers.stripe.changes import ChangeReader, event_type_groups
+from cyphera_pipelines.providers.stripe.changes import ChangeReader, changes_of, event_type_groups
 from cyphera_pipelines.providers.stripe.clock import just_after, just_before
 from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
 from cyphera_pipelines.providers.stripe.keys import is_test_key
@@ -132,6 +132,10 @@ class StripeAccountClient:
                 yield certain if cursor is not None else [*certain, *reader.rest()]
                 if cursor is None:
                     break
+
+    def changes_of(self, events: Sequence[Mapping[str, Any]]) -> list[Change]:
+        """See `ProviderClient`."""
+        return changes_of(events)
 
     def fetch(self, change: Change) -> Page:
         """See `ProviderClient`."""

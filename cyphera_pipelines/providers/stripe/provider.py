@@ -1,11 +1,14 @@
 """Stripe as a registered provider."""
 
+from collections.abc import Mapping
+
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.limits import RateLimits
-from cyphera_pipelines.providers.base import ClientOptions
+from cyphera_pipelines.providers.base import ClientOptions, WebhookEvent
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
 from cyphera_pipelines.providers.stripe.keys import is_test_key
+from cyphera_pipelines.providers.stripe.webhooks import open_webhook
 
 
 class StripeProvider:
@@ -23,6 +26,10 @@ class StripeProvider:
     def published_limits(self, api_key: str) -> RateLimits:
         """See `Provider`. Stripe's documented limits: 100 per second live, 25 in test mode, 25 at one endpoint."""
         return RateLimits(account=25.0 if is_test_key(api_key) else 100.0, endpoint=25.0)
+
+    def open_webhook(self, body: bytes, headers: Mapping[str, str], secret: str) -> WebhookEvent:
+        """See `Provider`."""
+        return open_webhook(body, headers, secret)
 
     def connect(self, credentials: Credentials, options: ClientOptions) -> StripeAccountClient:
         """See `Provider`."""

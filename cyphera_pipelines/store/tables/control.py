@@ -243,3 +243,31 @@ synced_accounts = Table(
     schema=CONTROL_SCHEMA,
     comment="Which account each source's rows and positions are of",
 )
+
+webhook_events = Table(
+    "webhook_events",
+    metadata,
+    _workspace_id(primary_key=True),
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    Column(
+        "livemode",
+        Boolean,
+        primary_key=True,
+        comment="True for live data, false for the provider's test mode",
+    ),
+    Column("external_id", Text, primary_key=True, comment="The provider's id of the event, as in 'evt_...'"),
+    _text("event_type", "The provider's name of what happened"),
+    _text("entity_type", "The entity that the event is about"),
+    Column("payload", JSONB(none_as_null=True), nullable=False, comment="The event as it came in"),
+    _moment("received_at", "When the event came in", now=True),
+    _moment("handled_at", "When what it tells was in the tables; NULL until then"),
+    Index(
+        "webhook_events_unhandled_idx",
+        "workspace_id",
+        "provider_name",
+        "received_at",
+        postgresql_where=text("handled_at IS NULL"),
+    ),
+    schema=CONTROL_SCHEMA,
+    comment="The inbox of webhooks: provider events that were told to us, each kept once",
+)

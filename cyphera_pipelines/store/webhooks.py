@@ -1,0 +1,156 @@
+"""The inbox of webhooks: what a provider told us by itself, kept once each until it is in the tables."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.storable import storable
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import webhook_events as inbox
+from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
+
+KEPT_FOR_DAYS = 30
+"""As long as the provider may send an event again: so long it has to be known."""
+MOST_AT_ONCE = 1_000
+TRIED_AGAIN_AFTER_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class WebhookTarget:
+    """The active configuration that a webhook is addressed to."""
+
+    workspace_id: UUID
+    configuration_id: UUID
+    provider: str
+    is_test_mode: bool
+
+
+@dataclass(frozen=True)
+class ReceivedWebhook:
+    """An event in the inbox that is not handled yet, as it came in."""
+
+    external_id: str
+    entity: Entity
+    payload: dict[str, Any]
+
+
+def find_webhook_target(database: Database, provider: str, configuration_id: UUID) -> WebhookTarget | None:
+    """The active configuration with that id, whatever its workspace: whoever sends a webhook names none."""
+    statement = select(configurations.c.workspace_id, configurations.c.is_test_mode).where(
+        configurations.c.id == configuration_id,
+        configurations.c.provider_name == provider,
+        configurations.c.is_active,
+        configurations.c.deleted_at.is_(None),
+    )
+    with database.control() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else WebhookTarget(row.workspace_id, configuration_id, provider, row.is_test_mode)
+
+
+def keep_webhook(
+    database: Database, target: WebhookTarget, *, external_id: str, kind: str, entity: Entity, payload: dict[str, Any]
+) -> bool:
+    """Put the event into the inbox. Returns False if it is there already, handled or not."""
+    row = {
+        "workspace_id": target.workspace_id,
+        "provider_name": target.provider,
+        "livemode": not target.is_test_mode,
+        "external_id": external_id,
+        "event_type": storable(kind),
+        "entity_type": entity.value,
+        "payload": storable(payload),
+    }
+    received = (
+        update(configurations).where(configurations.c.id == target.configuration_id).values(last_webhook_at=func.now())
+    )
+    with database.tenant(target.workspace_id) as connection:
+        connection.execute(received)
+        return connection.execute(insert(inbox).values(row).on_conflict_do_nothing()).rowcount == 1
+
+
+def list_unhandled(
+    database: Database, source: Source, entities: Collection[Entity], *, livemode: bool
+) -> list[ReceivedWebhook]:
+    """The source's events that are not in the tables yet, oldest first, as many as are applied at once."""
+    statement = (
+        select(inbox.c.external_id, inbox.c.entity_type, inbox.c.payload)
+        .where(
+            inbox.c.workspace_id == source.workspace_id,
+            inbox.c.provider_name == source.provider,
+            inbox.c.livemode == livemode,
+            inbox.c.entity_type.in_([entity.value for entity in entities]),
+            inbox.c.handled_at.is_(None),
+        )
+        .order_by(inbox.c.received_at)
+        .limit(MOST_AT_ONCE)
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return [_to_webhook(row) for row in connection.execute(statement)]
+
+
+def mark_handled(database: Database, source: Source, external_ids: Collection[str], *, livemode: bool) -> None:
+    """Note that what these events tell is in the tables, and forget events that nobody will send again."""
+    of_source = (
+        inbox.c.workspace_id == source.workspace_id,
+        inbox.c.provider_name == source.provider,
+        inbox.c.livemode == livemode,
+    )
+    handled = update(inbox).where(*of_source, inbox.c.external_id.in_(external_ids)).values(handled_at=func.now())
+    old = delete(inbox).where(*of_source, inbox.c.handled_at < func.now() - func.make_interval(0, 0, 0, KEPT_FOR_DAYS))
+    with database.tenant(source.workspace_id) as connection:
+        connection.execute(handled)
+        connection.execute(old)
+
+
+def list_sources_with_webhooks(database: Database, *, limit: int) -> list[str]:
+    """The keys of sources for whose webhooks a sync should be started, longest waiting first.
+
+    Those that were listed before, have no session that waits or runs, and were told something since their last session
+    began; or, lest a failing source be tried all the time, a while ago.
+    """
+    parameters = {"limit": limit, "again": TRIED_AGAIN_AFTER_SECONDS}
+    with database.control() as connection:
+        return list(connection.execute(_SOURCES_WITH_WEBHOOKS, parameters).scalars())
+
+
+def _to_webhook(row: Row[Any, Any, Any]) -> ReceivedWebhook:
+    return ReceivedWebhook(row.external_id, Entity(row.entity_type), row.payload)
+
+
+_SOURCES_WITH_WEBHOOKS = text(
+    """
+    WITH waiting AS (
+        SELECT workspace_id, provider_name, livemode, min(received_at) AS since, max(received_at) AS until
+        FROM sync.webhook_events WHERE handled_at IS NULL GROUP BY 1, 2, 3
+    )
+    SELECT workspaces.slug || ':' || waiting.provider_name
+    FROM waiting
+    JOIN sync.workspaces ON workspaces.id = waiting.workspace_id
+    JOIN sync.workspace_payment_configurations AS configuration
+        ON configuration.workspace_id = waiting.workspace_id
+        AND configuration.provider_name = waiting.provider_name
+        AND configuration.is_test_mode <> waiting.livemode
+        AND configuration.is_active AND configuration.deleted_at IS NULL
+    LEFT JOIN LATERAL (
+        SELECT status, created_at FROM sync.payment_sync_sessions AS session
+        WHERE session.workspace_id = waiting.workspace_id AND session.provider_name = waiting.provider_name
+        ORDER BY created_at DESC LIMIT 1
+    ) AS last ON true
+    WHERE EXISTS (
+        SELECT FROM sync.sync_cursors AS cursor
+        WHERE cursor.workspace_id = waiting.workspace_id AND cursor.provider_name = waiting.provider_name
+        AND cursor.livemode = waiting.livemode AND cursor.full_listing_at IS NOT NULL
+    )
+    AND (last.created_at IS NULL OR (
+        last.status NOT IN ('pending', 'running')
+        AND (waiting.until > last.created_at OR last.created_at < now() - make_interval(secs => :again))
+    ))
+    ORDER BY waiting.since LIMIT :limit
+    """
+)
