@@ -80,6 +80,14 @@ def shared_home() -> Iterator[Path]:
         yield home
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_elses_holds() -> Iterator[None]:
+    """These tests leave all servers that this process uses, which must not be the one of the tests around them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handles, "_holds", {})
+        yield
+
+
 @pytest.fixture
 def home(shared_home: Path) -> Iterator[Path]:
     """A home that was used and stopped before. All tests get the same one: what they change in it stays."""

@@ -114,7 +114,7 @@ def test_a_database_of_one_s_own_is_upgraded_by_hand_and_then_serves_everything(
     # Whether it may be sent to another address than the provider's is the operator's decision here.
     allowing = external.elsewhere(external.home, **{**external.environment, "CYPHERA_PROVIDER_HOSTS": "127.0.0.1"})
     slug = add_source(command=allowing)
-    assert external("sync", slug, "stripe").code == 0
+    assert allowing("sync", slug, "stripe").code == 0
     database = open_database(Settings(home=external.home, database_url=own_url))  # type: ignore[arg-type]
     source = find_source(database, f"{slug}:stripe")
     assert_tables_equal_truth(database, source, sandbox.state, account.account_id)
