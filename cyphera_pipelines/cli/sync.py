@@ -125,4 +125,6 @@ def show_result(session: Session) -> None:
 def _state(counts: dict[str, object]) -> str:
     if counts["error"]:
         return "not complete"
+    if counts["failed"]:
+        return "rows missing"
     return "complete" if counts["done"] else "stopped"

@@ -157,7 +157,7 @@ def _what_is_missing(outcome: SyncOutcome) -> TextMetadata:
         if is_complete(counts):
             continue
         reason = summary.get(entity.value, {}).get("error") or (
-            f"{counts.failed} objects could not be loaded; each is kept in a row_unmappable event with its reason."
+            f"{counts.failed} objects could not be loaded; an event of the session names each, and the reason."
             if counts.failed
             else "The listing had not come to its end."
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from cyphera_pipelines.cli import processes
 from cyphera_pipelines.cli.processes import Children, Command
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS
@@ -26,6 +27,11 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def _short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LINGER_WITHIN", 0.5)
 
 
 def test_a_child_that_is_killed_leaves_nothing_behind() -> None:
