@@ -2,14 +2,13 @@
 
 import os
 import sys
-import time
-from collections.abc import Callable
 
 import psutil
 import pytest
 
 from cyphera_pipelines.cli import processes
 from cyphera_pipelines.cli.processes import Children, Command
+from cyphera_pipelines.local.locks import wait_until
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS
 
@@ -22,13 +21,6 @@ subprocess.run([sys.executable, "-c", middle])
 """
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 @pytest.fixture(autouse=True)
 def _short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "LINGER_WITHIN", 0.5)
@@ -37,7 +29,7 @@ def _short_linger(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_that_is_killed_leaves_nothing_behind() -> None:
     with Children() as children:
         parent = children.start(Command("The parent", [sys.executable, "-c", PARENT], os.environ))
-        wait_until(lambda: len(children.descendants()) == 2)
+        assert wait_until(lambda: len(children.descendants()) == 2, DEADLINE_SECONDS)
         started = list(children.descendants())
         parent.kill()
         with pytest.raises(
@@ -50,11 +42,11 @@ def test_a_child_that_is_killed_leaves_nothing_behind() -> None:
 def test_what_an_orphan_started_is_not_forgotten() -> None:
     with Children() as children:
         children.start(Command("The parent", [sys.executable, "-c", PARENT], os.environ))
-        wait_until(lambda: len(children.descendants()) == 2)
+        assert wait_until(lambda: len(children.descendants()) == 2, DEADLINE_SECONDS)
         started = list(children.descendants())
         (middle,) = [each for each in started if each.children()]
         middle.kill()
-        wait_until(lambda: len(children.descendants()) < 2)
+        assert wait_until(lambda: len(children.descendants()) < 2, DEADLINE_SECONDS)
         (last,) = children.descendants()
         assert last.is_running()
     assert psutil.wait_procs(started, timeout=DEADLINE_SECONDS)[1] == []

@@ -53,6 +53,20 @@ def _text(name: str, comment: str, *, nullable: bool = False) -> Column[object]:
     return Column(name, Text, nullable=nullable, comment=comment)
 
 
+def _source_key() -> tuple[Column[object], ...]:
+    """What tells the sources of one mode apart: the first columns of a primary key."""
+    return (
+        _workspace_id(primary_key=True),
+        Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+        Column(
+            "livemode",
+            Boolean,
+            primary_key=True,
+            comment="True for live data, false for the provider's test mode",
+        ),
+    )
+
+
 def _one_of(column: str, values: list[str]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -203,14 +217,7 @@ payment_sync_events = Table(
 sync_cursors = Table(
     "sync_cursors",
     metadata,
-    _workspace_id(primary_key=True),
-    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
-    Column(
-        "livemode",
-        Boolean,
-        primary_key=True,
-        comment="True for live data, false for the provider's test mode",
-    ),
+    *_source_key(),
     Column("entity_type", Text, primary_key=True, comment="The entity that the position is for"),
     _moment("watermark", "Everything that changed at the provider before this moment is in the tables"),
     _json(
@@ -229,14 +236,7 @@ sync_cursors = Table(
 synced_accounts = Table(
     "synced_accounts",
     metadata,
-    _workspace_id(primary_key=True),
-    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
-    Column(
-        "livemode",
-        Boolean,
-        primary_key=True,
-        comment="True for live data, false for the provider's test mode",
-    ),
+    *_source_key(),
     _text("account_id", "The provider's id of the account; NULL where the key may not read it", nullable=True),
     Column("key_digest", BYTEA, nullable=False, comment="SHA-256 of the address and key that opened the account"),
     _moment("updated_at", "When another key or account was last seen", now=True),
@@ -247,14 +247,7 @@ synced_accounts = Table(
 webhook_events = Table(
     "webhook_events",
     metadata,
-    _workspace_id(primary_key=True),
-    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
-    Column(
-        "livemode",
-        Boolean,
-        primary_key=True,
-        comment="True for live data, false for the provider's test mode",
-    ),
+    *_source_key(),
     Column("external_id", Text, primary_key=True, comment="The provider's id of the event, as in 'evt_...'"),
     _text("event_type", "The provider's name of what happened"),
     _text("entity_type", "The entity that the event is about"),
