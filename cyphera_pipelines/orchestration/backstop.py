@@ -11,7 +11,6 @@ from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, 
 from cyphera_pipelines.model.source import split_source_key
 from cyphera_pipelines.orchestration.run_sessions import parse_session_id
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import is_being_synced
 from cyphera_pipelines.store.sessions import finish_session, get_session, list_silent_sessions
 from cyphera_pipelines.store.workspaces import find_workspace
@@ -95,10 +94,9 @@ def end_session(
     """Give the session its final status, unless it has one, and say why."""
     message = " ".join(text for text in (_MESSAGES[status] if run_id else None, reason) if text)
     summary = {"message": message} | ({"dagster_run_id": run_id} if run_id else {})
-    if finish_session(database, session, status, error_summary=summary):
-        level = EventLevel.WARNING if status is SessionStatus.CANCELLED else EventLevel.ERROR
-        event = SessionEvent(f"session_{status.value}", message, level=level)
-        record_events(database, session, [event])
+    level = EventLevel.WARNING if status is SessionStatus.CANCELLED else EventLevel.ERROR
+    event = SessionEvent(f"session_{status.value}", message, level=level)
+    finish_session(database, session, status, error_summary=summary, event=event)
 
 
 def _newest_run(instance: DagsterInstance, session: Session) -> RunRecord | None:

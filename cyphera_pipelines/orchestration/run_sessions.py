@@ -13,7 +13,6 @@ from cyphera_pipelines.model.runs import RUN_KEY_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.sessions import claim_session, finish_session, get_session
 from cyphera_pipelines.sync.engine import SessionEndedError
 from cyphera_pipelines.sync.request import open_session
@@ -61,9 +60,8 @@ def session_for_run(
 def cancel_session(database: Database, session: Session, why: str) -> None:
     """End the session as cancelled, unless it has ended: an engine at work on it stops between two pages."""
     message = f"{why} What it had merged is kept; the next sync continues from there."
-    if finish_session(database, session, SessionStatus.CANCELLED, error_summary={"message": message}):
-        event = SessionEvent("session_cancelled", message, level=EventLevel.WARNING)
-        record_events(database, session, [event])
+    event = SessionEvent("session_cancelled", message, level=EventLevel.WARNING)
+    finish_session(database, session, SessionStatus.CANCELLED, error_summary={"message": message}, event=event)
 
 
 def cancel_session_of_run(database: Database, instance: DagsterInstance, run: DagsterRun, session: Session) -> None:

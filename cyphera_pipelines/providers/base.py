@@ -57,6 +57,15 @@ class RequestAbandonedError(ProviderError):
     """The sync was told to stop while it waited to try again."""
 
 
+NOT_ABOUT_ONE_OBJECT = (
+    CredentialsRejectedError,
+    PermissionDeniedError,
+    RateLimitRemainsError,
+    RequestAbandonedError,
+)
+"""Errors that would come of every other object too: asking for those instead does not help."""
+
+
 @dataclass(frozen=True)
 class ProviderAccount:
     """The account that a set of credentials reaches. `created` is None where the provider does not tell."""

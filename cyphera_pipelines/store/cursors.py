@@ -57,7 +57,7 @@ def save_unfinished(
 
 
 def complete_listing(
-    connection: Connection, source: Source, entity: Entity, watermark: datetime | None, *, livemode: bool
+    connection: Connection, source: Source, entity: Entity, watermark: datetime, *, livemode: bool
 ) -> None:
     """Note that the whole entity was listed, and that everything before `watermark` is in the tables.
 

@@ -12,14 +12,13 @@ from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.providers.base import (
+    NOT_ABOUT_ONE_OBJECT,
     Change,
     CredentialsRejectedError,
     MappedPage,
     Page,
-    PermissionDeniedError,
     ProviderError,
     ProviderUnavailableError,
-    RateLimitRemainsError,
     RequestAbandonedError,
 )
 from cyphera_pipelines.store.cursors import read_owed, save_owed
@@ -135,7 +134,7 @@ def _fetch(context: SyncContext, change: Change) -> Page:
     """The object as it is now; one that the provider fails to tell is incomplete."""
     try:
         return context.client.fetch(change)
-    except (CredentialsRejectedError, PermissionDeniedError, RateLimitRemainsError, RequestAbandonedError):
+    except NOT_ABOUT_ONE_OBJECT:
         raise
     except ProviderError as error:
         failed = UnmappableObject(change.object_id, str(error), None)

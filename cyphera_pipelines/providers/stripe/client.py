@@ -10,20 +10,17 @@ from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.providers.base import (
+    NOT_ABOUT_ONE_OBJECT,
     Change,
     ClientOptions,
     CreatedInterval,
-    CredentialsRejectedError,
     CursorLostError,
     MappedPage,
     ObjectGoneError,
     Page,
-    PermissionDeniedError,
     ProviderAccount,
     ProviderError,
     ProviderUnavailableError,
-    RateLimitRemainsError,
-    RequestAbandonedError,
 )
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, changes_of, event_type_groups
 from cyphera_pipelines.providers.stripe.clock import just_after, just_before
@@ -169,7 +166,7 @@ class StripeAccountClient:
         """One object's trouble is not that of its page; what concerns all of them is raised."""
         try:
             return self._fetch_rest(nested)
-        except (CredentialsRejectedError, PermissionDeniedError, RateLimitRemainsError, RequestAbandonedError):
+        except NOT_ABOUT_ONE_OBJECT:
             raise
         except ProviderError as error:
             nested.failure = str(error)
