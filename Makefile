@@ -17,8 +17,12 @@ clean-demo: $(INSTALLED) ## Forget everything that the demo and `cyphera up` mad
 	@$(BIN)/cyphera demo --forget
 
 .PHONY: test
-test: check validate ## Run every check and every test.
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+test: check validate ## Run every check and every test but the slow ones.
+	$(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
+.PHONY: test-slow
+test-slow: $(INSTALLED) ## Run the tests that take long: real processes that are broken on purpose.
+	$(BIN)/pytest -m slow --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: check
 check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
