@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from anyio import CapacityLimiter
 
 from cyphera_pipelines.api.body_limit import BodyLimit
 from cyphera_pipelines.api.dagster_queue import DagsterQueue
@@ -14,7 +13,7 @@ from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.errors import add_error_handlers
 from cyphera_pipelines.api.request_log import RequestLog
 from cyphera_pipelines.api.routes import accounts, configurations, operations, providers, sessions, syncs, webhooks
-from cyphera_pipelines.api.services import CONNECTION_TESTS, REQUEST_THREADS, Services
+from cyphera_pipelines.api.services import REQUEST_THREADS, Services
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
@@ -55,7 +54,6 @@ def create_app(
             keyring=keyring,
             settings=settings,
             dagster=DagsterQueue(database, dagster_runs),
-            connection_tests=CapacityLimiter(CONNECTION_TESTS),
         )
         app.state.services = services
         app.state.operations = operations.Operations(services)

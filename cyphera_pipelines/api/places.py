@@ -1,35 +1,44 @@
 """Places for requests: nobody may take all of them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from cyphera_pipelines.api.problems import too_many_requests
+from cyphera_pipelines.api.problems import too_many_requests, unavailable
 
 MOST_OF_ONE_KEY = 200
 """Requests of one API key that may be at work or waiting at once, in each of the server's processes."""
+TESTS_OF_ONE_WORKSPACE = 2
+MOST_CONNECTION_TESTS = 40
+"""Connection tests at once, of one workspace and in all, in each of the server's processes: each has seven threads."""
 
 
-class KeyPlaces:
-    """How many requests of each key are at work. For one event loop."""
+@dataclass
+class Places:
+    """How many requests are at work, in all and of each holder. For one event loop.
 
-    def __init__(self) -> None:
-        self._at_work: Counter[bytes] = Counter()
+    `of_one` and `in_all` are the most that there may be (None: any number), `one_is_full` and `all_are_full` what is
+    said beyond.
+    """
+
+    of_one: int
+    one_is_full: str
+    in_all: int | None = None
+    all_are_full: str = ""
+    _at_work: Counter[Hashable] = field(default_factory=Counter)
 
     @contextmanager
-    def take(self, digest: bytes) -> Iterator[None]:
-        """A place for a request with the key of this digest, or ProblemError with status 429.
-
-        By what was presented, not by the key's id: who only knows an id cannot take its holder's places.
-        """
-        if self._at_work[digest] >= MOST_OF_ONE_KEY:
-            raise too_many_requests(
-                f"This key has {MOST_OF_ONE_KEY} requests at work already. Wait for some of them to be answered."
-            )
-        self._at_work[digest] += 1
+    def take(self, holder: Hashable) -> Iterator[None]:
+        """A place for a request of this holder, or ProblemError: with status 429 if it is the holder's own fault."""
+        if self._at_work[holder] >= self.of_one:
+            raise too_many_requests(self.one_is_full)
+        if self.in_all is not None and self._at_work.total() >= self.in_all:
+            raise unavailable(self.all_are_full)
+        self._at_work[holder] += 1
         try:
             yield
         finally:
-            self._at_work[digest] -= 1
-            if not self._at_work[digest]:
-                del self._at_work[digest]
+            self._at_work[holder] -= 1
+            if not self._at_work[holder]:
+                del self._at_work[holder]

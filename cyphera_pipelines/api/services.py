@@ -7,32 +7,55 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from cyphera_pipelines.api.dagster_queue import DAGSTER_THREADS, DagsterQueue
-from cyphera_pipelines.api.places import KeyPlaces
+from cyphera_pipelines.api.places import (
+    MOST_CONNECTION_TESTS,
+    MOST_OF_ONE_KEY,
+    TESTS_OF_ONE_WORKSPACE,
+    Places,
+)
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.sync.connection import REPORT_WITHIN
 
 # Few: with 200 clients at once, 8 answered as many requests per second as 16 (360), and the slowest percent sooner
 # (730 ms instead of 1,120).
 REQUEST_THREADS = 8
-CONNECTION_TESTS = 4
 OPERATION_THREADS = 2
-"""Threads that may each hold one database connection: for requests, connection tests, and health and metrics."""
+"""Threads that may each hold one database connection: for requests, and for health and metrics."""
 
-DATABASE_POOL_SIZE = (REQUEST_THREADS + CONNECTION_TESTS + OPERATION_THREADS + DAGSTER_THREADS + 1) // 2
+DATABASE_POOL_SIZE = (REQUEST_THREADS + OPERATION_THREADS + DAGSTER_THREADS + 1) // 2
 """The pool may grow to twice its size: then no thread ever waits for a connection."""
+
+
+def _key_places() -> Places:
+    return Places(
+        MOST_OF_ONE_KEY,
+        f"This key has {MOST_OF_ONE_KEY} requests at work already. Wait for some of them to be answered.",
+    )
+
+
+def _connection_tests() -> Places:
+    return Places(
+        TESTS_OF_ONE_WORKSPACE,
+        f"{TESTS_OF_ONE_WORKSPACE} connection tests of this workspace are at work already. Wait for one of them to be "
+        f"answered, which takes {REPORT_WITHIN:.0f} seconds at most.",
+        MOST_CONNECTION_TESTS,
+        "There are too many connection tests at once. Try again in a moment.",
+    )
 
 
 @dataclass(frozen=True)
 class Services:
-    """The application's parts. Connection tests take seconds: they have threads of their own, and wait in line."""
+    """The application's parts."""
 
     database: Database
     keyring: Keyring
     settings: Settings
     dagster: DagsterQueue
-    connection_tests: CapacityLimiter
-    key_places: KeyPlaces = field(default_factory=KeyPlaces)
+    key_places: Places = field(default_factory=_key_places)
+    connection_tests: Places = field(default_factory=_connection_tests)
+    connection_test_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_CONNECTION_TESTS))
 
 
 async def _of_request(request: Request) -> Services:

@@ -1,11 +1,16 @@
 """Testing a source's credentials: whether they work, for which account, and what they may read."""
 
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from typing import TypeVar
 
+from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.source import Source
@@ -32,8 +37,11 @@ from cyphera_pipelines.sync.client import check_allowed_address
 ATTEMPTS = 2
 ANSWER_WITHIN = 8.0
 RATE_LIMIT_PATIENCE = 5.0
-# No request begins later than this many seconds after the test did.
+# Seconds after which nothing is asked any more, and in which the report is there whatever the provider does.
 BEGIN_WITHIN = 20.0
+REPORT_WITHIN = 24.0
+
+T = TypeVar("T")
 
 
 class ProblemCode(StrEnum):
@@ -90,68 +98,107 @@ class ConnectionReport:
 def check_connection(database: Database, keyring: Keyring, source: Source) -> ConnectionReport:
     """Try the source's credentials on the account, on every entity and on provider events.
 
-    The account that they reach is recorded. What is wrong at the provider's side is told in the report. Takes half a
-    minute at most. Raises DecryptionError.
+    The account that they reach is recorded. What is wrong at the provider's side is told in the report. Takes less than
+    half a minute. Raises DecryptionError.
     """
+    report = try_connection(source, credentials_to_try(database, keyring, source))
+    record_connection(database, source, report)
+    return report
+
+
+def credentials_to_try(database: Database, keyring: Keyring, source: Source) -> Credentials:
+    """The source's credentials. Raises DecryptionError."""
+    return read_credentials(database, keyring, Binding(source.workspace_id, source.configuration_id, source.provider))
+
+
+def try_connection(source: Source, credentials: Credentials) -> ConnectionReport:
+    """The part of `check_connection` that asks the provider: it needs no database, and ends within `REPORT_WITHIN`."""
+    deadline = time.monotonic() + REPORT_WITHIN
     provider = find_provider(source.provider)
-    binding = Binding(source.workspace_id, source.configuration_id, source.provider)
-    credentials = read_credentials(database, keyring, binding)
     if provider.is_test_key(credentials.api_key.get_secret_value()) is not source.is_test_mode:
         return ConnectionReport(None, problems=(_wrong_mode(source),))
     try:
         check_allowed_address(credentials)
     except InvalidInputError as error:
         return ConnectionReport(None, problems=(ConnectionProblem(ProblemCode.ADDRESS_NOT_ALLOWED, str(error)),))
-    deadline = time.monotonic() + BEGIN_WITHIN
+    is_over = threading.Event()
+    ask_until = time.monotonic() + BEGIN_WITHIN
     options = ClientOptions(
         attempts=ATTEMPTS,
         answer_within=ANSWER_WITHIN,
         rate_limit_patience=RATE_LIMIT_PATIENCE,
-        is_cancelled=lambda: time.monotonic() > deadline,
+        is_cancelled=lambda: is_over.is_set() or time.monotonic() > ask_until,
     )
     client = provider.connect(credentials, options)
     try:
-        report = _try(client, provider.entities)
+        return _try(client, provider.entities, deadline)
     finally:
+        # What is still being asked is given up.
+        is_over.set()
         client.close()
+
+
+def record_connection(database: Database, source: Source, report: ConnectionReport) -> None:
+    """Note the account that was reached as the workspace's."""
     account = report.account
     if account is not None:
         record_account(
             database, source.workspace_id, source.provider, account.id, account.name, livemode=account.livemode
         )
-    return report
 
 
-def _try(client: ProviderClient, entities: tuple[Entity, ...]) -> ConnectionReport:
+def _try(client: ProviderClient, entities: tuple[Entity, ...], deadline: float) -> ConnectionReport:
     account, problems = None, []
     try:
-        account = client.account()
+        account = _result(_begin(client.account), deadline)
     except PermissionDeniedError as error:
         problems.append(ConnectionProblem(ProblemCode.ACCOUNT_UNREADABLE, str(error), permission=error.permission))
     except ProviderError as error:
         # Whatever else is wrong would be as wrong for every entity.
         return ConnectionReport(None, problems=(_problem(error, None),))
-    with ThreadPoolExecutor(len(entities) + 1, thread_name_prefix="connection-test") as threads:
-        # Each in a copy of this context, which knows the secrets that no message may repeat.
-        trials = [threads.submit(copy_context().run, _try_entity, client, entity) for entity in entities]
-        trial_of_events = threads.submit(copy_context().run, _try_events, client)
-    found = [trial.result() for trial in trials]
+    trials = [_begin(partial(client.check_readable, entity)) for entity in entities]
+    trial_of_events = _begin(client.check_events_readable)
+    found = [_problem_of_entity(trial, entity, deadline) for trial, entity in zip(trials, entities, strict=True)]
     readable = tuple(entity for entity, problem in zip(entities, found, strict=True) if problem is None)
-    met = (*problems, *found, trial_of_events.result())
+    met = (*problems, *found, _problem_of_events(trial_of_events, deadline))
     return ConnectionReport(account, readable, tuple(problem for problem in met if problem is not None))
 
 
-def _try_entity(client: ProviderClient, entity: Entity) -> ConnectionProblem | None:
+def _begin(ask: Callable[[], T]) -> Future[T]:
+    """Ask in a thread that nobody has to wait for: it may hang in the system's resolver for longer than we may."""
+    trial: Future[T] = Future()
+    # The copy knows the secrets that no message may repeat.
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            trial.set_result(context.run(ask))
+        except BaseException as error:
+            trial.set_exception(error)
+
+    threading.Thread(target=work, name="connection-test", daemon=True).start()
+    return trial
+
+
+def _result(trial: Future[T], deadline: float) -> T:
+    """What the trial returns or raises; RequestAbandonedError if that is not known in time."""
+    wait([trial], max(0.0, deadline - time.monotonic()))
+    if not trial.done():
+        raise RequestAbandonedError("The provider took too long to answer.")
+    return trial.result()
+
+
+def _problem_of_entity(trial: Future[None], entity: Entity, deadline: float) -> ConnectionProblem | None:
     try:
-        client.check_readable(entity)
+        _result(trial, deadline)
     except ProviderError as error:
         return _problem(error, entity)
     return None
 
 
-def _try_events(client: ProviderClient) -> ConnectionProblem | None:
+def _problem_of_events(trial: Future[None], deadline: float) -> ConnectionProblem | None:
     try:
-        client.check_events_readable()
+        _result(trial, deadline)
     except PermissionDeniedError as error:
         message = f"{error} Changes cannot be followed, so every sync lists everything."
         return ConnectionProblem(ProblemCode.EVENTS_UNREADABLE, message, permission=error.permission)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import anyio
 from fastapi import Path
+from starlette.concurrency import run_in_threadpool
 
 from cyphera_pipelines.api.auth import CurrentCaller
 from cyphera_pipelines.api.problems import conflict, not_found
@@ -39,7 +40,7 @@ from cyphera_pipelines.store.configurations import (
 )
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
 from cyphera_pipelines.sync.configuration import check_credentials, check_mode
-from cyphera_pipelines.sync.connection import check_connection
+from cyphera_pipelines.sync.connection import credentials_to_try, record_connection, try_connection
 
 ConfigurationId = Annotated[UUID, Path(description="The configuration's id.")]
 
@@ -143,10 +144,18 @@ def remove(reference: ConfigurationReference, caller: CurrentCaller, services: R
 async def test(config_id: ConfigurationId, caller: CurrentCaller, services: RequestServices) -> ConnectionResult:
     """Try the credentials: which account they reach, and what they may not read.
 
-    Takes a second as a rule, and half a minute at most. What is wrong is told with status 200 and `success` false.
-    The account that is reached is recorded as the workspace's (see `GET /accounts`).
+    Takes a second as a rule, and less than half a minute whatever the provider does. What is wrong is told with status
+    200 and `success` false. The account that is reached is recorded as the workspace's (see `GET /accounts`). Answers
+    429 while two tests of the workspace are at work.
     """
-    return await anyio.to_thread.run_sync(_test, services, caller, config_id, limiter=services.connection_tests)
+    with services.connection_tests.take(caller.workspace.id):
+        source, credentials = await run_in_threadpool(_to_try, services, caller, config_id)
+        # Without a thread or a database connection that other requests need: this may take its time.
+        report = await anyio.to_thread.run_sync(
+            try_connection, source, credentials, limiter=services.connection_test_threads
+        )
+        await run_in_threadpool(record_connection, services.database, source, report)
+    return ConnectionResult.of(report)
 
 
 def active_configuration(services: Services, workspace: Workspace, provider: str) -> Configuration:
@@ -186,10 +195,10 @@ def _end_syncs(services: Services, caller: Caller, configuration: Configuration,
         services.dagster.end_run(session)
 
 
-def _test(services: Services, caller: Caller, config_id: UUID) -> ConnectionResult:
+def _to_try(services: Services, caller: Caller, config_id: UUID) -> tuple[Source, Credentials]:
     configuration = get_configuration(services.database, caller.workspace.id, config_id)
     source = source_of(caller.workspace, configuration)
-    return ConnectionResult.of(check_connection(services.database, services.keyring, source))
+    return source, credentials_to_try(services.database, services.keyring, source)
 
 
 def _decide(
