@@ -21,8 +21,8 @@ _DESCRIPTIONS = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 1 MiB.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not JSON.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Some value is not acceptable: `errors` names the fields and the remedies.",
-    HTTPStatus.TOO_MANY_REQUESTS: f"The key has {MOST_OF_ONE_KEY} requests at work already, or the workspace as many of "
-    "this kind as it may have: `Retry-After` says when to come again.",
+    HTTPStatus.TOO_MANY_REQUESTS: f"The key has {MOST_OF_ONE_KEY} requests at work already, or the workspace as many "
+    "of this kind as it may have: `Retry-After` says when to come again.",
     HTTPStatus.INTERNAL_SERVER_ERROR: "An error of ours.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer, or there are too many requests: try again.",
 }
