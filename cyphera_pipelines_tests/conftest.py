@@ -76,14 +76,26 @@ def add_source(database: Database, keyring: Keyring) -> Callable[..., Source]:
     """Make a source: `add_source(api_key, base_url)`, in a workspace of its own unless one is given."""
 
     def add(
-        api_key: str, base_url: str | None = None, *, workspace: Workspace | None = None, raw: bool = True
+        api_key: str,
+        base_url: str | None = None,
+        *,
+        workspace: Workspace | None = None,
+        raw: bool = True,
+        connected_account_id: str | None = None,
     ) -> Source:
         workspace = workspace or new_workspace(database)
         credentials = Credentials(api_key=SecretStr(api_key), base_url=base_url)
-        is_test_mode = not api_key.startswith(("sk_live_", "rk_live_"))
+        is_test_mode = not api_key.startswith(("sk_live_", "rk_live_", "sk_org_live_"))
         metadata = {"rate_limits": {"account": 5_000, "endpoint": 5_000}, "store_raw": raw}
         create_configuration(
-            database, keyring, workspace, "stripe", credentials, is_test_mode=is_test_mode, metadata=metadata
+            database,
+            keyring,
+            workspace,
+            "stripe",
+            credentials,
+            is_test_mode=is_test_mode,
+            connected_account_id=connected_account_id,
+            metadata=metadata,
         )
         return find_source(database, f"{workspace.slug}:stripe")
 

@@ -23,7 +23,7 @@ from cyphera_pipelines.store.configurations import (
 from cyphera_pipelines.store.sources import find_source, list_sources_with_state
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import check_credentials
+from cyphera_pipelines.sync.configuration import check_credentials, settle_mode
 from cyphera_pipelines.sync.connection import ProblemCode, check_connection
 
 app = typer.Typer(help="Sources: a workspace's account at a payment provider.", no_args_is_help=True)
@@ -47,6 +47,17 @@ def add(
     webhook_secret_env: Annotated[
         str | None, typer.Option(metavar="VAR", help="Name of the environment variable that holds the webhook secret.")
     ] = None,
+    connected_account: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ACCT",
+            help="The account to read with a platform's or an organization's key, as in acct_...; else the key's own.",
+        ),
+    ] = None,
+    test_mode: Annotated[
+        bool | None,
+        typer.Option("--test-mode/--live-mode", help="The key's mode, where the key itself does not tell it."),
+    ] = None,
     store_raw: Annotated[
         bool, typer.Option("--raw/--no-raw", help="Keep the provider's whole objects beside the typed columns.")
     ] = True,
@@ -65,14 +76,15 @@ def add(
     given = Credentials(
         api_key=SecretStr(api_key), webhook_secret=_read_secret_variable(webhook_secret_env), base_url=base_url
     )
-    credentials = check_credentials(given, services.settings())
+    credentials = check_credentials(implementation, given, connected_account, services.settings())
     configuration = create_configuration(
         services.database(),
         services.keyring(),
         workspace,
         provider,
         credentials,
-        is_test_mode=implementation.is_test_key(api_key),
+        is_test_mode=settle_mode(implementation, credentials.api_key, test_mode),
+        connected_account_id=connected_account,
         metadata=_metadata(store_raw=store_raw, rate=rate),
     )
     if as_json:

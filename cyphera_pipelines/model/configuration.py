@@ -41,6 +41,8 @@ class Configuration:
     connected_account_id: str | None
     last_sync_at: datetime | None
     last_webhook_at: datetime | None
+    last_webhook_refused_at: datetime | None
+    last_webhook_refusal: str | None
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime

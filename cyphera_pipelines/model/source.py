@@ -13,7 +13,8 @@ class Source:
     """One workspace's account at one provider.
 
     `store_raw` tells whether the provider's whole object is kept beside the typed columns. `rate_limits` replaces the
-    limits that the provider publishes; None keeps to those.
+    limits that the provider publishes; None keeps to those. `connected_account_id` is the account that the key is used
+    for; None is the key's own.
     """
 
     workspace_id: UUID
@@ -23,6 +24,7 @@ class Source:
     is_test_mode: bool
     store_raw: bool = True
     rate_limits: RateLimits | None = None
+    connected_account_id: str | None = None
 
     @property
     def key(self) -> str:

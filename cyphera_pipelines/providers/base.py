@@ -21,6 +21,20 @@ class CredentialsRejectedError(ProviderError):
     """The key is wrong, expired or revoked: nothing will work with it, and trying again does not help."""
 
 
+class AccountNotOpenError(CredentialsRejectedError):
+    """The key works, but does not open the connected account that it is to be used for."""
+
+
+class UnusableAccessError(ProviderError):
+    """A key and a connected account that cannot go together: `field` names the one at fault, `remedy` what to do."""
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.field = field
+        self.problem = problem
+        self.remedy = remedy
+
+
 class PermissionDeniedError(ProviderError):
     """The key may not read this entity; others may still work. `permission` names what it lacks, if that is known."""
 
@@ -79,6 +93,28 @@ class ProviderAccount:
 
 
 @dataclass(frozen=True)
+class AccountScope:
+    """Which provider events are of a source's own account.
+
+    `account_id` is None where only the provider can tell which account the key is of. `webhooks_name_account`: what the
+    provider sends of this account names it, so that an event without a name is somebody else's.
+    """
+
+    account_id: str | None
+    webhooks_name_account: bool
+
+    def is_foreign(self, named: str | None, known_id: str | None, *, was_sent: bool) -> bool:
+        """Whether an event is another account's: it names one that is not ours, or none where ours would be named.
+
+        `known_id` is what is known of our account's id from earlier. `was_sent`: it came by itself; events that were
+        asked for are our account's unless they name another one.
+        """
+        if named is None:
+            return was_sent and self.webhooks_name_account
+        return named != (self.account_id or known_id)
+
+
+@dataclass(frozen=True)
 class CreatedInterval:
     """The objects to list, by their time of creation: `[gte, lt)`, in seconds since 1970; None is no bound."""
 
@@ -107,7 +143,8 @@ class Change:
     """What is known of an object that changed at `version`, in seconds since 1970 on the provider's clock.
 
     It is gone (`is_deleted`), or `snapshot` is its whole state, or it has to be fetched. `last_known` is what it was,
-    as far as that is known, in case that it is or proves to be gone.
+    as far as that is known, in case that it is or proves to be gone. `account` is the account in which it happened, if
+    the provider event names one: objects of different accounts are different ones, whatever their ids.
     """
 
     entity: Entity
@@ -116,17 +153,22 @@ class Change:
     snapshot: dict[str, Any] | None = None
     is_deleted: bool = False
     last_known: dict[str, Any] | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True)
 class WebhookEvent:
-    """A provider event that was sent to us. `entity` is what it is about; None if it is of no interest."""
+    """A provider event that was sent to us.
+
+    `entity` is what it is about; None if it is of no interest. `account` is the account that it names, if any.
+    """
 
     id: str
     kind: str
     livemode: bool
     entity: Entity | None
     payload: dict[str, Any]
+    account: str | None = None
 
 
 @dataclass
@@ -273,8 +315,16 @@ class Provider(Protocol):
     default_host: str
     entities: tuple[Entity, ...]
 
-    def is_test_key(self, api_key: str) -> bool:
-        """Whether the key belongs to the provider's test mode."""
+    def is_test_key(self, api_key: str) -> bool | None:
+        """Whether the key belongs to the provider's test mode; None where it does not tell."""
+        ...
+
+    def check_access(self, api_key: str, connected_account_id: str | None) -> None:
+        """Raise UnusableAccessError unless the key can be used for that connected account; None is the key's own."""
+        ...
+
+    def scope(self, api_key: str, connected_account_id: str | None) -> AccountScope:
+        """Which provider events are of the account that the key and the connected account open. Makes no request."""
         ...
 
     def published_limits(self, api_key: str) -> RateLimits:
@@ -288,6 +338,11 @@ class Provider(Protocol):
         """
         ...
 
-    def connect(self, credentials: Credentials, options: ClientOptions) -> ProviderClient:
-        """Return a client for the credentials. Makes no request."""
+    def connect(
+        self, credentials: Credentials, options: ClientOptions, connected_account_id: str | None = None
+    ) -> ProviderClient:
+        """Return a client for the credentials, used for that connected account. Makes no request.
+
+        Raises UnusableAccessError.
+        """
         ...

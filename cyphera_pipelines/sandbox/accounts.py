@@ -17,7 +17,7 @@ BASE_COLLECTIONS = ("customers", "products", "prices", "subscriptions", "invoice
 
 CreatedDistribution = Literal["uniform", "bursty", "one_second", "gaps"]
 
-LIVE_PREFIXES = ("sk_live_", "rk_live_")
+LIVE_PREFIXES = ("sk_live_", "rk_live_", "sk_org_live_")
 
 
 class Ugliness(StrEnum):
@@ -38,6 +38,10 @@ class SandboxAccount(BaseModel):
     `restricted_keys` maps an `rk_` key to the permissions that it lacks, named after the singular entity
     (`invoice`, `customer`, `product`, `price`, `subscription`, `event`, `account`). `more_keys` are further full keys.
     All keys of an account are of the same mode; an account in both modes is two of these with one `account_id`.
+
+    `platform` is the account of the same mode whose keys open this one too, with `Stripe-Account`. `organization_keys`
+    (`sk_org_...`) open this account with `Stripe-Context` (`acct_...`, or below its platform `acct_.../acct_...`);
+    several accounts may share them.
 
     `created` spreads each collection's `created` over the `days` before `newest_created` (Unix seconds): `uniform`;
     `bursty` (80 % within two days); `one_second`; `gaps` (at least six years, most of them empty).
@@ -67,6 +71,8 @@ class SandboxAccount(BaseModel):
     newest_created: int = DEFAULT_NEWEST_CREATED
     restricted_keys: Mapping[str, frozenset[str]] = Field(default_factory=dict)
     more_keys: tuple[str, ...] = ()
+    platform: str | None = None
+    organization_keys: tuple[str, ...] = ()
     ugly: frozenset[Ugliness] = frozenset()
     ugly_share: float = Field(default=0.05, ge=0, le=1)
     event_api_version: str = API_VERSION

@@ -5,7 +5,7 @@ from typing import Any
 from cyphera_pipelines.sandbox.collection import Collection
 from cyphera_pipelines.sandbox.dataset import Dataset
 from cyphera_pipelines.sandbox.endpoints import Endpoint
-from cyphera_pipelines.sandbox.errors import ProviderError, no_such, unknown_parameters
+from cyphera_pipelines.sandbox.errors import account_not_open, no_such, unknown_parameters
 from cyphera_pipelines.sandbox.events import EventLog
 from cyphera_pipelines.sandbox.listing import PageRequest, page
 from cyphera_pipelines.sandbox.query import ListQuery, matcher, parse_list_query
@@ -187,12 +187,7 @@ def _nested(dataset: Dataset, name: str, field: str, parent_id: str, query: List
 def _account(dataset: Dataset, endpoint: Endpoint) -> bytes:
     account = dataset.account
     if endpoint.object_id not in (None, account.account_id):
-        raise ProviderError(
-            403,
-            f"The provided key does not have access to account '{endpoint.object_id}' (or that account does not "
-            "exist). Application access may have been revoked.",
-            code="account_invalid",
-        )
+        raise account_not_open(account.api_key, endpoint.object_id)
     return to_bytes(
         {
             "id": account.account_id,

@@ -88,6 +88,21 @@ def invalid_api_key(api_key: str) -> ProviderError:
     )
 
 
+def account_not_open(api_key: str, account: str) -> ProviderError:
+    """The key does not open the account that the request names."""
+    return ProviderError(
+        403,
+        f"The provided key '{masked(api_key)}' does not have access to account '{account}' (or that account does not "
+        "exist). Application access may have been revoked.",
+        code="account_invalid",
+    )
+
+
+def no_context() -> ProviderError:
+    """An organization's key without an account."""
+    return ProviderError(400, "Requests with an organization API key must include the Stripe-Context header.")
+
+
 def missing_permission(api_key: str, account_id: str, permission: str) -> ProviderError:
     """A restricted key may not use this endpoint."""
     return ProviderError(

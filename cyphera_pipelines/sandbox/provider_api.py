@@ -31,6 +31,7 @@ CLOSE_CONNECTION = "cyphera.close_connection"
 """The scope's entry that closes the connection at once, put there by our server."""
 
 _JSON = "application/json"
+_ACCOUNT_HEADERS = (b"stripe-account", b"stripe-context")
 _PROXY_PAGE = (
     b"<html>\r\n<head><title>%(status)d</title></head>\r\n<body><center><h1>%(status)d</h1></center></body></html>\r\n"
 )
@@ -80,7 +81,7 @@ class ProviderApi:
         endpoint = find_endpoint(method, path)
         template = endpoint.template if endpoint else f"{method} (unknown)"
         api_key = api_key_of(scope)
-        dataset = state.dataset_of_key(api_key) if api_key else None
+        dataset, refusal = self._open(scope, api_key)
         account_id = dataset.account.account_id if dataset else None
         status = 0
         state.counters.begin()
@@ -97,13 +98,26 @@ class ProviderApi:
                 "Stripe-Version": API_VERSION,
                 "Cache-Control": "no-cache, no-store",
             }
-            status, body = self._response(method, path, query_string, endpoint, api_key, dataset, fault, headers)
+            status, body = self._response(
+                method, path, query_string, endpoint, api_key, dataset, refusal, fault, headers
+            )
             if fault is not None and fault.kind in _CLOSING:
                 status = await self._break_off(fault, status, headers, body, scope, receive, send)
             else:
                 await _respond(send, status, headers, body)
         finally:
             state.counters.end(SeenRequest(account_id, template, path, query_string, status))
+
+    def _open(self, scope: Scope, api_key: str | None) -> tuple[Dataset | None, ProviderError | None]:
+        """What the request may read; or why it may not read the account that it names."""
+        if not api_key:
+            return None, None
+        headers = dict(scope["headers"])
+        account, context = (headers.get(name, b"").decode("latin-1") or None for name in _ACCOUNT_HEADERS)
+        try:
+            return self._state.opened(api_key, account, context), None
+        except ProviderError as refusal:
+            return None, refusal
 
     async def _wait(self) -> None:
         options = self._state.options
@@ -115,7 +129,7 @@ class ProviderApi:
 
     def _response(
         self, method: str, path: str, query_string: str, endpoint: Endpoint | None, api_key: str | None,
-        dataset: Dataset | None, fault: Fault | None, headers: dict[str, str],
+        dataset: Dataset | None, refusal: ProviderError | None, fault: Fault | None, headers: dict[str, str],
     ) -> tuple[int, bytes]:  # fmt: skip
         """Return status and body; add to the headers what goes with them."""
         if fault is not None and fault.kind in _PROXY_STATUS:
@@ -123,6 +137,8 @@ class ProviderApi:
             headers["Content-Type"] = "text/html"
             return status, _PROXY_PAGE % {b"status": status}
         try:
+            if refusal is not None:
+                raise refusal
             body = self._answer(method, path, query_string, endpoint, api_key, dataset, fault)
         except ProviderError as error:
             headers.update(error.headers)

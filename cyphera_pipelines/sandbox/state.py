@@ -7,6 +7,7 @@ from cyphera_pipelines.sandbox.accounts import SandboxAccount
 from cyphera_pipelines.sandbox.changes import Change
 from cyphera_pipelines.sandbox.counters import Counters
 from cyphera_pipelines.sandbox.dataset import Dataset
+from cyphera_pipelines.sandbox.errors import account_not_open, no_context
 from cyphera_pipelines.sandbox.faults import Faults
 from cyphera_pipelines.sandbox.limits import RateLimits
 from cyphera_pipelines.sandbox.options import SandboxOptions
@@ -31,6 +32,7 @@ class SandboxState:
         self.watchers: list[RequestWatcher] = []
         self._datasets: dict[tuple[str, bool], Dataset] = {}
         self._by_key: dict[str, Dataset] = {}
+        self._by_organization_key: dict[str, dict[str, Dataset]] = {}
         for account in accounts:
             self.put_account(account)
 
@@ -52,11 +54,17 @@ class SandboxState:
         self.remove_account(*place)
         dataset = self._datasets[place] = Dataset(account)
         self._by_key.update(dict.fromkeys(account.keys, dataset))
+        context = account.account_id if account.platform is None else f"{account.platform}/{account.account_id}"
+        for key in account.organization_keys:
+            self._by_organization_key.setdefault(key, {})[context] = dataset
 
     def remove_account(self, account_id: str, livemode: bool) -> None:
         """Remove an account, if it is there; its keys become unknown."""
         removed = self._datasets.pop((account_id, livemode), None)
         self._by_key = {key: dataset for key, dataset in self._by_key.items() if dataset is not removed}
+        for contexts in self._by_organization_key.values():
+            for context in [context for context, dataset in contexts.items() if dataset is removed]:
+                del contexts[context]
 
     def dataset(self, account_id: str) -> Dataset:
         """Return what an account holds."""
@@ -68,9 +76,26 @@ class SandboxState:
                 return found
         raise KeyError(account_id)
 
-    def dataset_of_key(self, api_key: str) -> Dataset | None:
-        """Return what a key opens; None for an unknown key."""
-        return self._by_key.get(api_key)
+    def opened(self, api_key: str, account: str | None, context: str | None) -> Dataset | None:
+        """Return what a request may read: its key's account, or the one that its headers name.
+
+        `account` is the value of `Stripe-Account`, `context` that of `Stripe-Context`. None for an unknown key. Raises
+        ProviderError for an account that the key does not open.
+        """
+        of_organization = self._by_organization_key.get(api_key)
+        if of_organization is not None:
+            if context is None:
+                raise no_context()
+            if context not in of_organization:
+                raise account_not_open(api_key, context)
+            return of_organization[context]
+        own, wanted = self._by_key.get(api_key), account or context
+        if own is None or wanted is None or wanted == own.account.account_id:
+            return own
+        connected = self._datasets.get((wanted, own.account.livemode))
+        if connected is None or connected.account.platform != own.account.account_id:
+            raise account_not_open(api_key, wanted)
+        return connected
 
     def set_options(self, options: SandboxOptions) -> None:
         """Replace the options; faults and rate limits start afresh."""

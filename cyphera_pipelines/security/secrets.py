@@ -18,7 +18,9 @@ from typing import Any
 MASK = "***"
 SHORTEST_SECRET = 6
 """Characters. Shorter values would only garble texts."""
-_KEY_SHAPES = re.compile(r"\b((?:sk|rk|pk)_(?:live|test)_|whsec_|cyk_)[A-Za-z0-9_+/=-]{6,}")
+_KEY_SHAPES = re.compile(
+    r"\b((?:sk|rk|pk)_(?:live|test)_|(?:sk|rk)_org_(?:(?:live|test)_)?|whsec_|cyk_)[A-Za-z0-9_+/=-]{6,}"
+)
 
 
 class _Secrets:

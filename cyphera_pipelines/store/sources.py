@@ -87,6 +87,7 @@ def _active_sources() -> Select[Any]:
             configurations.c.provider_name,
             configurations.c.id.label("configuration_id"),
             configurations.c.is_test_mode,
+            configurations.c.connected_account_id,
             configurations.c.metadata,
         )
         .join(configurations, configurations.c.workspace_id == workspaces.c.id)
@@ -103,6 +104,7 @@ def _to_source(row: Row[Any]) -> Source:
         is_test_mode=row.is_test_mode,
         store_raw=row.metadata.get("store_raw", True) is not False,
         rate_limits=_rate_limits(row.metadata.get("rate_limits")),
+        connected_account_id=row.connected_account_id,
     )
 
 

@@ -7,7 +7,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.tables import sync_cursors, synced_accounts
+from cyphera_pipelines.store.tables import sync_cursors, synced_accounts, webhook_events
+from cyphera_pipelines.store.webhooks import WebhookTarget
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class SyncedAccount:
     key_digest: bytes
 
 
-def read_synced_account(database: Database, source: Source, *, livemode: bool) -> SyncedAccount | None:
+def read_synced_account(database: Database, source: Source | WebhookTarget, *, livemode: bool) -> SyncedAccount | None:
     """The account that the source was synced from last; None before its first sync."""
     statement = select(synced_accounts.c.account_id, synced_accounts.c.key_digest).where(
         synced_accounts.c.workspace_id == source.workspace_id,
@@ -33,7 +34,10 @@ def read_synced_account(database: Database, source: Source, *, livemode: bool) -
 def save_synced_account(
     database: Database, source: Source, account: SyncedAccount, *, livemode: bool, forgets_positions: bool
 ) -> None:
-    """Note the account that is synced from now on. Where it is another one, the positions of the last are forgotten."""
+    """Note the account that is synced from now on.
+
+    Where it is another one, the positions of the last are forgotten, and so is what webhooks told of that.
+    """
     values = {"account_id": account.id, "key_digest": account.key_digest}
     key = {"workspace_id": source.workspace_id, "provider_name": source.provider, "livemode": livemode}
     statement = insert(synced_accounts).values(**key, **values)
@@ -49,4 +53,14 @@ def save_synced_account(
                     sync_cursors.c.livemode == livemode,
                 )
                 .values(watermark=None, unfinished=None, full_listing_at=None, owed=[], updated_at=func.now())
+            )
+            connection.execute(
+                update(webhook_events)
+                .where(
+                    webhook_events.c.workspace_id == source.workspace_id,
+                    webhook_events.c.provider_name == source.provider,
+                    webhook_events.c.livemode == livemode,
+                    webhook_events.c.handled_at.is_(None),
+                )
+                .values(handled_at=func.now())
             )

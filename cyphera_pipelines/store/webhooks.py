@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ KEPT_FOR_DAYS = 30
 """As long as the provider may send an event again: so long it has to be known."""
 MOST_AT_ONCE = 1_000
 TRIED_AGAIN_AFTER_SECONDS = 600.0
+REFUSAL_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class WebhookTarget:
     configuration_id: UUID
     provider: str
     is_test_mode: bool
+    connected_account_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class ReceivedWebhook:
 
 def find_webhook_target(database: Database, provider: str, configuration_id: UUID) -> WebhookTarget | None:
     """The active configuration with that id, whatever its workspace: whoever sends a webhook names none."""
-    statement = select(configurations.c.workspace_id, configurations.c.is_test_mode).where(
+    shown = (configurations.c.workspace_id, configurations.c.is_test_mode, configurations.c.connected_account_id)
+    statement = select(*shown).where(
         configurations.c.id == configuration_id,
         configurations.c.provider_name == provider,
         configurations.c.is_active,
@@ -50,7 +54,11 @@ def find_webhook_target(database: Database, provider: str, configuration_id: UUI
     )
     with database.control() as connection:
         row = connection.execute(statement).one_or_none()
-    return None if row is None else WebhookTarget(row.workspace_id, configuration_id, provider, row.is_test_mode)
+    if row is None:
+        return None
+    return WebhookTarget(
+        row.workspace_id, configuration_id, provider, row.is_test_mode, connected_account_id=row.connected_account_id
+    )
 
 
 def keep_webhook(
@@ -72,6 +80,20 @@ def keep_webhook(
     with database.tenant(target.workspace_id) as connection:
         connection.execute(received)
         return connection.execute(insert(inbox).values(row).on_conflict_do_nothing()).rowcount == 1
+
+
+def note_refused_webhook(database: Database, target: WebhookTarget, reason: str) -> None:
+    """Show on the configuration that an event was refused just now, and why; once a minute at most."""
+    statement = (
+        update(configurations)
+        .where(
+            configurations.c.id == target.configuration_id,
+            func.coalesce(configurations.c.last_webhook_refused_at, "-infinity") < func.now() - REFUSAL_IS_NOTED_EVERY,
+        )
+        .values(last_webhook_refused_at=func.now(), last_webhook_refusal=storable(reason))
+    )
+    with database.tenant(target.workspace_id) as connection:
+        connection.execute(statement)
 
 
 def list_unhandled(

@@ -32,7 +32,7 @@ def ask_for_account(context: SyncContext) -> ProviderAccount | None:
         _log.info("The account of %s cannot be read: %s", source.key, error)
         return None
     record_account(
-        context.database, source.workspace_id, source.provider, account.id, account.name, livemode=account.livemode
+        context.database, source.workspace_id, source.provider, account.id, account.name, livemode=context.livemode
     )
     return account
 
@@ -48,18 +48,19 @@ def settle_account(context: SyncContext) -> ProviderAccount | None:
     if is_same_key and context.request.only_changes:
         return None
     account = ask_for_account(context)
-    if is_same_key:
+    account_id = context.scope.account_id if account is None else account.id
+    if last is not None and is_same_key and (account_id is None or last.id is not None):
         return account
-    is_other = last is not None and (account is None or account.id != last.id)
+    is_other = last is not None and not is_same_key and (account_id is None or account_id != last.id)
     save_synced_account(
         context.database,
         context.source,
-        SyncedAccount(None if account is None else account.id, context.key_digest),
+        SyncedAccount(account_id, context.key_digest),
         livemode=context.livemode,
         forgets_positions=is_other,
     )
     if is_other:
-        opened = "perhaps another account" if account is None else f"another account, {account.id}"
+        opened = "perhaps another account" if account_id is None else f"another account, {account_id}"
         message = (
             f"The API key opens {opened} than the one that was synced before: everything is listed anew, and rows "
             "whose objects it does not have are marked as deleted."

@@ -26,6 +26,7 @@ from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.tombstones import tombstone_object
 from cyphera_pipelines.sync.context import SyncContext
+from cyphera_pipelines.sync.foreign_events import ForeignEvents
 from cyphera_pipelines.sync.listing import MOST_OWED
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.pages import SyncCancelledError
@@ -64,9 +65,11 @@ def apply_changes(
     changes could not be applied to the end. Raises ProviderError if the events cannot be read, SyncCancelledError or a
     database error; what was applied until then stays.
     """
-    applied, errors = 0, Errors()
+    applied, errors, foreign = 0, Errors(), ForeignEvents(context)
     with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-changes") as fetchers:
-        for changes in chain([told], context.client.changes(entities, int(since))):
+        asked_for = context.client.changes(entities, int(since))
+        listed = (foreign.keep_out(changes, were_sent=False) for changes in asked_for)
+        for changes in chain([foreign.keep_out(told, were_sent=True)], listed):
             if context.is_cancelled():
                 raise SyncCancelledError
             for entity in entities:
@@ -74,6 +77,7 @@ def apply_changes(
                 if of_entity and entity not in errors:
                     _try(context, entity, of_entity, fetchers, errors)
             applied += len(changes)
+    foreign.report()
     return applied, errors
 
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.addresses import check_base_url
-from cyphera_pipelines.providers.base import ClientOptions, Limits, LimitScope, ProviderClient, RequestNote
+from cyphera_pipelines.providers.base import (
+    AccountScope,
+    ClientOptions,
+    Limits,
+    LimitScope,
+    ProviderClient,
+    RequestNote,
+)
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.settings import load_settings
@@ -18,10 +25,14 @@ from cyphera_pipelines.sync.limits import account_limits
 
 @dataclass(frozen=True)
 class OpenedAccount:
-    """A client of the account, to be closed, and what tells the key that opened it from others."""
+    """A client of the account, to be closed.
+
+    `key_digest` tells the key and the connected account that opened it from others, `scope` whose events are its own.
+    """
 
     client: ProviderClient
     key_digest: bytes
+    scope: AccountScope
 
 
 def open_client(
@@ -35,8 +46,8 @@ def open_client(
 ) -> OpenedAccount:
     """Return a client of the source's account, to be closed by the caller. Makes no request.
 
-    `on_request` hears of every attempt. Raises CypheraError for credentials that are gone, do not decrypt, or name an
-    address that is not allowed any more.
+    `on_request` hears of every attempt. Raises CypheraError for credentials that are gone, do not decrypt, do not go
+    with the source's connected account, or name an address that is not allowed any more.
     """
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
     credentials = read_credentials(database, keyring, binding)
@@ -44,9 +55,12 @@ def open_client(
     check_allowed_address(credentials)
     address = credentials.base_url or provider.default_host
     published = source.rate_limits or provider.published_limits(api_key)
-    limits = _CountedLimits(account_limits(api_key, address, published), on_request)
-    client = provider.connect(credentials, ClientOptions(on_retry=on_retry, is_cancelled=is_cancelled, limits=limits))
-    return OpenedAccount(client, hashlib.sha256(f"{address} {api_key}".encode()).digest())
+    opens = api_key if source.connected_account_id is None else f"{api_key} {source.connected_account_id}"
+    limits = _CountedLimits(account_limits(opens, address, published), on_request)
+    options = ClientOptions(on_retry=on_retry, is_cancelled=is_cancelled, limits=limits)
+    client = provider.connect(credentials, options, source.connected_account_id)
+    digest = hashlib.sha256(f"{address} {opens}".encode()).digest()
+    return OpenedAccount(client, digest, provider.scope(api_key, source.connected_account_id))
 
 
 def check_allowed_address(credentials: Credentials) -> None:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.providers.addresses import check_base_url
-from cyphera_pipelines.providers.base import Provider
+from cyphera_pipelines.providers.base import Provider, UnusableAccessError
 from cyphera_pipelines.settings import Settings
 
 PRINTABLE = r"^[!-~]{1,512}$"
@@ -33,26 +33,38 @@ def check_secret(field: str, name: str, secret: SecretStr) -> SecretStr:
     return secret
 
 
-def check_mode(provider: Provider, api_key: SecretStr, *, is_test_mode: bool) -> None:
-    """Raise RefusedValueError unless the key belongs to the mode that the configuration is for."""
-    if provider.is_test_key(api_key.get_secret_value()) is not is_test_mode:
+def settle_mode(provider: Provider, api_key: SecretStr, is_test_mode: bool | None) -> bool:
+    """The mode that the configuration is for: as given, or as the key tells. RefusedValueError if those disagree."""
+    told = provider.is_test_key(api_key.get_secret_value())
+    if is_test_mode is None:
+        is_test_mode = told
+    if is_test_mode is None:
+        raise RefusedValueError(
+            "is_test_mode", "This key does not tell whether it is for test mode.", "Say which: true or false."
+        )
+    if told is not None and told is not is_test_mode:
         key, wanted = ("live", "test") if is_test_mode else ("test", "live")
         raise RefusedValueError(
             "configuration.api_key",
             f"This is a {key} mode key, but is_test_mode is {str(is_test_mode).lower()}.",
             f"Give a {wanted} mode key, or set is_test_mode to {str(not is_test_mode).lower()}.",
         )
+    return is_test_mode
 
 
-def check_credentials(credentials: Credentials, settings: Settings) -> Credentials:
-    """Return the credentials with their address normalised, or raise RefusedValueError for one that is not allowed."""
+def check_credentials(
+    provider: Provider, credentials: Credentials, connected_account_id: str | None, settings: Settings
+) -> Credentials:
+    """Return the credentials with their address normalised.
+
+    Raises RefusedValueError for an address that is not allowed, and for a key that cannot be used for that connected
+    account (None is the key's own).
+    """
     check_secret("configuration.api_key", "The API key", credentials.api_key)
-    if credentials.api_key.get_secret_value().startswith("pk_"):
-        raise RefusedValueError(
-            "configuration.api_key",
-            "This is a publishable key, which may read nothing.",
-            "Give a secret or restricted key.",
-        )
+    try:
+        provider.check_access(credentials.api_key.get_secret_value(), connected_account_id)
+    except UnusableAccessError as error:
+        raise RefusedValueError(error.field, error.problem, error.remedy) from None
     if credentials.webhook_secret is not None:
         check_secret("configuration.webhook_secret", "The webhook secret", credentials.webhook_secret)
     if credentials.base_url is None:

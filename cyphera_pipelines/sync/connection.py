@@ -15,6 +15,7 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
+    AccountNotOpenError,
     ClientOptions,
     CredentialsRejectedError,
     PermissionDeniedError,
@@ -25,6 +26,7 @@ from cyphera_pipelines.providers.base import (
     ProviderUnreachableError,
     RateLimitRemainsError,
     RequestAbandonedError,
+    UnusableAccessError,
 )
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.encryption import Binding, Keyring
@@ -57,6 +59,7 @@ class ProblemCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     PROVIDER_ERROR = "provider_error"
     ADDRESS_NOT_ALLOWED = "address_not_allowed"
+    WRONG_ACCOUNT = "wrong_account"
 
 
 _HARMLESS = (ProblemCode.ACCOUNT_UNREADABLE, ProblemCode.EVENTS_UNREADABLE)
@@ -115,10 +118,14 @@ def try_connection(source: Source, credentials: Credentials) -> ConnectionReport
     """The part of `check_connection` that asks the provider: it needs no database, and ends within `REPORT_WITHIN`."""
     deadline = time.monotonic() + REPORT_WITHIN
     provider = find_provider(source.provider)
-    if provider.is_test_key(credentials.api_key.get_secret_value()) is not source.is_test_mode:
+    api_key = credentials.api_key.get_secret_value()
+    if provider.is_test_key(api_key) is (not source.is_test_mode):
         return ConnectionReport(None, problems=(_wrong_mode(source),))
     try:
+        provider.check_access(api_key, source.connected_account_id)
         check_allowed_address(credentials)
+    except UnusableAccessError as error:
+        return ConnectionReport(None, problems=(ConnectionProblem(ProblemCode.WRONG_ACCOUNT, str(error)),))
     except InvalidInputError as error:
         return ConnectionReport(None, problems=(ConnectionProblem(ProblemCode.ADDRESS_NOT_ALLOWED, str(error)),))
     is_over = threading.Event()
@@ -129,7 +136,7 @@ def try_connection(source: Source, credentials: Credentials) -> ConnectionReport
         rate_limit_patience=RATE_LIMIT_PATIENCE,
         is_cancelled=lambda: is_over.is_set() or time.monotonic() > ask_until,
     )
-    client = provider.connect(credentials, options)
+    client = provider.connect(credentials, options, source.connected_account_id)
     try:
         return _try(client, provider.entities, deadline)
     finally:
@@ -142,9 +149,8 @@ def record_connection(database: Database, source: Source, report: ConnectionRepo
     """Note the account that was reached as the workspace's."""
     account = report.account
     if account is not None:
-        record_account(
-            database, source.workspace_id, source.provider, account.id, account.name, livemode=account.livemode
-        )
+        livemode = not source.is_test_mode
+        record_account(database, source.workspace_id, source.provider, account.id, account.name, livemode=livemode)
 
 
 def _try(client: ProviderClient, entities: tuple[Entity, ...], deadline: float) -> ConnectionReport:
@@ -209,6 +215,8 @@ def _problem_of_events(trial: Future[None], deadline: float) -> ConnectionProble
 
 def _problem(error: ProviderError, entity: Entity | None) -> ConnectionProblem:
     match error:
+        case AccountNotOpenError():
+            return ConnectionProblem(ProblemCode.WRONG_ACCOUNT, str(error), entity)
         case CredentialsRejectedError():
             return ConnectionProblem(ProblemCode.WRONG_KEY, str(error), entity)
         case PermissionDeniedError():

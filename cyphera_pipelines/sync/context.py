@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cyphera_pipelines.model.sessions import Session, SyncRequest
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.base import ProviderClient
+from cyphera_pipelines.providers.base import AccountScope, ProviderClient
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.sync.progress import SyncProgress
 
@@ -14,13 +14,14 @@ from cyphera_pipelines.sync.progress import SyncProgress
 class SyncContext:
     """One sync: of which source, with what, and for which session.
 
-    `key_digest` tells one key from another. `is_cancelled` is asked between pages; `cancel` makes it true for
-    everybody.
+    `key_digest` tells one key from another, `scope` which provider events are of the source's own account.
+    `is_cancelled` is asked between pages; `cancel` makes it true for everybody.
     """
 
     database: Database
     client: ProviderClient
     key_digest: bytes
+    scope: AccountScope
     source: Source
     session: Session
     request: SyncRequest

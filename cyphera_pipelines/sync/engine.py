@@ -129,6 +129,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
             database=job.database,
             client=opened.client,
             key_digest=opened.key_digest,
+            scope=opened.scope,
             source=job.source,
             session=job.session,
             request=job.request,

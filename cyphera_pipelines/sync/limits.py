@@ -105,9 +105,9 @@ _accounts: dict[_AccountKey, AccountLimits] = {}
 _accounts_lock = threading.Lock()
 
 
-def account_limits(api_key: str, address: str, published: RateLimits) -> AccountLimits:
-    """The process's one set of buckets for the account that the key opens at the address."""
-    place = _AccountKey(address, hashlib.sha256(api_key.encode()).digest(), published)
+def account_limits(opens: str, address: str, published: RateLimits) -> AccountLimits:
+    """The process's one set of buckets for the account at the address that `opens`, a key and all, leads to."""
+    place = _AccountKey(address, hashlib.sha256(opens.encode()).digest(), published)
     with _accounts_lock:
         if place not in _accounts:
             _accounts[place] = AccountLimits(published)

@@ -25,6 +25,8 @@ FIELDS = {
     "connected_account_id",
     "last_sync_at",
     "last_webhook_at",
+    "last_webhook_refused_at",
+    "last_webhook_refusal",
     "metadata",
     "created_at",
     "updated_at",
@@ -207,6 +209,9 @@ def test_a_new_key_mends_a_configuration_that_no_longer_opens(
         ({"webhook_endpoint_url": "https://exa mple.com/"}, "webhook_endpoint_url"),
         ({"webhook_endpoint_url": "https://example.com/\n"}, "webhook_endpoint_url"),
         ({"connected_account_id": "acct_\ud800"}, "connected_account_id"),
+        ({"connected_account_id": "acme"}, "connected_account_id"),
+        ({"connected_account_id": "acct_1/acct_2"}, "connected_account_id"),
+        ({"configuration": {"api_key": "sk_org_test_1"}}, "connected_account_id"),
         ({"metadata": []}, "metadata"),
         ({"metadata": "text"}, "metadata"),
         ({"metadata": {"a": "\0"}}, "metadata"),
@@ -235,6 +240,27 @@ def test_a_wrong_value_is_named_with_its_remedy(change: dict[str, Any], named: s
             f"/config/{made['id']}", content=json.dumps(change), headers={"Content-Type": "application/json"}
         )
         assert fields(changed) == [named]
+
+
+def test_an_organization_s_key_needs_an_account_and_may_need_its_mode(client: Client) -> None:
+    key = "sk_org_api_planted_key"
+    response = client.post("/config", json=new(key, is_test_mode=True))
+    (error,) = problem(response, 422)["errors"]
+    assert error["field"] == "connected_account_id"
+    assert "organization" in error["message"]
+    assert "planted" not in response.text
+    account = {"connected_account_id": "acct_1/acct_2"}
+    response = client.post("/config", json=new(key, **account))
+    assert fields(response) == ["is_test_mode"]
+    made = client.post("/config", json=new(key, is_test_mode=True, **account)).json()
+    assert (made["connected_account_id"], made["is_test_mode"]) == ("acct_1/acct_2", True)
+    path = f"/config/{made['id']}"
+    assert fields(client.put(path, json={"connected_account_id": None})) == ["connected_account_id"]
+    assert client.get(path).json()["connected_account_id"] == "acct_1/acct_2"
+    own = client.put(path, json={"connected_account_id": None, "configuration": {"api_key": "sk_test_own"}}).json()
+    assert own["connected_account_id"] is None
+    live = client.post("/config", json=new("sk_org_live_api_planted", is_active=False, **account)).json()
+    assert live["is_test_mode"] is False
 
 
 def test_a_key_of_the_wrong_mode_is_explained_and_not_repeated(client: Client) -> None:

@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.sources import find_source
+from cyphera_pipelines.store.synced_accounts import SyncedAccount, save_synced_account
 from cyphera_pipelines_tests.api.conftest import PREFIX, Client, MakeClient, RunningApi, problem
 from cyphera_pipelines_tests.webhooks import SECRET, event_about, signed
 
@@ -108,6 +110,40 @@ def test_the_same_event_of_two_workspaces_is_kept_for_each(
     for each in (client, other):
         assert send(api, configure(each), EVENT).json()["status"] == "kept"
     assert kept(database, client) == kept(database, other) == ["evt_1"]
+
+
+def test_an_event_of_another_account_is_refused_without_being_asked_for_again(
+    api: RunningApi, client: Client, database: Database
+) -> None:
+    config_id = configure(client, connected_account_id="acct_own")
+    for foreign in ({"account": "acct_other"}, {}, {"account": None}, {"context": "acct_other"}, {"account": [1]}):
+        answer = send(api, config_id, EVENT | foreign)
+        assert (answer.status_code, answer.json()["status"]) == (200, "refused")
+        assert "acct_own" in answer.json()["reason"]
+    assert kept(database, client) == []
+    shown = client.get("/config/stripe").json()
+    assert shown["last_webhook_refused_at"] is not None
+    assert "acct_other" in shown["last_webhook_refusal"]
+    assert send(api, config_id, EVENT | {"account": "acct_own"}).json() == {"status": "kept", "reason": None}
+
+
+def test_before_the_first_sync_nobody_knows_whose_the_key_is(
+    api: RunningApi, client: Client, database: Database
+) -> None:
+    assert send(api, configure(client), EVENT | {"account": "acct_other"}).json()["status"] == "kept"
+    assert client.get("/config/stripe").json()["last_webhook_refused_at"] is None
+
+
+def test_after_a_sync_another_account_s_events_are_refused(api: RunningApi, client: Client, database: Database) -> None:
+    config_id = configure(client)
+    source = find_source(database, f"{client.workspace.slug}:stripe")
+    for account_id in ("acct_own", None):
+        synced = SyncedAccount(account_id, b"digest")
+        save_synced_account(database, source, synced, livemode=False, forgets_positions=False)
+        answer = send(api, config_id, EVENT | {"account": "acct_other"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "refused")
+        assert send(api, config_id, EVENT).json()["status"] in ("kept", "known")
+    assert kept(database, client) == ["evt_1"]
 
 
 def test_a_body_without_bounds_is_refused(api: RunningApi, client: Client) -> None:

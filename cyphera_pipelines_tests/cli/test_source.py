@@ -39,3 +39,17 @@ def test_a_publishable_key_is_refused(forked: ForkedCyphera) -> None:
     forked("workspace", "create", "pk-only").done()
     refused = forked("source", "add", "pk-only", "stripe", "--api-key-stdin", stdin="pk_test_cli_published")
     assert refused.error() == ("This is a publishable key, which may read nothing. Give a secret or restricted key.")
+
+
+def test_an_organization_s_key_is_refused_by_name_until_it_has_an_account(forked: ForkedCyphera) -> None:
+    forked("workspace", "create", "org-key").done()
+    add = ("source", "add", "org-key", "stripe", "--api-key-stdin")
+    refused = forked(*add, stdin="sk_org_test_cli_organization").error()
+    assert "organization's (sk_org_...)" in refused
+    assert "connected_account_id" in refused
+    odd = forked(*add, "--connected-account", "acme", stdin="sk_test_cli_platform").error()
+    assert "is not the id of an account" in odd
+    unknown_mode = forked(*add, "--connected-account", "acct_1", stdin="sk_org_cli_organization").error()
+    assert "does not tell whether it is for test mode" in unknown_mode
+    added = forked(*add, "--connected-account", "acct_1", "--test-mode", "--json", stdin="sk_org_cli_organization")
+    assert (added.json()["connected_account_id"], added.json()["is_test_mode"]) == ("acct_1", True)

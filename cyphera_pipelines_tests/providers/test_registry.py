@@ -20,7 +20,16 @@ def test_an_unknown_provider_is_named_together_with_those_there_are(name: str) -
 
 @pytest.mark.parametrize(
     ("key", "is_test"),
-    [("sk_live_1", False), ("rk_live_1", False), ("sk_test_1", True), ("rk_test_1", True), ("anything", True)],
+    [
+        ("sk_live_1", False),
+        ("rk_live_1", False),
+        ("sk_test_1", True),
+        ("rk_test_1", True),
+        ("anything", True),
+        ("sk_org_live_1", False),
+        ("sk_org_test_1", True),
+        ("sk_org_1", None),
+    ],
 )
-def test_a_key_tells_its_mode(key: str, is_test: bool) -> None:
+def test_a_key_tells_its_mode_or_that_it_does_not(key: str, is_test: bool | None) -> None:
     assert find_provider("stripe").is_test_key(key) is is_test

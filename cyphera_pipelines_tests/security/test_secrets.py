@@ -16,7 +16,17 @@ from cyphera_pipelines.security.secrets import (
 
 
 @pytest.mark.parametrize(
-    "secret", ["sk_live_51AbCdEf", "rk_test_51AbCdEf", "whsec_0123456789abcdef", "sk_test_x_y-z1234567"]
+    "secret",
+    [
+        "sk_live_51AbCdEf",
+        "rk_live_51AbCdEf",
+        "rk_test_51AbCdEf",
+        "whsec_0123456789abcdef",
+        "sk_test_x_y-z1234567",
+        "sk_org_51AbCdEf",
+        "sk_org_live_51AbCdEf",
+        "sk_org_test_51AbCdEf",
+    ],
 )
 def test_what_looks_like_a_key_is_cut_out(secret: str) -> None:
     cut = redact(f"the key {secret} was refused")

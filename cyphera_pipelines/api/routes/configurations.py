@@ -25,6 +25,7 @@ from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
+from cyphera_pipelines.providers.base import Provider
 from cyphera_pipelines.providers.registry import PROVIDERS, find_provider
 from cyphera_pipelines.security.encryption import DecryptionError
 from cyphera_pipelines.security.secrets import register_secret
@@ -39,7 +40,7 @@ from cyphera_pipelines.store.configurations import (
     remove_configuration,
 )
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import check_credentials, check_mode
+from cyphera_pipelines.sync.configuration import check_credentials, settle_mode
 from cyphera_pipelines.sync.connection import credentials_to_try, record_connection, try_connection
 
 ConfigurationId = Annotated[UUID, Path(description="The configuration's id.")]
@@ -55,10 +56,8 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
     configuration for the provider already: change that one, or create this one with `is_active` false.
     """
     provider = find_provider(body.provider_name)
-    credentials = _accept(body.configuration.as_credentials(), services)
-    api_key = credentials.api_key
-    is_test_mode = provider.is_test_key(api_key.get_secret_value()) if body.is_test_mode is None else body.is_test_mode
-    check_mode(provider, api_key, is_test_mode=is_test_mode)
+    credentials = _accept(services, provider, body.configuration.as_credentials(), body.connected_account_id)
+    is_test_mode = settle_mode(provider, credentials.api_key, body.is_test_mode)
     try:
         made = create_configuration(
             services.database,
@@ -177,6 +176,7 @@ def source_of(workspace: Workspace, configuration: Configuration) -> Source:
         provider=configuration.provider_name,
         configuration_id=configuration.id,
         is_test_mode=configuration.is_test_mode,
+        connected_account_id=configuration.connected_account_id,
     )
 
 
@@ -206,7 +206,7 @@ def _decide(
 ) -> ConfigurationChange:
     given = body.configuration.given()
     columns = body.columns()
-    if not given and "is_test_mode" not in columns:
+    if not given and not columns.keys() & {"is_test_mode", "connected_account_id"}:
         return ConfigurationChange(columns)
     try:
         credentials = read_credentials().model_copy(update=given)
@@ -215,13 +215,16 @@ def _decide(
             raise
         # A new key mends a configuration whose stored value no longer opens.
         credentials = Credentials(**given)
-    credentials = _accept(credentials, services)
-    is_test_mode = columns.get("is_test_mode", present.is_test_mode)
-    check_mode(find_provider(present.provider_name), credentials.api_key, is_test_mode=is_test_mode)
+    provider = find_provider(present.provider_name)
+    connected_account_id = columns.get("connected_account_id", present.connected_account_id)
+    credentials = _accept(services, provider, credentials, connected_account_id)
+    settle_mode(provider, credentials.api_key, columns.get("is_test_mode", present.is_test_mode))
     return ConfigurationChange(columns, credentials if given else None)
 
 
-def _accept(credentials: Credentials, services: Services) -> Credentials:
+def _accept(
+    services: Services, provider: Provider, credentials: Credentials, connected_account_id: str | None
+) -> Credentials:
     for secret in credentials.secret_values():
         register_secret(secret)
-    return check_credentials(credentials, services.settings)
+    return check_credentials(provider, credentials, connected_account_id, services.settings)

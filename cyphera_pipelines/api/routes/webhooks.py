@@ -1,5 +1,6 @@
 """Webhooks: what a provider tells by itself. Its signature stands for a key."""
 
+import logging
 from http import HTTPStatus
 from typing import Annotated, Literal
 from uuid import UUID
@@ -12,12 +13,20 @@ from cyphera_pipelines.api.problems import ProblemError, not_found
 from cyphera_pipelines.api.routes.router import PREFIX, problems
 from cyphera_pipelines.api.schemas.fields import ProviderPath
 from cyphera_pipelines.api.services import RequestServices, Services
+from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.providers.base import WebhookEvent, WebhookRejectedError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.encryption import Binding
 from cyphera_pipelines.store.configurations import read_credentials
-from cyphera_pipelines.store.webhooks import WebhookTarget, find_webhook_target, keep_webhook
+from cyphera_pipelines.store.webhooks import (
+    WebhookTarget,
+    find_webhook_target,
+    keep_webhook,
+    note_refused_webhook,
+)
+from cyphera_pipelines.sync.foreign_events import refusal_of_webhook
 
+_log = logging.getLogger(__name__)
 _BODY = {
     "requestBody": {
         "required": True,
@@ -30,10 +39,12 @@ _BODY = {
 class WebhookReceived(BaseModel):
     """The webhook is kept, or needs not be."""
 
-    status: Literal["kept", "known", "ignored"] = Field(
+    status: Literal["kept", "known", "ignored", "refused"] = Field(
         description="`kept`: a sync will apply it. `known`: it came before. `ignored`: it is of the other mode, or of "
-        "nothing that is synced."
+        "nothing that is synced. `refused`: it is of another account than the configuration's; sending it again would "
+        "not help, so that this is no error. The configuration's `last_webhook_refusal` shows it too."
     )
+    reason: str | None = Field(default=None, description="Why it was refused; else null.")
 
 
 router = APIRouter(prefix=PREFIX, tags=["Webhooks"])
@@ -65,7 +76,8 @@ async def receive(
     No key is asked for: the signature, made with the configuration's `webhook_secret`, proves who sends it. The event
     is kept before it is acknowledged, and applied by the source's next sync, which a sensor starts within seconds if
     the source was synced before. Answers 404 if there is no such configuration, or it has no `webhook_secret`, and 403
-    if the signature does not fit or is older than five minutes.
+    if the signature does not fit or is older than five minutes. An event of another account than the configuration's is
+    refused with status 200: only the account can be wrong then, and the provider would send it again for days.
     """
     body = await request.body()
     return await run_in_threadpool(_receive, services, provider, config_id, body, request)
@@ -73,27 +85,32 @@ async def receive(
 
 def _receive(services: Services, provider: str, config_id: UUID, body: bytes, request: Request) -> WebhookReceived:
     target = find_webhook_target(services.database, provider, config_id)
-    secret = None if target is None else _secret_of(services, target)
-    if target is None or secret is None:
+    credentials = None if target is None else _credentials_of(services, target)
+    secret = None if credentials is None else credentials.webhook_secret
+    if target is None or credentials is None or secret is None:
         raise not_found("There is no active configuration with this id and a webhook_secret.")
     try:
-        event = find_provider(provider).open_webhook(body, request.headers, secret)
+        event = find_provider(provider).open_webhook(body, request.headers, secret.get_secret_value())
     except WebhookRejectedError as error:
         raise ProblemError(
             HTTPStatus.FORBIDDEN, "webhook-rejected", "The webhook is not accepted", str(error)
         ) from None
-    return WebhookReceived(status=_keep(services, target, event))
+    return _keep(services, target, credentials, event)
 
 
-def _secret_of(services: Services, target: WebhookTarget) -> str | None:
+def _credentials_of(services: Services, target: WebhookTarget) -> Credentials:
     binding = Binding(target.workspace_id, target.configuration_id, target.provider)
-    secret = read_credentials(services.database, services.keyring, binding).webhook_secret
-    return None if secret is None else secret.get_secret_value()
+    return read_credentials(services.database, services.keyring, binding)
 
 
-def _keep(services: Services, target: WebhookTarget, event: WebhookEvent) -> Literal["kept", "known", "ignored"]:
+def _keep(services: Services, target: WebhookTarget, credentials: Credentials, event: WebhookEvent) -> WebhookReceived:
     if event.entity is None or event.livemode is target.is_test_mode:
-        return "ignored"
+        return WebhookReceived(status="ignored")
+    refusal = refusal_of_webhook(services.database, target, credentials, event)
+    if refusal is not None:
+        _log.warning("A webhook for configuration %s was refused: %s", target.configuration_id, refusal)
+        note_refused_webhook(services.database, target, refusal)
+        return WebhookReceived(status="refused", reason=refusal)
     is_new = keep_webhook(
         services.database,
         target,
@@ -102,4 +119,4 @@ def _keep(services: Services, target: WebhookTarget, event: WebhookEvent) -> Lit
         entity=event.entity,
         payload=event.payload,
     )
-    return "kept" if is_new else "known"
+    return WebhookReceived(status="kept" if is_new else "known")

@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictB
 
 from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import (
+    AccountPath,
     BaseUrl,
     HttpsUrl,
     Metadata,
     Moment,
+    OptionalAccountPath,
     OptionalBaseUrl,
     OptionalHttpsUrl,
     OptionalSecret,
@@ -28,7 +30,10 @@ _CREDENTIALS_EXAMPLE: dict[str, JsonValue] = {"api_key": "rk_test_...", "webhook
 _IS_ACTIVE = "Whether it is synced. A workspace has at most one active configuration per provider."
 _IS_TEST_MODE = "Whether the API key belongs to the provider's test mode."
 _WEBHOOK_URL = "Where the provider sends its webhooks; https only."
-_CONNECTED_ACCOUNT = "The provider's id of the connected account."
+_CONNECTED_ACCOUNT = (
+    "The account to read, where the API key is not its own: `acct_...`, connected to the platform whose key this is; "
+    "or, with an organization's key, one of its accounts (`acct_.../acct_...` for one that is connected to that)."
+)
 _METADATA = (
     "Whatever your own system keeps here: a JSON object of at most 16 KiB. Two names mean something to the pipeline: "
     "`store_raw` (false: do not keep the provider's whole objects) and `rate_limits` (`account` and `endpoint`: "
@@ -88,7 +93,7 @@ class CreateConfiguration(RequestBody):
     is_test_mode: StrictBool | None = Field(default=None, description=f"{_IS_TEST_MODE} By default what the key is.")
     configuration: NewCredentials
     webhook_endpoint_url: OptionalHttpsUrl = Field(default=None, description=_WEBHOOK_URL)
-    connected_account_id: OptionalToken = Field(default=None, description=_CONNECTED_ACCOUNT)
+    connected_account_id: OptionalAccountPath = Field(default=None, description=_CONNECTED_ACCOUNT)
     metadata: Metadata | None = Field(default=None, description=_METADATA)
 
 
@@ -101,7 +106,7 @@ class ChangeConfiguration(RequestBody):
     is_test_mode: StrictBool = Field(default=True, description=_IS_TEST_MODE)
     configuration: ChangedCredentials = Field(default_factory=ChangedCredentials)
     webhook_endpoint_url: HttpsUrl | None = Field(default=None, description=f"{_WEBHOOK_URL} null forgets it.")
-    connected_account_id: Token | None = Field(default=None, description=f"{_CONNECTED_ACCOUNT} null forgets it.")
+    connected_account_id: AccountPath | None = Field(default=None, description=f"{_CONNECTED_ACCOUNT} null forgets it.")
     metadata: Metadata = Field(default_factory=dict, description=f"{_METADATA} Replaces what is there.")
 
     def columns(self) -> dict[str, Any]:
@@ -123,6 +128,10 @@ class ConfigurationOut(BaseModel):
     connected_account_id: str | None = Field(description=_CONNECTED_ACCOUNT)
     last_sync_at: Moment | None = Field(description="When a sync last completed.")
     last_webhook_at: Moment | None = Field(description="When the last webhook came in.")
+    last_webhook_refused_at: Moment | None = Field(
+        description="When a webhook was last refused: its account is not this configuration's."
+    )
+    last_webhook_refusal: str | None = Field(description="Why that was, and what to do about it.")
     metadata: dict[str, Any] = Field(description=_METADATA)
     created_at: Moment
     updated_at: Moment

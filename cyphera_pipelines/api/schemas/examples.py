@@ -16,6 +16,8 @@ CONFIGURATION: dict[str, Any] = {
     "connected_account_id": None,
     "last_sync_at": "2026-03-01T09:30:04.120000Z",
     "last_webhook_at": None,
+    "last_webhook_refused_at": None,
+    "last_webhook_refusal": None,
     "metadata": {"plan": "growth"},
     "created_at": "2026-03-01T09:29:58.083458Z",
     "updated_at": "2026-03-01T09:29:58.083458Z",

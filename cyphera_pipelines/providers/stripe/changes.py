@@ -8,6 +8,7 @@ import stripe
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import Change
+from cyphera_pipelines.providers.stripe.access import account_of_event
 
 _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
     Entity.CUSTOMERS: ("customer.created", "customer.updated", "customer.deleted"),
@@ -52,6 +53,7 @@ _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
 _DELETIONS = {"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"}
 _ENTITY_OF = {name: entity for entity, names in _EVENT_TYPES.items() for name in names}
 _MOST_TYPES_PER_REQUEST = 20
+_Name = tuple[Entity, str, str | None]
 
 
 def event_type_groups(entities: Iterable[Entity]) -> list[tuple[str, ...]]:
@@ -77,8 +79,8 @@ class ChangeReader:
     has to be fetched, so that the changes of the last second of a page are held back until the next page is known.
     """
 
-    _seen: dict[tuple[Entity, str], int] = field(default_factory=dict)
-    _held: dict[tuple[Entity, str], Change] = field(default_factory=dict)
+    _seen: dict[_Name, int] = field(default_factory=dict)
+    _held: dict[_Name, Change] = field(default_factory=dict)
 
     def read(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
         """Yield the changes that are certain after this page of events."""
@@ -88,7 +90,7 @@ class ChangeReader:
             if change is None:
                 continue
             oldest = int(change.version)
-            name = (change.entity, change.object_id)
+            name = (change.entity, change.object_id, change.account)
             newest = self._seen.get(name)
             if newest is None:
                 self._seen[name] = oldest
@@ -141,6 +143,7 @@ def _change_of(event: Mapping[str, Any]) -> Change | None:
         snapshot=obj if is_ours and kind not in _DELETIONS and _is_whole(entity, obj) else None,
         is_deleted=kind in _DELETIONS,
         last_known=obj if is_ours else None,
+        account=account_of_event(event),
     )
 
 

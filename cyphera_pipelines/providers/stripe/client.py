@@ -11,6 +11,7 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.providers.base import (
     NOT_ABOUT_ONE_OBJECT,
+    AccountNotOpenError,
     Change,
     ClientOptions,
     CreatedInterval,
@@ -22,6 +23,7 @@ from cyphera_pipelines.providers.base import (
     ProviderError,
     ProviderUnavailableError,
 )
+from cyphera_pipelines.providers.stripe.access import own_account_id
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, changes_of, event_type_groups
 from cyphera_pipelines.providers.stripe.clock import just_after, just_before
 from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
@@ -46,9 +48,12 @@ _READ_PARAMETERS: dict[Entity, Parameters] = {Entity.PRICES: {"expand[]": ("tier
 class StripeAccountClient:
     """See `ProviderClient`."""
 
-    def __init__(self, credentials: Credentials, options: ClientOptions) -> None:
-        self._transport = StripeTransport(credentials, options)
-        self._livemode = not is_test_key(credentials.api_key.get_secret_value())
+    def __init__(
+        self, credentials: Credentials, options: ClientOptions, connected_account_id: str | None = None
+    ) -> None:
+        self._transport = StripeTransport(credentials, options, connected_account_id)
+        self._own_account_id = own_account_id(connected_account_id)
+        self._livemode = is_test_key(credentials.api_key.get_secret_value()) is False
         self._page_sizes = {entity: PageSize() for entity in Entity}
         self._nested_fetches = ThreadPoolExecutor(NESTED_LISTS_AT_ONCE, thread_name_prefix="stripe-nested")
 
@@ -59,6 +64,11 @@ class StripeAccountClient:
     def account(self) -> ProviderAccount:
         """See `ProviderClient`."""
         account = self._transport.get("/v1/account", {}, "reading the account", endpoint="account")
+        if self._own_account_id not in (None, account.get("id")):
+            raise AccountNotOpenError(
+                f"Asked for account {self._own_account_id}, the provider answers for another one: nothing was read "
+                "from it. Check connected_account_id, and that base_url leads to Stripe's API."
+            )
         profile = account.get("business_profile") or {}
         dashboard = (account.get("settings") or {}).get("dashboard") or {}
         created = account.get("created")

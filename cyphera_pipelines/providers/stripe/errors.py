@@ -10,6 +10,7 @@ import urllib3
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import (
+    AccountNotOpenError,
     CredentialsRejectedError,
     CursorLostError,
     LimitScope,
@@ -62,6 +63,14 @@ def rejected_response(
             CredentialsRejectedError(
                 f"Stripe rejects the API key: {said}{request_id}. "
                 "Check the key in the Stripe dashboard and enter it again."
+            )
+        )
+    # The package gives PermissionError no code.
+    if status == 403 and getattr(error.error, "code", None) == "account_invalid":
+        return Failure(
+            AccountNotOpenError(
+                f"Stripe does not let the API key read that account: {said}{request_id}. Check connected_account_id, "
+                "and that the account is still connected to the platform whose key this is."
             )
         )
     if status == 403:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.limits import RateLimits
-from cyphera_pipelines.providers.base import ClientOptions, WebhookEvent
+from cyphera_pipelines.providers.base import AccountScope, ClientOptions, WebhookEvent
+from cyphera_pipelines.providers.stripe import access
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.webhooks import open_webhook
@@ -19,18 +20,28 @@ class StripeProvider:
     default_host = "api.stripe.com"
     entities = tuple(Entity)
 
-    def is_test_key(self, api_key: str) -> bool:
+    def is_test_key(self, api_key: str) -> bool | None:
         """See `Provider`."""
         return is_test_key(api_key)
 
+    def check_access(self, api_key: str, connected_account_id: str | None) -> None:
+        """See `Provider`."""
+        access.check_access(api_key, connected_account_id)
+
+    def scope(self, api_key: str, connected_account_id: str | None) -> AccountScope:
+        """See `Provider`."""
+        return access.scope(api_key, connected_account_id)
+
     def published_limits(self, api_key: str) -> RateLimits:
         """See `Provider`. Stripe's documented limits: 100 per second live, 25 in test mode, 25 at one endpoint."""
-        return RateLimits(account=25.0 if is_test_key(api_key) else 100.0, endpoint=25.0)
+        return RateLimits(account=100.0 if is_test_key(api_key) is False else 25.0, endpoint=25.0)
 
     def open_webhook(self, body: bytes, headers: Mapping[str, str], secret: str) -> WebhookEvent:
         """See `Provider`."""
         return open_webhook(body, headers, secret)
 
-    def connect(self, credentials: Credentials, options: ClientOptions) -> StripeAccountClient:
+    def connect(
+        self, credentials: Credentials, options: ClientOptions, connected_account_id: str | None = None
+    ) -> StripeAccountClient:
         """See `Provider`."""
-        return StripeAccountClient(credentials, options)
+        return StripeAccountClient(credentials, options, connected_account_id)

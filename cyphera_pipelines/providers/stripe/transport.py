@@ -27,6 +27,7 @@ from cyphera_pipelines.providers.base import (
     RequestNote,
     RetryKind,
 )
+from cyphera_pipelines.providers.stripe.access import account_options
 from cyphera_pipelines.providers.stripe.breaker import Breaker
 from cyphera_pipelines.providers.stripe.clock import ProviderClock
 from cyphera_pipelines.providers.stripe.errors import (
@@ -50,10 +51,14 @@ Parameters = Mapping[str, str | int | tuple[str, ...]]
 class StripeTransport:
     """Makes one account's requests. Safe to use from several threads; connections are shared by all accounts."""
 
-    def __init__(self, credentials: Credentials, options: ClientOptions) -> None:
+    def __init__(
+        self, credentials: Credentials, options: ClientOptions, connected_account_id: str | None = None
+    ) -> None:
+        api_key = credentials.api_key.get_secret_value()
+        account = account_options(api_key, connected_account_id)
         base_url = (credentials.base_url or stripe.DEFAULT_API_BASE).rstrip("/")
         client = stripe.StripeClient(
-            credentials.api_key.get_secret_value(),
+            api_key,
             base_addresses={"api": base_url},
             http_client=shared_http_client(base_url, options.answer_within),
             max_network_retries=0,
@@ -65,10 +70,8 @@ class StripeTransport:
         self._host = urlsplit(base_url).netloc
         self._requestor = client._requestor
         self._http = self._requestor._get_http_client()
-        # The same for every request of this account: the key, the pinned API version, the user agent.
-        self._headers = self._requestor.request_headers(
-            "get", "V1", {"api_key": credentials.api_key.get_secret_value(), "stripe_version": stripe.api_version}
-        )
+        # The same for every request: the key, the account, the pinned API version, the user agent.
+        self._headers = self._requestor.request_headers("get", "V1", {**account, "stripe_version": stripe.api_version})
 
     def get(
         self, path: str, parameters: Parameters, operation: str, *, endpoint: str, entity: Entity | None = None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import stripe
 
 from cyphera_pipelines.providers.base import WebhookEvent, WebhookRejectedError
+from cyphera_pipelines.providers.stripe.access import account_of_event
 from cyphera_pipelines.providers.stripe.changes import entity_of
 from cyphera_pipelines.providers.stripe.transport import parse_json
 
@@ -24,4 +25,5 @@ def open_webhook(body: bytes, headers: Mapping[str, str], secret: str) -> Webhoo
     event = parse_json(body)
     if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in ("id", "type")):
         raise WebhookRejectedError("This is signed, but it is no event.")
-    return WebhookEvent(event["id"], event["type"], event.get("livemode") is True, entity_of(event), event)
+    livemode, account = event.get("livemode") is True, account_of_event(event)
+    return WebhookEvent(event["id"], event["type"], livemode, entity_of(event), event, account)

@@ -116,6 +116,8 @@ workspace_payment_configurations = Table(
     _text("connected_account_id", "The provider's id of the connected account", nullable=True),
     _moment("last_sync_at", "When a sync of this configuration last completed"),
     _moment("last_webhook_at", "When the last webhook for this configuration came in"),
+    _moment("last_webhook_refused_at", "When a webhook was last refused, because it is of another account"),
+    _text("last_webhook_refusal", "Why the last webhook that was refused was", nullable=True),
     _json("metadata", "Whatever the workspace's own system keeps here"),
     _moment("created_at", "When the configuration was created", now=True),
     _moment("updated_at", "When the configuration was last changed", now=True),

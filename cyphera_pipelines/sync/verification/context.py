@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.base import ProviderClient
+from cyphera_pipelines.providers.base import AccountScope, ProviderClient
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.sync.listing import ListingStart
 from cyphera_pipelines.sync.progress import SyncProgress
@@ -18,12 +18,14 @@ from cyphera_pipelines.sync.progress import SyncProgress
 class VerificationContext:
     """One verification: of which source, with what, and since when.
 
-    `session` is the session that mends what differs; None if nothing is to be written. `is_cancelled` is asked between
-    pages; `cancel` makes it true for everybody.
+    `scope` tells which provider events are of the source's own account. `session` is the session that mends what
+    differs; None if nothing is to be written. `is_cancelled` is asked between pages; `cancel` makes it true for
+    everybody.
     """
 
     database: Database
     client: ProviderClient
+    scope: AccountScope
     source: Source
     start: ListingStart
     session: Session | None

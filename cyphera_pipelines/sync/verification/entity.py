@@ -23,6 +23,7 @@ from cyphera_pipelines.store import differences
 from cyphera_pipelines.store import verification as store
 from cyphera_pipelines.store.differences import Difference, DifferenceKind
 from cyphera_pipelines.store.loader import LoadResult
+from cyphera_pipelines.store.synced_accounts import read_synced_account
 from cyphera_pipelines.store.verification import Listed
 from cyphera_pipelines.sync.listing import plan_listing
 from cyphera_pipelines.sync.memory import collect_if_due
@@ -179,10 +180,17 @@ class EntityVerification:
             if not differences.has_differences(connection):
                 return
         try:
+            last = read_synced_account(context.database, context.source, livemode=context.livemode)
+            known_id = None if last is None else last.id
             for changes in context.client.changes([self._entity], began):
-                if changes:
+                changed = [
+                    change.object_id
+                    for change in changes
+                    if not context.scope.is_foreign(change.account, known_id, was_sent=False)
+                ]
+                if changed:
                     with context.tenant(connection):
-                        self._changed += differences.drop_objects(connection, [change.object_id for change in changes])
+                        self._changed += differences.drop_objects(connection, changed)
         except (CredentialsRejectedError, RequestAbandonedError):
             raise
         except ProviderError as error:

@@ -107,19 +107,21 @@ def compare(
     def count_retry(_note: RequestNote) -> None:
         job.progress.retried()
 
-    client = open_client(
+    opened = open_client(
         job.database,
         job.keyring,
         job.source,
         on_request=job.progress.requested,
         on_retry=on_retry or count_retry,
         is_cancelled=is_cancelled,
-    ).client
+    )
+    client = opened.client
     try:
         with rare_collections():
             context = VerificationContext(
                 database=job.database,
                 client=client,
+                scope=opened.scope,
                 source=job.source,
                 start=_begin(client),
                 session=session,
