@@ -1,7 +1,7 @@
 """What the tables must hold, worked out from the provider's objects by hand and not by the code under test."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -14,7 +14,9 @@ from cyphera_pipelines.store.tables import synced_tables
 
 ENTITIES = ("customers", "products", "prices", "subscriptions", "invoices")
 NOT_COMPARED = {"workspace_id", "provider", "content_hash", "source_version", "synced_at", "deleted_at"}
+PARENTS = {"price_tiers": "price_id", "subscription_items": "subscription_id", "invoice_line_items": "invoice_id"}
 Json = dict[str, Any]
+RowName = tuple[Any, ...]
 
 
 class Truth(Protocol):
@@ -37,16 +39,18 @@ def assert_tables_equal_truth(
     `without` names objects that must not be there.
     """
     left_out = set(without)
-    expected: dict[str, dict[str, Json]] = {}
+    expected: dict[str, dict[RowName, Json]] = {}
     for entity in entities:
         for name in _TABLES_OF[entity]:
             expected[name] = {}
         for obj in sandbox.truth(account_id, entity):
             if obj.get("id") not in left_out:
                 for name, row in expected_rows(entity, storable(obj)):
-                    expected[name][row["id"]] = row
+                    key = row_name(name, row)
+                    assert key not in expected[name], f"{name} has {key} twice at the provider"
+                    expected[name][key] = row
     for name, rows in expected.items():
-        actual = live_rows(database, source, name)
+        actual = {row_name(name, row): row for row in read_live_rows(database, source, name)}
         assert actual.keys() == rows.keys(), (
             f"{name}: missing {rows.keys() - actual.keys()}, surplus {actual.keys() - rows.keys()}"
         )
@@ -63,13 +67,25 @@ def assert_tables_equal_truth(
                 assert actual[row_id]["raw"] is None
 
 
+def row_name(name: str, row: Mapping[Any, Any]) -> RowName:
+    """What tells a row from every other one of its table."""
+    parent = PARENTS.get(name)
+    return (row["id"],) if parent is None else (row[parent], row["id"], row["occurrence"])
+
+
 def live_rows(database: Database, source: Source, name: str) -> dict[str, Json]:
-    """The source's rows that are not tombstones, by id, as the workspace's own role sees them."""
+    """An entity's rows that are not tombstones, by id."""
+    assert name not in PARENTS, "the ids of children are not unique"
+    return {row["id"]: row for row in read_live_rows(database, source, name)}
+
+
+def read_live_rows(database: Database, source: Source, name: str) -> list[Json]:
+    """The source's rows that are not tombstones, as the workspace's own role sees them."""
     table = synced_tables[name]
     columns = [column for column in table.c if column.name not in NOT_COMPARED]
     with database.tenant(source.workspace_id) as connection:
         statement = select(*columns).where(table.c.provider == source.provider, table.c.deleted_at.is_(None))
-        return {row.id: dict(row._mapping) for row in connection.execute(statement)}
+        return [dict(row._mapping) for row in connection.execute(statement)]
 
 
 def storable(value: Any) -> Any:
@@ -87,13 +103,22 @@ def expected_rows(entity: str, obj: Json) -> Iterable[tuple[str, Json]]:
     if entity == "prices":
         for at, tier in enumerate(obj.get("tiers") or []):
             row = {**_tier(tier, obj, at), "id": f"{obj['id']}:{at}", "livemode": obj["livemode"], "raw": tier}
-            yield "price_tiers", row
+            yield "price_tiers", {**row, "occurrence": 0}
     if entity == "subscriptions":
-        for item in obj["items"]["data"]:
-            yield "subscription_items", {**_subscription_item(item, obj), **_shared(item, obj["livemode"])}
+        items = obj["items"]["data"]
+        for at, item in enumerate(items):
+            row = {**_subscription_item(item, obj), **_shared(item, obj["livemode"])}
+            yield "subscription_items", {**row, "occurrence": _before(items, at)}
     if entity == "invoices":
-        for at, line in enumerate(obj["lines"]["data"]):
-            yield "invoice_line_items", {**_line(line, obj, at), **_shared(line, obj["livemode"])}
+        lines = obj["lines"]["data"]
+        for at, line in enumerate(lines):
+            row = {**_line(line, obj, at), **_shared(line, obj["livemode"])}
+            yield "invoice_line_items", {**row, "occurrence": _before(lines, at)}
+
+
+def _before(items: list[Json], at: int) -> int:
+    """How many of the items before this one have its id."""
+    return sum(item["id"] == items[at]["id"] for item in items[:at])
 
 
 _TABLES_OF = {

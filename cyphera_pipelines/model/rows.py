@@ -1,6 +1,9 @@
 """What a provider hands over for one object: rows ready to be loaded."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -23,7 +26,7 @@ class MappedObject:
 
     `raw` is the object as UTF-8 JSON without NUL characters. `content_hash` covers the object and all its children.
     `version` is a moment, in seconds since 1970 on the provider's clock, at which the provider held this state or a
-    later one. `children` maps a child table's name to all of its rows, in the provider's order.
+    later one. `children` maps a child table's name to all of its rows, in the provider's order; an id may come twice.
     """
 
     id: str
@@ -33,6 +36,20 @@ class MappedObject:
     content_hash: bytes
     version: float
     children: dict[str, list[ChildRow]] = field(default_factory=dict)
+
+    def children_of(self, table: str) -> Iterable[tuple[int, ChildRow]]:
+        """The rows of a child table, each with its occurrence: 0 for the first that has its id, 1 for the next one."""
+        children = self.children.get(table, ())
+        if len({child.id for child in children}) == len(children):
+            return zip(repeat(0), children)
+        return _counted(children)
+
+
+def _counted(children: Iterable[ChildRow]) -> Iterable[tuple[int, ChildRow]]:
+    seen = Counter[str]()
+    for child in children:
+        yield seen[child.id], child
+        seen[child.id] += 1
 
 
 @dataclass(frozen=True)

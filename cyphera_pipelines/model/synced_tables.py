@@ -26,7 +26,11 @@ SHARED_KEY_COLUMNS: dict[str, str] = {
     "livemode": "True for live data, false for the provider's test mode",
     "id": "The provider's id of the object",
 }
-"""The primary key of every synced table, and its comments."""
+"""The primary key of the objects' own tables, and its comments."""
+
+OCCURRENCE = "occurrence"
+OCCURRENCE_COMMENT = "0; 1, 2, ... for further rows of one parent that the provider gave the same id, in its order"
+"""The last column of a child table, and of its key: see `key_columns`."""
 
 SHARED_TAIL_COLUMNS: dict[str, str] = {
     "raw": "The provider's object as it was received; NULL where the configuration switches it off",
@@ -305,6 +309,14 @@ def child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
     return tuple(table for table in SYNCED_TABLES.values() if table.entity is entity and table.is_child)
 
 
+def key_columns(table: SyncedTable) -> tuple[str, ...]:
+    """The primary key. A child's id is unique neither among all children nor, in old data, within its parent."""
+    if table.parent_column is None:
+        return tuple(SHARED_KEY_COLUMNS)
+    *shared, own = SHARED_KEY_COLUMNS
+    return (*shared, table.parent_column, own, OCCURRENCE)
+
+
 def tables_of(entities: Collection[Entity]) -> list[SyncedTable]:
     """The tables of the entities, child tables included, in canonical order."""
     return [table for table in SYNCED_TABLES.values() if table.entity in entities]
@@ -326,10 +338,12 @@ def all_columns(table: SyncedTable) -> tuple[tuple[str, str, str], ...]:
     key = tuple((name, shared_types[name], comment) for name, comment in SHARED_KEY_COLUMNS.items())
     own = tuple((column.name, column.kind.value, column.comment) for column in table.columns)
     tail = tuple((name, shared_types[name], comment) for name, comment in SHARED_TAIL_COLUMNS.items())
-    return key + own + tail
+    place = ((OCCURRENCE, "bigint", OCCURRENCE_COMMENT),) if table.is_child else ()
+    return key + own + tail + place
 
 
 __all__ = [
+    "OCCURRENCE",
     "SHARED_KEY_COLUMNS",
     "SHARED_TAIL_COLUMNS",
     "SYNCED_TABLES",
@@ -339,4 +353,5 @@ __all__ = [
     "all_columns",
     "child_tables",
     "entity_table",
+    "key_columns",
 ]

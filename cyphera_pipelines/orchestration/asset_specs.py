@@ -5,10 +5,10 @@ from dagster import AssetKey, AssetSpec, MetadataValue, TableColumn, TableColumn
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.synced_tables import (
-    SHARED_KEY_COLUMNS,
     SYNCED_TABLES,
     all_columns,
     entity_table,
+    key_columns,
     tables_of,
 )
 from cyphera_pipelines.store.tables import PAYMENTS_SCHEMA
@@ -53,7 +53,7 @@ def asset_spec(table: SyncedTable) -> AssetSpec:
 
 def column_schema(table: SyncedTable) -> TableSchema:
     """The table's columns with their types and comments."""
-    required = {column.name for column in table.columns if column.required} | set(SHARED_KEY_COLUMNS)
+    required = {column.name for column in table.columns if column.required} | set(key_columns(table))
     return TableSchema(
         columns=[
             TableColumn(

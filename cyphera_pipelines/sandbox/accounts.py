@@ -30,6 +30,8 @@ class Ugliness(StrEnum):
     ODD_METADATA = "odd_metadata"
     NULL_FIELDS = "null_fields"
     MISSING_FIELDS = "missing_fields"
+    SHARED_CHILD_ID = "shared_child_id"
+    REPEATED_CHILD_ID = "repeated_child_id"
 
 
 class SandboxAccount(BaseModel):

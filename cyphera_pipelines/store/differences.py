@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -12,8 +13,8 @@ from cyphera_pipelines.store.checks import Finding
 EXAMPLES = 5
 
 CREATE_DIFFERENCES = (
-    "CREATE TEMPORARY TABLE differences (table_name text, kind text, livemode boolean, id text, object_id text, "
-    "is_confirmed boolean NOT NULL DEFAULT false, is_mended boolean NOT NULL DEFAULT false)"
+    "CREATE TEMPORARY TABLE differences (table_name text, kind text, livemode boolean, object_id text, id text, "
+    "occurrence bigint, is_confirmed boolean NOT NULL DEFAULT false, is_mended boolean NOT NULL DEFAULT false)"
 )
 
 
@@ -29,15 +30,30 @@ class DifferenceKind(StrEnum):
     STALE = "stale"
 
 
+class RowKey(NamedTuple):
+    """Which row of a table. `object_id` is the object that it belongs to: itself, or a child's parent.
+
+    `occurrence` is 0 but for children whose parent has several of that id.
+    """
+
+    livemode: bool
+    object_id: str
+    id: str
+    occurrence: int
+
+
 @dataclass(frozen=True)
 class Difference:
-    """One row that differs. `object_id` is the object that it belongs to: itself, or a child's parent."""
+    """One row that differs."""
 
     table: str
     kind: DifferenceKind
-    livemode: bool
-    id: str
-    object_id: str
+    key: RowKey
+
+    @property
+    def object_id(self) -> str:
+        """The object that it belongs to: itself, or a child's parent."""
+        return self.key.object_id
 
 
 def sample_objects(connection: Connection, limit: int) -> list[str]:
@@ -55,12 +71,12 @@ def differences_of(connection: Connection, object_ids: Sequence[str]) -> list[Di
     """What was found of these objects and their children."""
     found = connection.execute(
         text(
-            "SELECT table_name, kind, livemode, id, object_id FROM differences WHERE object_id = ANY (:ids) "
-            "ORDER BY object_id, table_name, id"
+            "SELECT table_name, kind, livemode, object_id, id, occurrence FROM differences "
+            "WHERE object_id = ANY (:ids) ORDER BY object_id, table_name, id, occurrence"
         ),
         {"ids": list(object_ids)},
     )
-    return [Difference(row[0], DifferenceKind(row[1]), *row[2:]) for row in found]
+    return [Difference(row[0], DifferenceKind(row[1]), RowKey(*row[2:])) for row in found]
 
 
 def settle(
@@ -73,9 +89,7 @@ def settle(
             {
                 "table_name": each.table,
                 "kind": each.kind.value,
-                "livemode": each.livemode,
-                "id": each.id,
-                "object_id": each.object_id,
+                **each.key._asdict(),
                 "is_confirmed": True,
                 "is_mended": are_mended,
             }

@@ -25,6 +25,7 @@ from cyphera_pipelines.store.staging import (
 )
 
 NULL = "\\N"
+_STAGED_IN = "cyphera_staged_in"  # where a connection keeps the transaction in which it last staged rows
 
 
 @dataclass
@@ -64,7 +65,7 @@ class LoadResult:
         """Count an object that was left as it is, with its children."""
         self.tables.setdefault(entity.value, TableCounts()).unchanged += 1
         for name, children in obj.children.items():
-            self.tables.setdefault(name, TableCounts()).unchanged += len({child.id for child in children})
+            self.tables.setdefault(name, TableCounts()).unchanged += len(children)
 
     def add(self, other: "LoadResult") -> None:
         """Add the other's results to these."""
@@ -109,8 +110,10 @@ def load(
             changed.append(obj)
     if confirmed and strategy is ConflictStrategy.OVERWRITE:
         confirm_rows(connection, source, entity, confirmed)
-    if changed:
-        result.add(_load_changed(connection, source, entity, changed, strategy, rewrites))
+    for livemode in (True, False):
+        of_mode = [obj for obj in changed if obj.livemode is livemode]
+        if of_mode:
+            result.add(_load_changed(connection, source, entity, of_mode, strategy, rewrites))
     return result
 
 
@@ -131,6 +134,8 @@ def _load_changed(
     strategy: ConflictStrategy,
     rewrites: bool,
 ) -> LoadResult:
+    """Load objects of one mode; what Postgres refuses is found by halving the batch."""
+    _empty_staging(connection, (entity_table(entity), *child_tables(entity)))
     try:
         with connection.begin_nested():
             return _merge(connection, source, entity, batch, strategy, rewrites)
@@ -142,14 +147,17 @@ def _load_changed(
     middle = len(batch) // 2
     for half in (batch[:middle], batch[middle:]):
         result.add(_load_changed(connection, source, entity, half, strategy, rewrites))
-        _empty_staging(connection, entity)
     return result
 
 
-def _empty_staging(connection: Connection, entity: Entity) -> None:
-    """Between two merges of one transaction; the end of a transaction empties staging by itself."""
-    names = [f"pg_temp.{staging_name(table)}" for table in (entity_table(entity), *child_tables(entity))]
-    connection.execute(text(f"TRUNCATE {', '.join(names)}"))
+def _empty_staging(connection: Connection, tables: Sequence[SyncedTable]) -> None:
+    """Make the staging tables if there are none yet. The end of a transaction empties them; within one, we have to."""
+    for table in tables:
+        connection.execute(text(create_staging(table)))
+    transaction = connection.get_transaction()
+    if connection.info.get(_STAGED_IN) is transaction:
+        connection.execute(text(f"TRUNCATE {', '.join(f'pg_temp.{staging_name(table)}' for table in tables)}"))
+    connection.info[_STAGED_IN] = transaction
 
 
 def _merge(
@@ -161,10 +169,8 @@ def _merge(
     rewrites: bool,
 ) -> LoadResult:
     tables = (entity_table(entity), *child_tables(entity))
-    for table in tables:
-        connection.execute(text(create_staging(table)))
     staged = {table.name: _copy(connection, table, batch, source.store_raw) for table in tables}
-    parameters = {"workspace_id": source.workspace_id, "provider": source.provider}
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": batch[0].livemode}
     result = LoadResult()
     if strategy is ConflictStrategy.FLAG:
         found = connection.execute(text(differences_statement(tables[0])), parameters)
@@ -188,13 +194,13 @@ def _copy(
     encode = row_encoder(table)
     lines: list[bytes] = []
     for obj in batch:
-        rows: Iterable[MappedObject | ChildRow] = (obj,)
+        rows: Iterable[tuple[int, MappedObject | ChildRow]] = ((0, obj),)
         if table.is_child:
-            rows = {child.id: child for child in obj.children.get(table.name, ())}.values()
-        head, version = "t" if obj.livemode else "f", repr(obj.version)
-        for row in rows:
-            key, digest = escape(row.id), row.content_hash.hex()
-            fields = (head, key, *encode(row.values), f"\\\\x{digest}", version, "")
+            rows = obj.children_of(table.name)
+        version = repr(obj.version)
+        for occurrence, row in rows:
+            key = f"{escape(row.id)}\t{occurrence}" if table.is_child else escape(row.id)
+            fields = (key, *encode(row.values), f"\\\\x{row.content_hash.hex()}", version, "")
             lines.append("\t".join(fields).encode())
             lines.append(row.raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\\N\n")
     copy_lines(connection, copy_into_staging(table), lines)

@@ -1,6 +1,6 @@
 """The SQL of loading: a temporary staging table per synced table, and one merge statement per entity.
 
-Staging holds what differs from row to row; workspace, provider and the time of writing are parameters of the merge.
+Staging holds what differs from row to row; workspace, provider and mode are parameters of the merge.
 """
 
 from dataclasses import dataclass
@@ -8,10 +8,8 @@ from functools import cache
 
 from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.model.synced_tables import OCCURRENCE, child_tables, entity_table, key_columns
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
-
-KEY = "workspace_id, provider, livemode, id"
 
 
 def staging_name(table: SyncedTable) -> str:
@@ -21,7 +19,8 @@ def staging_name(table: SyncedTable) -> str:
 
 def staging_columns(table: SyncedTable) -> tuple[str, ...]:
     """The staging table's columns, in the order in which the loader writes them."""
-    return ("livemode", "id", *(column.name for column in table.columns), "content_hash", "source_version", "raw")
+    key = ("id", OCCURRENCE) if table.is_child else ("id",)
+    return (*key, *(column.name for column in table.columns), "content_hash", "source_version", "raw")
 
 
 @cache
@@ -31,7 +30,7 @@ def create_staging(table: SyncedTable) -> str:
     Timestamps are staged as the provider sends them, in seconds since 1970: Postgres converts them at less cost.
     """
     types = {column.name: "bigint" if column.kind is Kind.TIMESTAMP else column.kind.value for column in table.columns}
-    types |= {"livemode": "boolean", "id": "text", "content_hash": "bytea", "source_version": "float8", "raw": "jsonb"}
+    types |= {"id": "text", OCCURRENCE: "bigint", "content_hash": "bytea", "source_version": "float8", "raw": "jsonb"}
     columns = ", ".join(f'"{name}" {types[name]}' for name in staging_columns(table))
     return f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging_name(table)} ({columns}) ON COMMIT DELETE ROWS"
 
@@ -45,10 +44,10 @@ def copy_into_staging(table: SyncedTable) -> str:
 
 @dataclass(frozen=True)
 class MergeStatement:
-    """A merge of one entity's staged objects and their children.
+    """A merge of one entity's staged objects and their children, all of one mode.
 
-    The statement takes `workspace_id` and `provider` and returns one row of counts: `tables` names them in order,
-    each with created, updated and deleted.
+    The statement takes `workspace_id`, `provider` and `livemode` and returns one row of counts: `tables` names them in
+    order, each with created, updated and deleted.
     """
 
     sql: str
@@ -65,7 +64,7 @@ def merge_statement(entity: Entity, *, replaces: bool, rewrites: bool = False) -
     """
     parent = entity_table(entity)
     upsert = _upsert(parent, _staged(parent), replaces, rewrites)
-    parts = [f"written AS ({upsert} RETURNING livemode, id, (xmax = 0) AS created)"]
+    parts = [f"written AS ({upsert} RETURNING id, (xmax = 0) AS created)"]
     counts = ["count(*) FILTER (WHERE created)", "count(*) FILTER (WHERE NOT created)", "0"]
     selects = [f"(SELECT {count} FROM written)" if count != "0" else "0" for count in counts]
     names = [parent.name]
@@ -94,7 +93,7 @@ def differences_statement(table: SyncedTable) -> str:
         f"SELECT staged.id, array_remove(ARRAY[{', '.join(names)}], NULL) AS columns "
         f"FROM {_staged(table)} JOIN {PAYMENTS_SCHEMA}.{table.name} AS target "
         "ON target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
-        "AND target.livemode = staged.livemode AND target.id = staged.id "
+        "AND target.livemode = :livemode AND target.id = staged.id "
         "AND target.deleted_at IS NULL WHERE target.content_hash <> staged.content_hash ORDER BY staged.id"
     )
 
@@ -109,24 +108,29 @@ def _staged(table: SyncedTable) -> str:
 
 
 def _staged_children(table: SyncedTable) -> str:
-    return (
-        f"pg_temp.{staging_name(table)} AS staged JOIN written "
-        f"ON written.livemode = staged.livemode AND written.id = staged.{table.parent_column}"
-    )
+    return f"pg_temp.{staging_name(table)} AS staged JOIN written ON written.id = staged.{table.parent_column}"
 
 
 def _upsert(table: SyncedTable, source: str, replaces: bool, rewrites: bool) -> str:
-    own = [column.name for column in table.columns]
-    values = [staged_value(column) for column in table.columns]
-    tail = ["raw", "content_hash", "source_version", "synced_at"]
-    names = ", ".join(f'"{name}"' for name in own + tail)
-    selected = ", ".join([*values, "staged.raw", "staged.content_hash", "to_timestamp(staged.source_version)", "now()"])
-    assignments = ", ".join(f'"{name}" = excluded."{name}"' for name in own + tail)
-    insert = (
-        f"INSERT INTO {PAYMENTS_SCHEMA}.{table.name} AS target ({KEY}, {names}) "
-        f"SELECT CAST(:workspace_id AS uuid), :provider, staged.livemode, staged.id, {selected} FROM {source} "
+    values = {
+        "workspace_id": "CAST(:workspace_id AS uuid)",
+        "provider": ":provider",
+        "livemode": "CAST(:livemode AS boolean)",
+        "id": "staged.id",
+        **({OCCURRENCE: f"staged.{OCCURRENCE}"} if table.is_child else {}),
+        **{f'"{column.name}"': staged_value(column) for column in table.columns},
+        "raw": "staged.raw",
+        "content_hash": "staged.content_hash",
+        "source_version": "to_timestamp(staged.source_version)",
+        "synced_at": "now()",
+    }
+    key = key_columns(table)
+    assignments = ", ".join(f"{name} = excluded.{name}" for name in values if name.strip('"') not in key)
+    update = (
+        f"INSERT INTO {PAYMENTS_SCHEMA}.{table.name} AS target ({', '.join(values)}) "
+        f"SELECT {', '.join(values.values())} FROM {source} "
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {assignments}, deleted_at = NULL"
     )
-    update = f"{insert} ON CONFLICT ({KEY}) DO UPDATE SET {assignments}, deleted_at = NULL"
     if rewrites:
         return update
     # What comes back from deletion was not there.
@@ -145,9 +149,9 @@ def _tombstone_missing_children(table: SyncedTable, rewrites: bool) -> str:
         f"UPDATE {PAYMENTS_SCHEMA}.{table.name} AS target SET deleted_at = now(), synced_at = now() "
         f"WHERE EXISTS (SELECT 1 {replaced}) "
         "AND target.workspace_id = (SELECT CAST(:workspace_id AS uuid)) AND target.provider = :provider "
-        f"AND target.livemode = ANY (ARRAY(SELECT DISTINCT livemode {replaced})) "
-        f"AND target.{table.parent_column} = ANY (ARRAY(SELECT id {replaced})) "
+        f"AND target.livemode = :livemode AND target.{table.parent_column} = ANY (ARRAY(SELECT id {replaced})) "
         "AND target.deleted_at IS NULL AND NOT EXISTS ("
         f"SELECT 1 FROM pg_temp.{staging_name(table)} AS staged "
-        "WHERE staged.livemode = target.livemode AND staged.id = target.id)"
+        f"WHERE staged.{table.parent_column} = target.{table.parent_column} "
+        f"AND staged.id = target.id AND staged.{OCCURRENCE} = target.{OCCURRENCE})"
     )

@@ -16,11 +16,11 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
-from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.model.synced_tables import OCCURRENCE, child_tables, entity_table
 from cyphera_pipelines.store.checks import Finding
 from cyphera_pipelines.store.copying import copy_lines
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.differences import CREATE_DIFFERENCES, EXAMPLES
+from cyphera_pipelines.store.differences import CREATE_DIFFERENCES, EXAMPLES, RowKey
 from cyphera_pipelines.store.loader import NULL, escape
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 
@@ -30,7 +30,6 @@ class LiveRow:
     """What a row says of itself. `version` is its `source_version`, in seconds since 1970."""
 
     content_hash: bytes
-    object_id: str
     version: float
 
 
@@ -51,8 +50,8 @@ def comparison(database: Database, source: Source, entity: Entity) -> Iterator[C
             for table in _tables(entity):
                 connection.execute(
                     text(
-                        f"CREATE TEMPORARY TABLE {_listed(table)} (livemode boolean, id text, content_hash bytea, "
-                        "object_id text, is_new boolean)"
+                        f"CREATE TEMPORARY TABLE {_listed(table)} (livemode boolean, object_id text, id text, "
+                        "occurrence bigint, content_hash bytea, is_new boolean)"
                     )
                 )
             connection.execute(text(CREATE_DIFFERENCES))
@@ -63,14 +62,14 @@ def add_listed(
     connection: Connection, entity: Entity, objects: Sequence[Listed], unmappable: Iterable[str | None]
 ) -> None:
     """Note what the provider listed. Of an object that cannot be mapped only its id is known, or not even that."""
-    own = [_line(each.obj.livemode, each.obj.id, each.obj.content_hash, each.obj.id, each.is_new) for each in objects]
-    own += [_line(None, object_id, None, object_id, False) for object_id in unmappable]
+    own = [_line(each, each.obj.id, 0, each.obj.content_hash) for each in objects]
+    own += [_unmappable_line(object_id) for object_id in unmappable]
     _copy(connection, entity_table(entity), own)
     for table in child_tables(entity):
         lines = [
-            _line(each.obj.livemode, child.id, child.content_hash, each.obj.id, each.is_new)
+            _line(each, child.id, occurrence, child.content_hash)
             for each in objects
-            for child in {child.id: child for child in each.obj.children.get(table.name, ())}.values()
+            for occurrence, child in each.obj.children_of(table.name)
         ]
         _copy(connection, table, lines)
 
@@ -91,29 +90,28 @@ def compare(connection: Connection, source: Source, entity: Entity, *, livemode:
 
 
 def live_rows(
-    connection: Connection, source: Source, table: SyncedTable, keys: Collection[tuple[bool, str]]
-) -> dict[tuple[bool, str], LiveRow]:
-    """The rows with these `(livemode, id)` that are no tombstones."""
+    connection: Connection, source: Source, table: SyncedTable, keys: Collection[RowKey]
+) -> dict[RowKey, LiveRow]:
+    """The rows with these keys that are no tombstones."""
     # Tombstones are left out here and not there: see `store/known_rows.py`.
     statement = (
-        f"SELECT livemode, id, content_hash, {_object_column(table)}, "
+        f"SELECT livemode, {_object_column(table)}, id, {_occurrence(table)}, content_hash, "
         "CAST(extract(epoch FROM source_version) AS float8), deleted_at IS NOT NULL "
         f"FROM {PAYMENTS_SCHEMA}.{table.name} WHERE workspace_id = CAST(:workspace_id AS uuid) "
-        "AND provider = :provider AND livemode = ANY (:livemodes) AND id = ANY (:ids)"
+        f"AND provider = :provider AND livemode = ANY (:livemodes) AND {_object_column(table)} = ANY (:object_ids)"
     )
     parameters = {
         "workspace_id": source.workspace_id,
         "provider": source.provider,
-        "livemodes": list({livemode for livemode, _id in keys}),
-        "ids": [row_id for _livemode, row_id in keys],
+        "livemodes": list({key.livemode for key in keys}),
+        "object_ids": list({key.object_id for key in keys}),
     }
-    return {
-        (livemode, row_id): LiveRow(bytes(content_hash), object_id, version)
-        for livemode, row_id, content_hash, object_id, version, is_deleted in connection.execute(
-            text(statement), parameters
-        )
+    rows = {
+        RowKey(*key): LiveRow(bytes(content_hash), version)
+        for *key, content_hash, version, is_deleted in connection.execute(text(statement), parameters)
         if not is_deleted
     }
+    return {key: rows[key] for key in keys if key in rows}
 
 
 def mark_unmappable(connection: Connection, entity: Entity, object_ids: Sequence[str]) -> None:
@@ -127,7 +125,7 @@ def mark_unmappable(connection: Connection, entity: Entity, object_ids: Sequence
 
 def count_checked(connection: Connection, table: SyncedTable) -> int:
     """How many of the table's objects or children the provider has, as far as they can be mapped."""
-    mapped = f"SELECT DISTINCT livemode, id FROM {_listed(table)} WHERE content_hash IS NOT NULL"
+    mapped = f"SELECT DISTINCT livemode, object_id, id, occurrence FROM {_listed(table)} WHERE content_hash IS NOT NULL"
     statement = f"SELECT count(*) FROM ({mapped}) AS mapped"
     return int(connection.execute(text(statement)).scalar_one())
 
@@ -142,39 +140,45 @@ def find_unmappable(connection: Connection, entity: Entity) -> Finding:
     return Finding(count, tuple(examples or ()))
 
 
-def tombstone_children(
-    connection: Connection, source: Source, table: SyncedTable, ids: Sequence[str], *, livemode: bool
-) -> int:
-    """Mark children by their own ids, whatever became of their parents. Returns how many were alive."""
+def tombstone_children(connection: Connection, source: Source, table: SyncedTable, keys: Sequence[RowKey]) -> int:
+    """Mark single children, whatever became of their parents. Returns how many were alive."""
     statement = (
-        f"UPDATE {PAYMENTS_SCHEMA}.{table.name} SET deleted_at = now(), synced_at = now() "
-        "WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode "
-        "AND id = ANY (:ids) AND deleted_at IS NULL"
+        f"UPDATE {PAYMENTS_SCHEMA}.{table.name} AS target SET deleted_at = now(), synced_at = now() "
+        "FROM unnest(CAST(:livemode AS boolean[]), CAST(:object_id AS text[]), CAST(:id AS text[]), "
+        "CAST(:occurrence AS bigint[])) AS gone (livemode, object_id, id, occurrence) "
+        "WHERE target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
+        f"AND target.livemode = gone.livemode AND target.{table.parent_column} = gone.object_id "
+        "AND target.id = gone.id AND target.occurrence = gone.occurrence AND target.deleted_at IS NULL"
     )
-    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
-    return connection.execute(text(statement), parameters | {"ids": list(ids)}).rowcount
+    parameters = {name: [getattr(key, name) for key in keys] for name in RowKey._fields}
+    of_source = {"workspace_id": source.workspace_id, "provider": source.provider}
+    return connection.execute(text(statement), parameters | of_source).rowcount
 
 
 _LIVE = "live.workspace_id = CAST(:workspace_id AS uuid) AND live.provider = :provider AND live.deleted_at IS NULL"
 
+_SAME_ROW = (
+    "listed.livemode = live.livemode AND listed.object_id = live.{object_column} AND listed.id = live.id "
+    "AND listed.occurrence = {live_occurrence}"
+)
+
 _MISSING_OR_STALE = f"""
-INSERT INTO differences (table_name, kind, livemode, id, object_id)
+INSERT INTO differences (table_name, kind, livemode, object_id, id, occurrence)
 SELECT DISTINCT '{{table}}', CASE WHEN live.id IS NULL THEN 'missing' ELSE 'stale' END,
-    listed.livemode, listed.id, listed.object_id
+    listed.livemode, listed.object_id, listed.id, listed.occurrence
 FROM {{listed}} AS listed
-LEFT JOIN {PAYMENTS_SCHEMA}.{{table}} AS live
-    ON live.livemode = listed.livemode AND live.id = listed.id AND {_LIVE}
+LEFT JOIN {PAYMENTS_SCHEMA}.{{table}} AS live ON {_SAME_ROW} AND {_LIVE}
 WHERE listed.content_hash IS NOT NULL AND NOT listed.is_new AND (
-    live.id IS NULL OR live.content_hash <> listed.content_hash OR live.{{object_column}} <> listed.object_id)
+    live.id IS NULL OR live.content_hash <> listed.content_hash)
 """
 
 # What is listed but cannot be mapped has its row, and its children, from better days.
 _SURPLUS = f"""
-INSERT INTO differences (table_name, kind, livemode, id, object_id)
-SELECT '{{table}}', 'surplus', live.livemode, live.id, live.{{object_column}}
+INSERT INTO differences (table_name, kind, livemode, object_id, id, occurrence)
+SELECT '{{table}}', 'surplus', live.livemode, live.{{object_column}}, live.id, {{live_occurrence}}
 FROM {PAYMENTS_SCHEMA}.{{table}} AS live
 WHERE live.livemode = :livemode AND {_LIVE}
-AND NOT EXISTS (SELECT FROM {{listed}} AS listed WHERE listed.livemode = live.livemode AND listed.id = live.id)
+AND NOT EXISTS (SELECT FROM {{listed}} AS listed WHERE {_SAME_ROW})
 AND NOT EXISTS (
     SELECT FROM {{listed_objects}} AS listed
     WHERE listed.id = live.{{object_column}} AND listed.content_hash IS NULL)
@@ -193,26 +197,36 @@ def _object_column(table: SyncedTable) -> str:
     return table.parent_column or "id"
 
 
+def _occurrence(table: SyncedTable, of: str = "") -> str:
+    return f"{of}{OCCURRENCE}" if table.is_child else "CAST(0 AS bigint)"
+
+
 def _names(table: SyncedTable) -> dict[str, str]:
     return {
         "table": table.name,
         "listed": _listed(table),
         "listed_objects": _listed(entity_table(table.entity)),
         "object_column": _object_column(table),
+        "live_occurrence": _occurrence(table, "live."),
     }
 
 
-def _line(
-    livemode: bool | None, row_id: str | None, content_hash: bytes | None, object_id: str | None, is_new: bool
-) -> bytes:
+def _line(listed: Listed, row_id: str, occurrence: int, content_hash: bytes) -> bytes:
+    obj = listed.obj
     fields = (
-        NULL if livemode is None else _flag(livemode),
-        NULL if row_id is None else escape(storable(row_id)),
-        NULL if content_hash is None else f"\\\\x{content_hash.hex()}",
-        NULL if object_id is None else escape(storable(object_id)),
-        _flag(is_new),
+        _flag(obj.livemode),
+        escape(obj.id),
+        escape(row_id),
+        str(occurrence),
+        f"\\\\x{content_hash.hex()}",
+        _flag(listed.is_new),
     )
     return "\t".join(fields).encode() + b"\n"
+
+
+def _unmappable_line(object_id: str | None) -> bytes:
+    name = NULL if object_id is None else escape(storable(object_id))
+    return "\t".join((NULL, name, name, "0", NULL, _flag(False))).encode() + b"\n"
 
 
 def _flag(value: bool) -> str:
@@ -220,5 +234,5 @@ def _flag(value: bool) -> str:
 
 
 def _copy(connection: Connection, table: SyncedTable, lines: Sequence[bytes]) -> None:
-    columns = "livemode, id, content_hash, object_id, is_new"
+    columns = "livemode, object_id, id, occurrence, content_hash, is_new"
     copy_lines(connection, f"COPY pg_temp.{_listed(table)} ({columns}) FROM STDIN", lines)

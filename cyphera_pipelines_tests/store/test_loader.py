@@ -1,13 +1,13 @@
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import ChildRow, MappedObject
@@ -31,8 +31,15 @@ def product(product_id: str, **values: Any) -> MappedObject:
     )
 
 
-def invoice(invoice_id: str, lines: dict[str, int]) -> MappedObject:
-    raw = orjson.dumps([invoice_id, lines])
+class Line(NamedTuple):
+    """A line of an invoice; its id need not be its own."""
+
+    id: str
+    amount: int
+
+
+def invoice(invoice_id: str, lines: Sequence[Line]) -> MappedObject:
+    raw = orjson.dumps([invoice_id, *map(list, lines)])
     children = [
         ChildRow(
             line_id,
@@ -40,7 +47,7 @@ def invoice(invoice_id: str, lines: dict[str, int]) -> MappedObject:
             orjson.dumps(line_id),
             f"{line_id}{at}{amount}".encode(),
         )
-        for at, (line_id, amount) in enumerate(lines.items())
+        for at, (line_id, amount) in enumerate(lines)
     ]
     digest = hashlib.md5(raw, usedforsecurity=False).digest()
     return MappedObject(invoice_id, False, row(INVOICES), raw, digest, 0.0, {"invoice_line_items": children})
@@ -56,6 +63,13 @@ def load_now(database: Database, source: Source, entity: Entity, objects: list[M
         for obj in objects:
             obj.version = at
         return load(connection, source, entity, objects)
+
+
+def forget_rows(database: Database, source: Source, *tables: str) -> None:
+    with database.control() as connection:
+        for name in tables:
+            table = synced_tables[name]
+            connection.execute(delete(table).where(table.c.workspace_id == source.workspace_id))
 
 
 def names(database: Database, source: Source) -> dict[str, str]:
@@ -87,14 +101,20 @@ def test_an_object_that_comes_twice_is_taken_as_it_came_last(database: Database,
 
 
 def test_children_come_and_go_with_their_parent(database: Database, source: Source) -> None:
-    load_now(database, source, Entity.INVOICES, [invoice("i", {"x": 1, "y": 2, "z": 3}), invoice("j", {"w": 1})], 10)
-    result = load_now(database, source, Entity.INVOICES, [invoice("i", {"x": 1, "z": 9, "v": 4})], 20)
+    load_now(
+        database,
+        source,
+        Entity.INVOICES,
+        [invoice("i", [Line("x", 1), Line("y", 2), Line("z", 3)]), invoice("j", [Line("w", 1)])],
+        10,
+    )
+    result = load_now(database, source, Entity.INVOICES, [invoice("i", [Line("x", 1), Line("z", 9), Line("v", 4)])], 20)
     assert result.tables["invoice_line_items"] == TableCounts(created=1, updated=1, unchanged=1, deleted=1)
     table = synced_tables["invoice_line_items"]
     with database.tenant(source.workspace_id) as connection:
         rows = connection.execute(select(table.c.id, table.c.amount, table.c.deleted_at)).all()
     assert {each.id: each.amount for each in rows if each.deleted_at is None} == {"x": 1, "z": 9, "v": 4, "w": 1}
-    revived = load_now(database, source, Entity.INVOICES, [invoice("i", {"x": 1, "y": 2})], 30)
+    revived = load_now(database, source, Entity.INVOICES, [invoice("i", [Line("x", 1), Line("y", 2)])], 30)
     assert revived.tables["invoice_line_items"] == TableCounts(updated=1, unchanged=1, deleted=2)
 
 
@@ -129,3 +149,69 @@ def test_any_text_and_json_comes_back_as_it_went_in(
     assert found.images == images
     assert found.metadata == metadata
     assert found.raw == {"id": "p", **values}
+
+
+few_lines = st.lists(st.builds(Line, st.sampled_from(["x", "y", "z"]), st.integers(0, 2)), max_size=5)
+account_states = st.dictionaries(st.sampled_from(["i", "j", "k", "l"]), few_lines, min_size=1)
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> list[list[list[tuple[str, list[Line]]]]]:
+    """States of an account, one after another, each in pages: invoices in any order, some of them twice."""
+    return [
+        [
+            [(invoice_id, state[invoice_id]) for invoice_id in page]
+            for page in draw(st.lists(st.lists(st.sampled_from(sorted(state)), min_size=1), max_size=2))
+        ]
+        + [list(draw(st.permutations(sorted(state.items()))))]
+        for state in draw(st.lists(account_states, min_size=1, max_size=3))
+    ]
+
+
+@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(listings())
+def test_children_with_the_same_ids_are_all_kept_and_go_with_their_own_parent(
+    database: Database, source: Source, listed: list[list[list[tuple[str, list[Line]]]]]
+) -> None:
+    forget_rows(database, source, "invoices", "invoice_line_items")
+    truth: dict[str, list[Line]] = {}
+    for at, pages in enumerate(listed, start=1):
+        for page in pages:
+            truth |= dict(page)
+            for _ in range(2):
+                result = load_now(database, source, Entity.INVOICES, [invoice(*each) for each in page], at)
+                assert not result.refused
+        expected = {(name, *line, place) for name, lines in truth.items() for place, line in enumerate(lines)}
+        table = synced_tables["invoice_line_items"]
+        columns = (table.c.invoice_id, table.c.id, table.c.amount, table.c.line_index)
+        with database.tenant(source.workspace_id) as connection:
+            rows = connection.execute(select(*columns).where(table.c.deleted_at.is_(None))).all()
+        assert len(rows) == len(expected)
+        assert {tuple(each) for each in rows} == expected
+
+
+def test_modes_are_kept_apart(database: Database, source: Source) -> None:
+    """In one batch, a rewritten invoice of one mode takes no lines from that of the same id in the other mode."""
+    live = invoice("i", [Line("x", 1)])
+    live.livemode = True
+    load_now(database, source, Entity.INVOICES, [live, invoice("j", [Line("x", 1)])], 10)
+    changed, other = invoice("j", [Line("x", 2)]), invoice("i", [Line("x", 3)])
+    again = invoice("k", [Line("x", 1)])
+    again.livemode = True
+    result = load_now(database, source, Entity.INVOICES, [changed, other, again], 20)
+    assert result.tables["invoice_line_items"] == TableCounts(created=2, updated=1)
+    table = synced_tables["invoice_line_items"]
+    with database.tenant(source.workspace_id) as connection:
+        assert connection.execute(select(table.c.id).where(table.c.deleted_at.is_not(None))).all() == []
+
+
+def test_a_batch_may_follow_another_in_one_transaction(database: Database, source: Source) -> None:
+    """The first row of all is refused: then there is no staging table yet whose making has been kept."""
+    database.engine.dispose()
+    bad = product("p0", name="bad", created=10**17)
+    with database.tenant(source.workspace_id) as connection:
+        first = load(connection, source, Entity.PRODUCTS, [bad, product("p1", name="1")])
+        second = load(connection, source, Entity.PRODUCTS, [product("p1", name="2"), product("p2", name="2")])
+    assert [refused.id for refused in first.refused] == ["p0"]
+    assert second.tables["products"] == TableCounts(created=1, updated=1)
+    assert names(database, source) == {"p1": "2", "p2": "2"}

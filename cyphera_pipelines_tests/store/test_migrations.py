@@ -6,7 +6,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, all_columns
 from cyphera_pipelines.store import migrations
@@ -69,6 +69,37 @@ def test_a_database_of_the_first_release_is_upgraded_with_its_rows(empty: Engine
     caller = find_caller(database, workspace.id, key)
     assert caller is not None
     assert caller.workspace == workspace
+
+
+def test_models_and_migrations_agree_on_keys(database: Database) -> None:
+    """What Alembic's comparison leaves out."""
+    inspector = inspect(database.engine)
+    for table in metadata.tables.values():
+        key = inspector.get_pk_constraint(table.name, schema=table.schema)
+        assert key == {**key, "constrained_columns": [column.name for column in table.primary_key], "name": key["name"]}
+        assert key["name"] == f"{table.name}_pkey"
+
+
+def test_children_of_before_they_had_their_parent_in_their_key_are_kept(empty: Engine) -> None:
+    with empty.begin() as connection:
+        connection.execute(text("CREATE SCHEMA sync"))
+        config = migrations._alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(
+            text(
+                "INSERT INTO payments.invoice_line_items (workspace_id, provider, livemode, id, invoice_id, "
+                "line_index, content_hash, source_version, deleted_at) "
+                "SELECT gen_random_uuid(), 'stripe', false, 'il_' || at, 'in_' || at / 3, "
+                "at % 3, decode(md5(at::text), 'hex'), now(), CASE WHEN at % 10 = 0 THEN now() END "
+                "FROM generate_series(1, 300) AS at"
+            )
+        )
+        rows = connection.execute(text("SELECT * FROM payments.invoice_line_items ORDER BY id")).mappings().all()
+    migrations.upgrade(empty)
+    with empty.connect() as connection:
+        after = connection.execute(text("SELECT * FROM payments.invoice_line_items ORDER BY id")).mappings().all()
+    assert [dict(row) for row in after] == [{**row, "occurrence": 0} for row in rows]
 
 
 def test_an_empty_database_is_told_apart(empty: Engine) -> None:

@@ -14,7 +14,7 @@ from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.sessions import get_session
 from cyphera_pipelines.store.tables import synced_tables
 from cyphera_pipelines_tests.sync.conftest import RunSync
-from cyphera_pipelines_tests.truth import assert_tables_equal_truth
+from cyphera_pipelines_tests.truth import assert_tables_equal_truth, row_name
 
 AddSource = Callable[..., Source]
 
@@ -297,13 +297,13 @@ def rows_of(database: Database, source: Source, name: str) -> list[str]:
         return list(connection.execute(select(synced_tables[name].c.id)).scalars())
 
 
-def row_versions(database: Database, source: Source) -> dict[tuple[str, str], str]:
+def row_versions(database: Database, source: Source) -> dict[tuple[str, ...], str]:
     """Which transaction wrote each row: a row that was not rewritten keeps it."""
     versions = {}
     with database.tenant(source.workspace_id) as connection:
         for name in synced_tables:
-            for row in connection.execute(text(f"SELECT id, xmin::text AS version FROM payments.{name}")):
-                versions[name, row.id] = row.version
+            for row in connection.execute(text(f"SELECT *, xmin::text AS version FROM payments.{name}")).mappings():
+                versions[name, *row_name(name, row)] = row["version"]
     return versions
 
 

@@ -16,7 +16,7 @@ from cyphera_pipelines.providers.stripe import fields
 from cyphera_pipelines.providers.stripe.rows import UnmappableValueError, row_mapper
 
 # Part of every content hash: raise it when a mapping changes, so that the next full sync rewrites all rows.
-MAPPING_VERSION = 1
+MAPPING_VERSION = 2
 # Links that Stripe signs anew for every reader: they must not make an unchanged invoice look changed.
 VOLATILE_FIELDS: dict[Entity, tuple[str, ...]] = {Entity.INVOICES: ("hosted_invoice_url", "invoice_pdf")}
 

@@ -60,6 +60,26 @@ def _missing_fields(target: JsonObject) -> None:
         target.pop(field, None)
 
 
+def _children(target: JsonObject) -> list[JsonObject]:
+    for field in ("lines", "items"):
+        if isinstance(target.get(field), dict):
+            return list(target[field]["data"])
+    return []
+
+
+def _shared_child_id(target: JsonObject) -> None:
+    """The first line or item has the id that the first one of every other such object has."""
+    for child in _children(target)[:1]:
+        child["id"] = f"{child['id'].partition('_')[0]}_1sharedByManyParents"
+
+
+def _repeated_child_id(target: JsonObject) -> None:
+    """The first two lines or items have one id. Where to go on after the tenth must stay clear."""
+    children = _children(target)
+    for child in children[1:2]:
+        child["id"] = children[0]["id"]
+
+
 MAKE_UGLY: dict[Ugliness, Callable[[JsonObject], None]] = {
     Ugliness.NUL_CHARACTER: _nul_character,
     Ugliness.LONE_SURROGATE: _lone_surrogate,
@@ -68,6 +88,8 @@ MAKE_UGLY: dict[Ugliness, Callable[[JsonObject], None]] = {
     Ugliness.ODD_METADATA: _odd_metadata,
     Ugliness.NULL_FIELDS: _null_fields,
     Ugliness.MISSING_FIELDS: _missing_fields,
+    Ugliness.SHARED_CHILD_ID: _shared_child_id,
+    Ugliness.REPEATED_CHILD_ID: _repeated_child_id,
 }
 
 

@@ -7,7 +7,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
@@ -30,10 +30,12 @@ def head_revision() -> str:
 def current_revision(engine: Engine) -> str | None:
     """The revision that the database is at; None for a database without our schema."""
     with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"version_table": VERSION_TABLE, "version_table_schema": CONTROL_SCHEMA}
-        )
-        return context.get_current_revision()
+        return _revision_of(connection)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    options = {"version_table": VERSION_TABLE, "version_table_schema": CONTROL_SCHEMA}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
 
 
 def check(engine: Engine) -> None:
@@ -57,20 +59,31 @@ def check(engine: Engine) -> None:
 def upgrade(engine: Engine) -> tuple[str | None, str]:
     """Bring the schema to this program's revision and return (revision before, revision now).
 
-    Safe to call from many processes at once; a newer schema is refused with SchemaMismatchError.
+    Each migration is a transaction of its own, so that one may rely on what another has committed, and holds its locks
+    no longer than it has to. Safe to call from many processes at once, and again after one was interrupted; a newer
+    schema is refused with SchemaMismatchError.
     """
     before, head = current_revision(engine), head_revision()
     if before == head:
         return before, head
     if before is not None and not _is_known(before):
         check(engine)
+    while _upgrade_by_one(engine, head):
+        pass
+    return before, head
+
+
+def _upgrade_by_one(engine: Engine, head: str) -> bool:
+    """Apply the next migration; return whether there was one. Another process may have been quicker."""
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+        if _revision_of(connection) == head:
+            return False
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {CONTROL_SCHEMA}"))
         config = _alembic_config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    return before, head
+        command.upgrade(config, "+1")
+    return True
 
 
 def _is_known(revision: str) -> bool:

@@ -17,11 +17,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, UUID
 
 from cyphera_pipelines.model.synced_tables import (
-    SHARED_KEY_COLUMNS,
+    OCCURRENCE,
     SHARED_TAIL_COLUMNS,
     SYNCED_TABLES,
     SyncedTable,
     all_columns,
+    key_columns,
 )
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA, metadata
 
@@ -36,18 +37,19 @@ _TYPES: dict[str, Any] = {
     "uuid": UUID(as_uuid=True),
 }
 _NULLABLE_TAIL = ("raw", "deleted_at")
+_DEFAULTS = {"synced_at": text("now()"), OCCURRENCE: text("0")}
 
 
 def _build(table: SyncedTable) -> Table:
     required = {column.name for column in table.columns if column.required}
-    required |= set(SHARED_KEY_COLUMNS) | (set(SHARED_TAIL_COLUMNS) - set(_NULLABLE_TAIL))
+    required |= set(key_columns(table)) | (set(SHARED_TAIL_COLUMNS) - set(_NULLABLE_TAIL))
     columns: list[Column[Any]] = [
         Column(
             name,
             _TYPES[kind],
             nullable=name not in required,
             comment=comment,
-            server_default=text("now()") if name == "synced_at" else None,
+            server_default=_DEFAULTS.get(name),
         )
         for name, kind, comment in all_columns(table)
     ]
@@ -55,14 +57,14 @@ def _build(table: SyncedTable) -> Table:
     indexes = [
         Index(f"{table.name}_created_idx", "workspace_id", "provider", "livemode", "created", postgresql_where=live)
     ]
-    if table.parent_column is not None:
-        # Children are looked for by their parent, never by their own age.
-        indexes = [Index(f"{table.name}_parent_idx", "workspace_id", "provider", "livemode", table.parent_column)]
+    if table.is_child:
+        # Children are looked for by their parent, by which their key begins, and never by their own age.
+        indexes = []
     return Table(
         table.name,
         metadata,
         *columns,
-        PrimaryKeyConstraint(*SHARED_KEY_COLUMNS),
+        PrimaryKeyConstraint(*key_columns(table)),
         *indexes,
         schema=PAYMENTS_SCHEMA,
         comment=table.comment,

@@ -21,7 +21,7 @@ from cyphera_pipelines.providers.base import (
 )
 from cyphera_pipelines.store import differences
 from cyphera_pipelines.store import verification as store
-from cyphera_pipelines.store.differences import Difference, DifferenceKind
+from cyphera_pipelines.store.differences import Difference, DifferenceKind, RowKey
 from cyphera_pipelines.store.loader import LoadResult
 from cyphera_pipelines.store.synced_accounts import read_synced_account
 from cyphera_pipelines.store.verification import Listed
@@ -162,9 +162,9 @@ class EntityVerification:
         context.progress.loaded(entity, fetched=len(looks), requests=requests, unloaded=unloaded, result=result)
 
     def _rows_of(self, connection: Connection, found: Sequence[Difference]) -> Rows:
-        keys: dict[str, set[tuple[bool, str]]] = {}
+        keys: dict[str, set[RowKey]] = {}
         for difference in found:
-            keys.setdefault(difference.table, set()).add((difference.livemode, difference.id))
+            keys.setdefault(difference.table, set()).add(difference.key)
         return {
             name: store.live_rows(connection, self._context.source, SYNCED_TABLES[name], of_table)
             for name, of_table in keys.items()

@@ -55,11 +55,9 @@ def _bury(
     rows: Rows,
 ) -> LoadResult:
     # The row may claim to be newer than it can be; it is gone all the same.
-    row = rows[difference.table][difference.livemode, difference.id]
-    version = max(row.version, looks[difference.object_id].version)
-    gone = tombstone_object(
-        connection, context.source, entity, difference.id, livemode=difference.livemode, version=version
-    )
+    key = difference.key
+    version = max(rows[difference.table][key].version, looks[difference.object_id].version)
+    gone = tombstone_object(connection, context.source, entity, key.id, livemode=key.livemode, version=version)
     return LoadResult(gone)
 
 
@@ -69,17 +67,14 @@ def _bury_children(
     """Those whose parents neither went nor were loaded: children without a parent, in the table or anywhere."""
     result = LoadResult()
     for table in child_tables(entity):
-        for livemode in (True, False):
-            ids = [
-                difference.id
-                for difference in real
-                if difference.table == table.name
-                and difference.kind is DifferenceKind.SURPLUS
-                and difference.livemode is livemode
-            ]
-            if ids:
-                buried = tombstone_children(connection, context.source, table, ids, livemode=livemode)
-                result.add(LoadResult({table.name: TableCounts(deleted=buried)}))
+        surplus = [
+            difference.key
+            for difference in real
+            if difference.table == table.name and difference.kind is DifferenceKind.SURPLUS
+        ]
+        if surplus:
+            buried = tombstone_children(connection, context.source, table, surplus)
+            result.add(LoadResult({table.name: TableCounts(deleted=buried)}))
     return result
 
 

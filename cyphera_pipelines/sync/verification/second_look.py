@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.providers.base import Change, ProviderClient, ProviderUnavailableError
-from cyphera_pipelines.store.differences import Difference, DifferenceKind
+from cyphera_pipelines.store.differences import Difference, DifferenceKind, RowKey
 from cyphera_pipelines.store.verification import LiveRow
 
-Rows = Mapping[str, Mapping[tuple[bool, str], LiveRow]]
-"""Live rows by table, then by `(livemode, id)`."""
+Rows = Mapping[str, Mapping[RowKey, LiveRow]]
+"""Live rows by table, then by key."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ def real_differences(found: Iterable[Difference], looks: Mapping[str, SecondLook
         look = looks[difference.object_id]
         if look.unmappable is None:
             expected = _expected(difference, look.obj)
-            row = rows.get(difference.table, {}).get((difference.livemode, difference.id))
-            kind = _kind(difference.object_id, expected, row)
+            kind = _kind(expected, rows.get(difference.table, {}).get(difference.key))
             if kind is not None:
                 real.append(replace(difference, kind=kind))
     return real
@@ -66,18 +65,19 @@ def real_differences(found: Iterable[Difference], looks: Mapping[str, SecondLook
 
 def _expected(difference: Difference, obj: MappedObject | None) -> bytes | None:
     """The content hash that the row should have; None if there should be no row."""
-    if obj is None or obj.livemode is not difference.livemode:
+    key = difference.key
+    if obj is None or obj.livemode is not key.livemode:
         return None
     if difference.table not in obj.children:
         return obj.content_hash
-    hashes = {child.id: child.content_hash for child in obj.children[difference.table]}
-    return hashes.get(difference.id)
+    children = obj.children_of(difference.table)
+    hashes = {(child.id, occurrence): child.content_hash for occurrence, child in children}
+    return hashes.get((key.id, key.occurrence))
 
 
-def _kind(object_id: str, expected: bytes | None, row: LiveRow | None) -> DifferenceKind | None:
+def _kind(expected: bytes | None, row: LiveRow | None) -> DifferenceKind | None:
     if expected is None:
         return None if row is None else DifferenceKind.SURPLUS
     if row is None:
         return DifferenceKind.MISSING
-    agrees = row.content_hash == expected and row.object_id == object_id
-    return None if agrees else DifferenceKind.STALE
+    return None if row.content_hash == expected else DifferenceKind.STALE
