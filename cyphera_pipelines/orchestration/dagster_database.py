@@ -12,8 +12,9 @@ from cyphera_pipelines import local
 from cyphera_pipelines.security.secrets import redact, register_secret
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import DatabaseUnavailableError
+from cyphera_pipelines.store.table_lock import locked_table
 
-_CREATION_LOCK = 7_305_902_114
+_CREATION_TABLE = "cyphera_creation"
 
 
 def prepare_dagster_database(settings: Settings) -> URL:
@@ -45,13 +46,9 @@ def prepare_dagster_database(settings: Settings) -> URL:
 @contextmanager
 def alone(url: str) -> Iterator[None]:
     """Hold a lock in Dagster's database: several processes that use it first would all create its tables at once."""
-    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _CREATION_LOCK})
-        try:
-            yield
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _CREATION_LOCK})
+    engine = create_engine(url, poolclass=NullPool)
+    with locked_table(engine, _CREATION_TABLE, "nothing boolean"):
+        yield
 
 
 def _connection_problem(url: URL) -> str | None:

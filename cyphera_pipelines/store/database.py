@@ -37,12 +37,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def tenant(self, workspace_id: UUID, connection: Connection | None = None) -> Iterator[Connection]:
+    def tenant(
+        self, workspace_id: UUID, connection: Connection | None = None, *, alone: bool = False
+    ) -> Iterator[Connection]:
         """A transaction of one workspace: row-level security lets it see and write that workspace's rows only.
 
-        It is made on the given connection, which has none open, or on one of the pool's.
+        It is made on the given connection, which has none open, or on one of the pool's. `alone` makes it wait until no
+        other transaction that is alone goes on for the workspace: for what must not happen twice at once.
         """
         with self.engine.connect() if connection is None else nullcontext(connection) as used, used.begin():
+            if alone:
+                # Before the role is entered, which may not lock the row: no tenant can hold up another's.
+                used.execute(_TAKE_TURN, {"workspace_id": workspace_id})
             used.execute(_ENTER_TENANT, {"workspace_id": str(workspace_id)})
             yield used
 
@@ -51,6 +57,7 @@ class Database:
         self.engine.dispose()
 
 
+_TAKE_TURN = text("SELECT FROM sync.workspaces WHERE id = :workspace_id FOR NO KEY UPDATE")
 _ENTER_TENANT = text(f"SET LOCAL ROLE {TENANT_ROLE}; SELECT set_config('cyphera.workspace_id', :workspace_id, true)")
 
 

@@ -1,6 +1,11 @@
-"""One sync per source at a time: a Postgres advisory lock is the truth, wherever the process runs."""
+"""One sync per source at a time: a Postgres advisory lock is the truth, wherever the process runs.
 
-import hashlib
+Whoever may log in to the database may hold any advisory lock whose number he knows. A source's is therefore a random
+one that only we can read, and once it is held, which all can see, a stranger may wait for it: then another number takes
+its place. Numbers are taken and replaced only by the holder of their row, so that no two syncs hold two of them.
+"""
+
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -27,15 +32,15 @@ def source_lock(database: Database, source: Source) -> Iterator[None]:
     The lock lives as long as its connection: a killed process gives it back without anybody's help, as soon as Postgres
     notices that the process is gone. That is what the short patience is for.
     """
-    key = _lock_key(source.workspace_id, source.provider)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with database.engine.connect() as connection:
         patience = Retrying(
-            retry=retry_if_result(lambda is_ours: not is_ours),
+            retry=retry_if_result(lambda number: number is None),
             stop=stop_after_delay(PATIENCE_SECONDS),
             wait=wait_fixed(PATIENCE_SECONDS / 20),
-            retry_error_callback=lambda _state: False,
+            retry_error_callback=lambda _state: None,
         )
-        if not patience(_try_lock, connection, key):
+        number = patience(_try_lock, connection, source)
+        if number is None:
             raise SourceBusyError(
                 f"{source.key} is being synced by another process; wait for it to end or cancel it. "
                 f"See: cyphera sessions {source.workspace_slug}"
@@ -43,29 +48,77 @@ def source_lock(database: Database, source: Source) -> Iterator[None]:
         try:
             yield
         finally:
-            _unlock(connection, key)
+            _unlock(connection, number)
 
 
-def _try_lock(connection: Connection, key: int) -> bool:
-    return bool(connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one())
+def is_being_synced(database: Database, workspace_id: UUID, provider: str) -> bool:
+    """Whether any process of ours holds the source's lock right now."""
+    values = {"workspace_id": workspace_id, "provider_name": provider}
+    with database.control() as connection:
+        number = connection.execute(_NUMBER, values).scalar_one_or_none()
+        return number is not None and _is_ours(connection, number)
 
 
-def _unlock(connection: Connection, key: int) -> None:
+def _try_lock(connection: Connection, source: Source) -> int | None:
+    """The number of the lock that is held from now on; None if a process of ours holds the source's."""
+    another = _random_number()
+    values = {"workspace_id": source.workspace_id, "provider_name": source.provider, "number": another}
+    with connection.begin():
+        connection.execute(_MAKE, values)
+        number: int = connection.execute(_NUMBER_FOR_UPDATE, values).scalar_one()
+        if not _take(connection, number):
+            if _is_ours(connection, number):
+                return None
+            connection.execute(_REPLACE, values)
+            number = another
+            if not _take(connection, number):
+                return None
+        return number
+
+
+def _take(connection: Connection, number: int) -> bool:
+    return bool(connection.execute(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}).scalar_one())
+
+
+def _is_ours(connection: Connection, number: int) -> bool:
+    return bool(connection.execute(_HELD_BY_US, {"number": number}).scalar_one())
+
+
+def _unlock(connection: Connection, number: int) -> None:
     try:
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+        with connection.begin():
+            connection.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": number})
     except SQLAlchemyError:
         # With the connection the lock is gone; what is left of it must not go back to the pool.
         connection.invalidate()
 
 
-def is_being_synced(database: Database, workspace_id: UUID, provider: str) -> bool:
-    """Whether any process holds the source's lock right now."""
-    # Taken for the length of this transaction only, so that it is given back whatever happens.
-    attempt = text("SELECT pg_try_advisory_xact_lock(:key)")
-    with database.control() as connection:
-        return not connection.execute(attempt, {"key": _lock_key(workspace_id, provider)}).scalar_one()
+def _random_number() -> int:
+    return secrets.randbits(64) - 2**63
 
 
-def _lock_key(workspace_id: UUID, provider: str) -> int:
-    digest = hashlib.sha256(f"sync {workspace_id} {provider}".encode()).digest()
-    return int.from_bytes(digest[:8], signed=True)
+_OF_SOURCE = "FROM sync.source_locks WHERE workspace_id = :workspace_id AND provider_name = :provider_name"
+_NUMBER = text(f"SELECT number {_OF_SOURCE}")
+_NUMBER_FOR_UPDATE = text(f"SELECT number {_OF_SOURCE} FOR UPDATE")
+_MAKE = text(
+    "INSERT INTO sync.source_locks (workspace_id, provider_name, number) "
+    "VALUES (:workspace_id, :provider_name, :number) ON CONFLICT DO NOTHING"
+)
+_REPLACE = text(
+    "UPDATE sync.source_locks SET number = :number, replaced_at = now() "
+    "WHERE workspace_id = :workspace_id AND provider_name = :provider_name"
+)
+# Ours are the roles that may do whatever the table's owner may: a tenant's analyst is none of them.
+_HELD_BY_US = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+            JOIN pg_class ON pg_class.oid = 'sync.source_locks'::regclass
+        WHERE pg_locks.locktype = 'advisory' AND pg_locks.granted AND pg_locks.objsubid = 1
+          AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND pg_locks.classid = ((CAST(:number AS bigint) >> 32) & 4294967295)::oid
+          AND pg_locks.objid = (CAST(:number AS bigint) & 4294967295)::oid
+          AND pg_has_role(pg_stat_activity.usesysid, pg_class.relowner, 'MEMBER')
+    )
+    """
+)

@@ -56,10 +56,7 @@ def create_only_session(
 
     Of several callers at once, one makes a session and the others are told of it.
     """
-    name = f"session of {source.workspace_id} {source.provider}"
-    turn = select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0)))
-    with database.tenant(source.workspace_id) as connection:
-        connection.execute(turn)
+    with database.tenant(source.workspace_id, alone=True) as connection:
         for row in connection.execute(_active_sessions(source)):
             if row.id not in ignoring:
                 raise SourceActiveError(source, _to_session(row))

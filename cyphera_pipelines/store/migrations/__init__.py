@@ -7,13 +7,15 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.store.table_lock import locked_table
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
 
 VERSION_TABLE = "schema_version"
-_UPGRADE_LOCK = 7_305_902_113
+# As Alembic makes it.
+_VERSION_COLUMNS = f"version_num varchar(32) NOT NULL CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY"
 
 
 class SchemaMismatchError(CypheraError):
@@ -75,11 +77,9 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
 
 def _upgrade_by_one(engine: Engine, head: str) -> bool:
     """Apply the next migration; return whether there was one. Another process may have been quicker."""
-    with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+    with locked_table(engine, f"{CONTROL_SCHEMA}.{VERSION_TABLE}", _VERSION_COLUMNS) as connection:
         if _revision_of(connection) == head:
             return False
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {CONTROL_SCHEMA}"))
         config = _alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "+1")

@@ -3,6 +3,7 @@
 from cyphera_pipelines.store.tables.control import (
     payment_sync_events,
     payment_sync_sessions,
+    source_locks,
     sync_cursors,
     synced_accounts,
     webhook_events,
@@ -20,6 +21,7 @@ __all__ = [
     "metadata",
     "payment_sync_events",
     "payment_sync_sessions",
+    "source_locks",
     "sync_cursors",
     "synced_accounts",
     "synced_tables",

@@ -1,6 +1,20 @@
 """Control tables: workspaces, their configurations, and what their syncs did. Schema `sync`."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, ForeignKey, Index, Table, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
 from cyphera_pipelines.model.entities import Entity
@@ -178,6 +192,7 @@ payment_sync_sessions = Table(
     _moment("updated_at", "When the session was last written; the heartbeat while it runs", now=True),
     _one_of("session_type", [kind.value for kind in SessionType]),
     _one_of("status", [status.value for status in SessionStatus]),
+    UniqueConstraint("workspace_id", "id", name="payment_sync_sessions_workspace_key"),
     Index("payment_sync_sessions_recent_idx", "workspace_id", "provider_name", text("created_at DESC")),
     Index(
         "payment_sync_sessions_unfinished_idx",
@@ -198,7 +213,6 @@ payment_sync_events = Table(
     Column(
         "session_id",
         UUID(as_uuid=True),
-        ForeignKey(f"{CONTROL_SCHEMA}.payment_sync_sessions.id"),
         nullable=False,
         comment="The session that the event belongs to",
     ),
@@ -210,6 +224,12 @@ payment_sync_events = Table(
     _text("event_message", "What happened, for a person to read"),
     _json("event_details", "Whatever helps to understand or repair it"),
     _moment("occurred_at", "When it happened", now=True),
+    # With the workspace, so that no workspace's event can hang on another's session.
+    ForeignKeyConstraint(
+        ["workspace_id", "session_id"],
+        [f"{CONTROL_SCHEMA}.payment_sync_sessions.workspace_id", f"{CONTROL_SCHEMA}.payment_sync_sessions.id"],
+        name="payment_sync_events_session_fkey",
+    ),
     Index("payment_sync_events_session_idx", "session_id", "occurred_at"),
     Index("payment_sync_events_workspace_idx", "workspace_id", text("occurred_at DESC")),
     schema=CONTROL_SCHEMA,
@@ -244,6 +264,17 @@ synced_accounts = Table(
     _moment("updated_at", "When another key or account was last seen", now=True),
     schema=CONTROL_SCHEMA,
     comment="Which account each source's rows and positions are of",
+)
+
+source_locks = Table(
+    "source_locks",
+    metadata,
+    _workspace_id(primary_key=True),
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    Column("number", BigInteger, nullable=False, comment="The advisory lock that a sync of the source holds"),
+    _moment("replaced_at", "When a stranger was found to hold the last number; NULL = never"),
+    schema=CONTROL_SCHEMA,
+    comment="Which advisory lock is each source's: for the pipeline's own role only",
 )
 
 webhook_events = Table(
