@@ -188,6 +188,7 @@ class RetryKind(StrEnum):
 
     RATE_LIMITED = "rate_limited"
     CONNECTION_LOST = "connection_lost"
+    ANSWER_LATE = "answer_late"
     PROVIDER_ERROR = "provider_error"
     BODY_UNREADABLE = "body_unreadable"
 
@@ -295,8 +296,9 @@ class ClientOptions:
     """How a client behaves towards its caller.
 
     `on_retry` hears of every request that has to be tried again. `is_cancelled` is asked before requests and while
-    waiting. `attempts` bounds how often a failing request is made; rate limits are waited out for
-    `rate_limit_patience` seconds. `answer_within` is how long, in seconds, an answer may keep us waiting.
+    waiting, for an answer too. `attempts` bounds how often a failing request is made; rate limits are waited out for
+    `rate_limit_patience` seconds. `answer_within` is how long, in seconds, an answer may take from the request to its
+    last byte, and longer only while its bytes come quickly.
     """
 
     on_retry: Callable[[RequestNote], None] = lambda _note: None

@@ -12,13 +12,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, wait_fixed
 
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.sessions import has_running_session
 
 PATIENCE_SECONDS = 2.0
+ENDING_PATIENCE_SECONDS = 15.0
+"""How long a process is waited for whose session is over: it stops within ten seconds, whatever it waits for."""
 
 
 class SourceBusyError(ConflictError):
@@ -30,21 +33,19 @@ def source_lock(database: Database, source: Source) -> Iterator[None]:
     """Hold the source's lock, or raise SourceBusyError if somebody else goes on holding it.
 
     The lock lives as long as its connection: a killed process gives it back without anybody's help, as soon as Postgres
-    notices that the process is gone. That is what the short patience is for.
+    notices that the process is gone. That is what the short patience is for. Where no session of the source runs, its
+    holder is about to stop, or has only just begun: then patience is longer.
     """
     with database.engine.connect() as connection:
         patience = Retrying(
             retry=retry_if_result(lambda number: number is None),
-            stop=stop_after_delay(PATIENCE_SECONDS),
+            stop=lambda state: _is_long_enough(database, source, state.seconds_since_start or 0.0),
             wait=wait_fixed(PATIENCE_SECONDS / 20),
             retry_error_callback=lambda _state: None,
         )
         number = patience(_try_lock, connection, source)
         if number is None:
-            raise SourceBusyError(
-                f"{source.key} is being synced by another process; wait for it to end or cancel it. "
-                f"See: cyphera sessions {source.workspace_slug}"
-            )
+            raise SourceBusyError(_why_busy(source, is_running=has_running_session(database, source)))
         try:
             yield
         finally:
@@ -57,6 +58,24 @@ def is_being_synced(database: Database, workspace_id: UUID, provider: str) -> bo
     with database.control() as connection:
         number = connection.execute(_NUMBER, values).scalar_one_or_none()
         return number is not None and _is_ours(connection, number)
+
+
+def _is_long_enough(database: Database, source: Source, waited: float) -> bool:
+    if waited < min(PATIENCE_SECONDS, ENDING_PATIENCE_SECONDS):
+        return False
+    return waited >= ENDING_PATIENCE_SECONDS or has_running_session(database, source)
+
+
+def _why_busy(source: Source, *, is_running: bool) -> str:
+    if is_running:
+        return (
+            f"{source.key} is being synced by another process; wait for it to end or cancel it. "
+            f"See: cyphera sessions {source.workspace_slug}"
+        )
+    return (
+        f"{source.key} is held by a process although no session of it is running: that process has not stopped yet, or "
+        "not begun yet. Start this sync again in a minute."
+    )
 
 
 def _try_lock(connection: Connection, source: Source) -> int | None:

@@ -49,6 +49,13 @@ def list_active_sessions(database: Database, source: Source) -> list[Session]:
         return [_to_session(row) for row in connection.execute(_active_sessions(source))]
 
 
+def has_running_session(database: Database, source: Source) -> bool:
+    """Whether a session of the source says that it is running."""
+    with database.tenant(source.workspace_id) as connection:
+        running = SessionStatus.RUNNING.value
+        return any(row.status == running for row in connection.execute(_active_sessions(source)))
+
+
 def create_only_session(
     database: Database, source: Source, kind: SessionType, request: SyncRequest, *, ignoring: Collection[UUID] = ()
 ) -> Session:

@@ -12,6 +12,7 @@ from cyphera_pipelines.sync.progress import SyncProgress
 _WORDS = {
     RetryKind.RATE_LIMITED: "were rate limited",
     RetryKind.CONNECTION_LOST: "lost their connection",
+    RetryKind.ANSWER_LATE: "got no whole answer in time",
     RetryKind.PROVIDER_ERROR: "met an error of the provider's own",
     RetryKind.BODY_UNREADABLE: "got a cut-off answer",
 }

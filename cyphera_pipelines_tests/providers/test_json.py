@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyphera_pipelines.providers.stripe.transport import parse_json
+from cyphera_pipelines.providers.stripe.json_text import NotJsonError, first_id_in_list, parse_json
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text() | st.floats(allow_nan=False, width=32),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False, width=32),
     lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=5), children, max_size=4),
     max_leaves=12,
 )
@@ -15,16 +19,14 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_whatever_is_json_is_read(value: object) -> None:
-    # Non-finite numbers are not JSON, whatever the standard library writes.
-    text = json.dumps(value)
-    if "Infinity" not in text:
-        assert parse_json(text.encode()) == value
+    assert parse_json(json.dumps(value).encode()) == value
 
 
 @given(JSON.filter(lambda value: isinstance(value, dict | list)), st.data())
 def test_what_was_cut_off_is_not_json(value: object, data: st.DataObject) -> None:
     text = json.dumps(value)
-    assert parse_json(text[: data.draw(st.integers(0, len(text) - 1))]) is None
+    with pytest.raises(NotJsonError):
+        parse_json(text[: data.draw(st.integers(0, len(text) - 1))])
 
 
 def test_lone_surrogates_are_read() -> None:
@@ -33,4 +35,38 @@ def test_lone_surrogates_are_read() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"\xff\xfe\x00", b"[" * 100_000, b"[" * 500 + b"]" * 499])
 def test_anything_else_is_not(body: bytes) -> None:
-    assert parse_json(body) is None
+    with pytest.raises(NotJsonError):
+        parse_json(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("NaN", "NaN"),
+        ("-Infinity", "-Infinity"),
+        ("1e999", "1e999"),
+        ("1" * 400, int("1" * 400)),
+        ("1" * 5_000, "1" * 5_000),
+    ],
+)
+def test_numbers_that_are_none_are_texts(text: str, value: object) -> None:
+    assert parse_json(f'{{"a": {text}}}') == {"a": value}
+
+
+LIST = '{"object": "list", "has_more": true, "note": {"id": "no"}, "data": [{"object": "x", "a": [{"id": "inner"}], '
+
+
+@pytest.mark.parametrize(
+    ("beginning", "first_id"),
+    [
+        (LIST + '"id": "cus_1", "b": [[[["', "cus_1"),
+        (LIST + r'"name": "a \"id\": \"b", "id": "a\u00e9", ', "aé"),
+        (LIST + '"b": 1}, {"id": "second"}', None),
+        (LIST + '"id": 5, "b": "c"', None),
+        (LIST + '"id": "cus_', None),
+        ('{"id": "no", "data": {"id": "no"}}', None),
+        ("", None),
+    ],
+)
+def test_the_first_id_is_found_in_the_beginning_of_a_list(beginning: str, first_id: str | None) -> None:
+    assert first_id_in_list(beginning.encode()) == first_id

@@ -3,16 +3,17 @@ import pytest
 from cyphera_pipelines.providers.base import RetryKind
 from cyphera_pipelines.providers.stripe.patience import LONGEST_AFTER_RATE_LIMIT, Patience
 
-LIMITED, GARBLED, LOST, TROUBLE = (
+LIMITED, GARBLED, LATE, LOST, TROUBLE = (
     RetryKind.RATE_LIMITED,
     RetryKind.BODY_UNREADABLE,
+    RetryKind.ANSWER_LATE,
     RetryKind.CONNECTION_LOST,
     RetryKind.PROVIDER_ERROR,
 )
 
 
 def patience() -> Patience:
-    return Patience(attempts=5, attempts_at_one_size=3, rate_limit_seconds=60.0, longest_wait=30.0)
+    return Patience(attempts=5, attempts_at_one_size=3, attempts_too_late=2, rate_limit_seconds=60.0, longest_wait=30.0)
 
 
 def waits(kinds: list[RetryKind]) -> list[float | None]:
@@ -27,6 +28,8 @@ def waits(kinds: list[RetryKind]) -> list[float | None]:
         [TROUBLE] * 5,
         [LOST, TROUBLE, GARBLED, GARBLED, LOST],
         [GARBLED] * 3,
+        [LATE] * 2,
+        [LOST, LATE, GARBLED, LATE],
         [LOST, GARBLED, TROUBLE, GARBLED, GARBLED],
     ],
 )
@@ -56,6 +59,6 @@ def test_rate_limits_are_waited_out_for_so_many_seconds_from_the_first_one() -> 
 
 
 def test_without_patience_the_first_failure_of_either_sort_is_the_last() -> None:
-    none = Patience(attempts=1, attempts_at_one_size=4, rate_limit_seconds=0.0, longest_wait=30.0)
+    none = Patience(attempts=1, attempts_at_one_size=4, attempts_too_late=4, rate_limit_seconds=0.0, longest_wait=30.0)
     assert none.wait_after(LIMITED, 5.0) is None
     assert none.wait_after(LOST, 5.0) is None

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import API_VERSION, Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.store import locks
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.locks import SourceBusyError, source_lock
-from cyphera_pipelines.store.sessions import finish_session, get_session, list_sessions
+from cyphera_pipelines.store.sessions import finish_session, get_session, list_sessions, start_session
 from cyphera_pipelines.sync.engine import SessionEndedError, SyncJob, run_sync
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.sync.checkpoint import read_checkpoint
@@ -224,12 +226,41 @@ def test_a_source_is_synced_by_one_process_at_a_time(
 ) -> None:
     source, request = add_source(ACCOUNT.api_key, sandbox.url), SyncRequest()
     session: Session = open_session(database, source, request)
+    other = open_session(database, source, request)
+    start_session(database, other, None)
     with source_lock(database, source), pytest.raises(SourceBusyError, match=source.key):
         run_sync(SyncJob(database, keyring, source, session, request))
     ended = get_session(database, source.workspace_id, session.id)
     assert ended.status is SessionStatus.FAILED
     assert ended.error_summary is not None
     assert "being synced by another process" in ended.error_summary["message"]
+
+
+def test_a_process_whose_session_is_over_is_waited_for(
+    sandbox: SandboxServer, add_source: Callable[..., Source], database: Database, keyring: Keyring
+) -> None:
+    """It has been cancelled and is about to stop."""
+    source, request = add_source(ACCOUNT.api_key, sandbox.url), SyncRequest(entities=(Entity.PRODUCTS,))
+    over = open_session(database, source, request)
+    start_session(database, over, None)
+    finish_session(database, over, SessionStatus.CANCELLED)
+    with ThreadPoolExecutor(1) as threads:
+        with source_lock(database, source):
+            session = open_session(database, source, request)
+            following = threads.submit(run_sync, SyncJob(database, keyring, source, session, request))
+            with pytest.raises(TimeoutError):
+                following.result(locks.PATIENCE_SECONDS + 1.0)
+        assert following.result(DEADLINE_SECONDS).status is SessionStatus.COMPLETED
+
+
+def test_nobody_is_said_to_be_syncing_where_no_session_runs(
+    add_source: Callable[..., Source], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "ENDING_PATIENCE_SECONDS", 0.1)
+    source = add_source(ACCOUNT.api_key)
+    refused = pytest.raises(SourceBusyError, match="no session of it is running")
+    with source_lock(database, source), refused, source_lock(database, source):
+        pass
 
 
 def test_an_interrupted_process_ends_its_session(

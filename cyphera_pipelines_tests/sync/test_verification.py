@@ -394,7 +394,7 @@ def test_of_very_many_differences_a_part_is_looked_at_again(
 def test_a_repair_waits_for_no_sync_and_a_verification_minds_none(
     source: Source, verify_now: Verify, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "ENDING_PATIENCE_SECONDS", 0.1)
     with source_lock(database, source):
         assert verify_now(source, Entity.PRODUCTS).agrees
         with pytest.raises(SourceBusyError):

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 import stripe
 import urllib3
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.providers.base import (
     AccountNotOpenError,
     CredentialsRejectedError,
@@ -22,11 +24,14 @@ from cyphera_pipelines.providers.base import (
     RateLimitRemainsError,
     RetryKind,
 )
+from cyphera_pipelines.providers.stripe.json_text import NotJsonError, parse_json
 from cyphera_pipelines.security.secrets import redact
 
 LONGEST_RETRY_AFTER = 900.0
 """Seconds: who asks for a longer pause is asked again after that."""
-_TOO_SLOW = "gave no answer in time"
+LONGEST_MESSAGE = 500
+"""Characters of what the provider says that are passed on."""
+_TOO_SLOW = "gave no whole answer in time"
 _PERMISSION = re.compile(r"rak_[a-z_]+")
 
 
@@ -44,20 +49,50 @@ class Failure:
     scope: LimitScope = LimitScope.ENDPOINT
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What an error response says, as far as it can be read."""
+
+    message: str
+    param: str | None = None
+    code: str | None = None
+
+    @classmethod
+    def in_body(cls, body: bytes) -> "Refusal":
+        """Whatever the body is: nothing in it can be relied on."""
+        try:
+            said = parse_json(body)
+        except NotJsonError:
+            return cls("it does not say why")
+        error = said.get("error") if isinstance(said, dict) else None
+        if not isinstance(error, dict):
+            return cls(_text(error) or "it does not say why")
+        message = _text(error.get("message")) or _text(error.get("type")) or "it does not say why"
+        return cls(message, _text(error.get("param")), _text(error.get("code")))
+
+
+def _text(value: Any) -> str | None:
+    return value[:LONGEST_MESSAGE] if isinstance(value, str) else None
+
+
 def rejected_response(
-    error: stripe.StripeError, status: int, headers: Mapping[str, str], operation: str, entity: Entity | None = None
+    refusal: Refusal, status: int, headers: Mapping[str, str], operation: str, entity: Entity | None = None
 ) -> Failure:
     """Translate an error response. `entity` is what could be left out where the key may not do the operation."""
-    said = redact(str(error.user_message or error)).strip()
-    request_id = f" (request {redact(error.request_id)})" if error.request_id else ""
+    said = redact(str(storable(refusal.message))).strip()
+    named = headers.get("Request-Id")
+    request_id = f" (request {redact(named[:LONGEST_MESSAGE])})" if named else ""
+    if 300 <= status < 400:
+        where = f"The provider redirects {operation} to another address, which is not followed."
+        return Failure(ProviderUnreachableError(where))
     if status == 429:
         reason = redact(headers.get("Stripe-Rate-Limited-Reason", "rate limit"))
-        refusal = RateLimitRemainsError(
+        remains = RateLimitRemainsError(
             f"Stripe limits the rate of {operation} ({reason}) and did not relent. "
             "See who else calls this account, or give the source lower rates; the next sync continues from here."
         )
         scope = LimitScope.ACCOUNT if reason.startswith("global") else LimitScope.ENDPOINT
-        return Failure(refusal, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
+        return Failure(remains, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
     if status == 401:
         return Failure(
             CredentialsRejectedError(
@@ -65,8 +100,7 @@ def rejected_response(
                 "Check the key in the Stripe dashboard and enter it again."
             )
         )
-    # The package gives PermissionError no code.
-    if status == 403 and getattr(error.error, "code", None) == "account_invalid":
+    if status == 403 and refusal.code == "account_invalid":
         return Failure(
             AccountNotOpenError(
                 f"Stripe does not let the API key read that account: {said}{request_id}. Check connected_account_id, "
@@ -89,9 +123,9 @@ def rejected_response(
             "Look at status.stripe.com; the next sync continues from here."
         )
         return Failure(problem, RetryKind.PROVIDER_ERROR, retry_after=_seconds(headers.get("Retry-After")))
-    if isinstance(error, stripe.InvalidRequestError) and error.param in ("starting_after", "ending_before"):
+    if status in (400, 404) and refusal.param in ("starting_after", "ending_before"):
         return Failure(CursorLostError(f"Stripe no longer knows where to go on with {operation}: {said}"))
-    if status == 404 and error.code != "resource_missing":
+    if status == 404 and refusal.code != "resource_missing":
         # Not the object is missing but the address, as behind a proxy: no proof that anything is gone.
         return Failure(
             ProviderError(
@@ -110,11 +144,10 @@ def lost_connection(error: stripe.APIConnectionError, operation: str, host: str)
     if isinstance(cause, requests.exceptions.SSLError):
         problem = ProviderUnreachableError(f"The certificate of {host} cannot be verified; nothing was sent to it.")
         return Failure(problem)
-    if isinstance(cause, requests.exceptions.TooManyRedirects):
-        problem = ProviderUnreachableError(f"{host} redirects {operation} to another address, which is not followed.")
-        return Failure(problem)
+    if isinstance(cause, requests.exceptions.ReadTimeout):
+        return late_answer(operation, host)
     if isinstance(cause, requests.exceptions.Timeout):
-        reason = _TOO_SLOW
+        reason = "does not take connections in time"
     elif isinstance(cause, requests.exceptions.ConnectionError) and "Connection refused" in str(cause):
         reason = "refuses connections"
     elif isinstance(cause, requests.exceptions.ConnectionError) and "resolve" in str(cause):
@@ -124,11 +157,17 @@ def lost_connection(error: stripe.APIConnectionError, operation: str, host: str)
     return _connection_lost(host, reason, operation)
 
 
-def interrupted_body(error: urllib3.exceptions.HTTPError, operation: str, host: str) -> Failure:
+def interrupted_body(error: Exception, operation: str, host: str) -> Failure:
     """Translate a response that stopped before its end."""
     if isinstance(error, urllib3.exceptions.TimeoutError):
-        return _connection_lost(host, _TOO_SLOW, operation)
+        return late_answer(operation, host)
     return unreadable_body(operation)
+
+
+def late_answer(operation: str, host: str) -> Failure:
+    """Translate an answer that was not there whole in time."""
+    message = f"{host} {_TOO_SLOW} during {operation}. Check the network and the provider's status."
+    return Failure(ProviderUnreachableError(message), RetryKind.ANSWER_LATE)
 
 
 def _connection_lost(host: str, reason: str, operation: str) -> Failure:
@@ -148,6 +187,33 @@ def unreadable_body(operation: str) -> Failure:
 
 class UnreadableBodyError(ProviderUnavailableError):
     """The response was not complete JSON, even after retries: a smaller page may get through."""
+
+
+class AnswerTooLargeError(UnreadableBodyError):
+    """The response is larger, or nests more deeply, than we read: asking again does not help, asking for less may.
+
+    `beginning` is what was read of its body.
+    """
+
+    def __init__(self, message: str, beginning: bytes) -> None:
+        super().__init__(message)
+        self.beginning = beginning
+
+
+def too_large_answer(operation: str, what: str, beginning: bytes) -> Failure:
+    """Translate an answer of which more comes than we read; `what` says how, as in "is larger than 8 MiB"."""
+    return Failure(AnswerTooLargeError(f"Stripe's answer to {operation} {what}: it was not read.", beginning))
+
+
+def other_answer(operation: str, what: str, content_type: str | None) -> Failure:
+    """Translate a whole answer that is not what was asked for; `what` says what it is, as in "is no JSON"."""
+    shown = redact(str(storable((content_type or "")[:LONGEST_MESSAGE]))) or "missing"
+    return Failure(
+        ProviderError(
+            f"The answer to {operation} {what} (its content type is {shown}). "
+            "Check that the configuration's base_url leads to Stripe's API."
+        )
+    )
 
 
 def _seconds(header: str | None) -> float | None:

@@ -17,15 +17,18 @@ class Patience:
     A rate limit says nothing of the provider's health, and a busy account meets many. So they are waited out for
     `rate_limit_seconds` from the first one on, while all other failures together may be `attempts` many, and
     `attempts_at_one_size` of them unreadable bodies: for those, the caller can ask for less, which helps sooner than
-    asking for the same again. Waits grow with the failures of their own count, up to `longest_wait` seconds.
+    asking for the same again. `attempts_too_late` of them may be late answers: each has taken long. Waits grow with the
+    failures of their own count, up to `longest_wait` seconds.
     """
 
     attempts: int
     attempts_at_one_size: int
+    attempts_too_late: int
     rate_limit_seconds: float
     longest_wait: float
     _failures: int = field(default=0, init=False)
     _unreadable: int = field(default=0, init=False)
+    _late: int = field(default=0, init=False)
     _rate_limits: int = field(default=0, init=False)
     _rate_limited_since: float = field(default=0.0, init=False)
 
@@ -38,7 +41,9 @@ class Patience:
             return self._wait_after_rate_limit(now)
         self._failures += 1
         self._unreadable += kind is RetryKind.BODY_UNREADABLE
-        if self._failures >= self.attempts or self._unreadable >= self.attempts_at_one_size:
+        self._late += kind is RetryKind.ANSWER_LATE
+        is_over = self._unreadable >= self.attempts_at_one_size or self._late >= self.attempts_too_late
+        if is_over or self._failures >= self.attempts:
             return None
         return self._growing(self._failures)
 

@@ -4,19 +4,14 @@ The package's retries leave out rate limits and cut-off bodies, and its request 
 request takes the package's parts one by one.
 """
 
-import functools
-import json
 import random
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import orjson
-import requests
 import stripe
 import urllib3
-from requests.cookies import RequestsCookieJar
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
@@ -28,22 +23,33 @@ from cyphera_pipelines.providers.base import (
     RetryKind,
 )
 from cyphera_pipelines.providers.stripe.access import account_options
+from cyphera_pipelines.providers.stripe.answers import (
+    LARGEST_ANSWER,
+    MEBIBYTE,
+    Answer,
+    TooLargeError,
+    read_answer,
+    read_body,
+)
+from cyphera_pipelines.providers.stripe.attempt import Attempt, Cut, attempting
 from cyphera_pipelines.providers.stripe.breaker import Breaker
 from cyphera_pipelines.providers.stripe.clock import ProviderClock
+from cyphera_pipelines.providers.stripe.connections import shared_http_client
 from cyphera_pipelines.providers.stripe.errors import (
     Failure,
+    Refusal,
     interrupted_body,
+    late_answer,
     lost_connection,
     rejected_response,
-    unreadable_body,
+    too_large_answer,
 )
 from cyphera_pipelines.providers.stripe.patience import Patience
 
-CONNECT_TIMEOUT = 10.0
-POOLED_CONNECTIONS = 128
 LONGEST_WAIT = 30.0
 ATTEMPTS_AT_ONE_SIZE = 4
-_SIGNS_OF_AN_OUTAGE = (RetryKind.CONNECTION_LOST, RetryKind.PROVIDER_ERROR)
+ATTEMPTS_TOO_LATE = 3
+_SIGNS_OF_AN_OUTAGE = (RetryKind.CONNECTION_LOST, RetryKind.ANSWER_LATE, RetryKind.PROVIDER_ERROR)
 
 Parameters = Mapping[str, str | int | tuple[str, ...]]
 
@@ -82,13 +88,16 @@ class StripeTransport:
         may not make the request.
 
         Whatever may pass is tried again with jittered, growing waits: lost connections, cut-off bodies, 409, 5xx up
-        to `options.attempts` times in all, rate limits for `options.rate_limit_patience` seconds. In an outage that
-        another request has waited for in vain, lost connections and 5xx are not tried again. Raises ProviderError's
-        kinds, and RequestAbandonedError if the sync is cancelled while it waits.
+        to `options.attempts` times in all, late answers `ATTEMPTS_TOO_LATE` times, rate limits for
+        `options.rate_limit_patience` seconds. In an outage that another request has waited for in vain, lost
+        connections, late answers and 5xx are not tried again. Raises ProviderError's kinds, and RequestAbandonedError
+        within a second after the sync is cancelled, whatever it waits for.
         """
         url = f"{self._base_url}{path}?{urlencode(parameters, doseq=True)}" if parameters else f"{self._base_url}{path}"
         options, answers_before, attempt = self._options, self._breaker.begin(), 0
-        patience = Patience(options.attempts, ATTEMPTS_AT_ONE_SIZE, options.rate_limit_patience, LONGEST_WAIT)
+        patience = Patience(
+            options.attempts, ATTEMPTS_AT_ONE_SIZE, ATTEMPTS_TOO_LATE, options.rate_limit_patience, LONGEST_WAIT
+        )
         while True:
             attempt += 1
             answer = self._attempt(url, operation, endpoint, entity)
@@ -105,31 +114,36 @@ class StripeTransport:
         self._sleep(self._options.limits.seconds_to_wait(endpoint))
         if self._options.is_cancelled():
             raise RequestAbandonedError("The sync was cancelled.")
+        with attempting(self._options.is_cancelled, self._options.answer_within) as attempt:
+            answer = self._ask(attempt, url, operation)
+        if attempt.cut is Cut.CANCELLED:
+            raise RequestAbandonedError("The sync was cancelled.")
+        if attempt.cut is Cut.TOO_LATE:
+            # Also what seems to be an answer: a head that was broken off looks like one that has ended.
+            return late_answer(operation, self._host)
+        if isinstance(answer, Failure):
+            return answer
+        self.clock.observe(answer.headers.get("Date"))
+        if 200 <= answer.status < 300:
+            return read_answer(answer.body, answer.headers.get("Content-Type"), operation)
+        failure = rejected_response(Refusal.in_body(answer.body), answer.status, answer.headers, operation, entity)
+        if failure.retry is RetryKind.RATE_LIMITED:
+            self._options.limits.slow_down(endpoint, failure.scope, failure.retry_after or 0.0)
+        return failure
+
+    def _ask(self, attempt: Attempt, url: str, operation: str) -> Answer | Failure:
         try:
             stream, status, headers = self._http.request_stream("get", url, self._headers)
-            # In one piece: by itself, `requests` reads in pieces of 10 KB, 40 of them for a page of invoices.
-            body = stream.read(decode_content=True)
+            body = read_body(stream, attempt)
         except stripe.APIConnectionError as error:
             return lost_connection(error, operation, self._host)
-        except urllib3.exceptions.HTTPError as error:
+        except TooLargeError as error:
+            if 200 <= status < 300:
+                return too_large_answer(operation, f"is larger than {LARGEST_ANSWER // MEBIBYTE} MiB", error.beginning)
+            body = b""
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             return interrupted_body(error, operation, self._host)
-        self.clock.observe(headers.get("Date"))
-        if not 200 <= status < 300:
-            failure = self._rejection(body, status, headers, operation, entity)
-            if failure.retry is RetryKind.RATE_LIMITED:
-                self._options.limits.slow_down(endpoint, failure.scope, failure.retry_after or 0.0)
-            return failure
-        parsed = parse_json(body)
-        return parsed if isinstance(parsed, dict) else unreadable_body(operation)
-
-    def _rejection(
-        self, body: Any, status: int, headers: Mapping[str, str], operation: str, entity: Entity | None
-    ) -> Failure:
-        try:
-            self._requestor._interpret_response(body, status, headers, "V1")
-        except stripe.StripeError as error:
-            return rejected_response(error, status, headers, operation, entity)
-        return unreadable_body(operation)
+        return Answer(status, headers, body)
 
     def _wait_after(self, failure: Failure, patience: Patience, answers_before: int) -> float | None:
         """How many seconds to wait for the next attempt; None if the request is to be given up."""
@@ -155,40 +169,3 @@ class StripeTransport:
             if self._options.is_cancelled():
                 raise RequestAbandonedError("The sync was cancelled.")
             time.sleep(min(left, 0.25))
-
-
-@functools.lru_cache(maxsize=64)
-def shared_http_client(base_url: str, answer_within: float) -> stripe.RequestsClient:
-    """The process's one HTTP client for that address and patience: all accounts and threads share its connections.
-
-    It keeps no cookies (they would travel from tenant to tenant), follows no redirects (a provider's address is the one
-    that was checked), and reads the proxy settings once.
-    """
-    session = requests.Session()
-    session.proxies = dict(requests.utils.get_environ_proxies(base_url))
-    session.trust_env = False
-    session.max_redirects = 0
-    session.cookies = _NoCookies()
-    adapter = requests.adapters.HTTPAdapter(pool_connections=4, pool_maxsize=POOLED_CONNECTIONS)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return stripe.RequestsClient(timeout=(CONNECT_TIMEOUT, answer_within), session=session)
-
-
-class _NoCookies(RequestsCookieJar):
-    def set_cookie(self, cookie: Any, *args: Any, **kwargs: Any) -> None:
-        """Forget it."""
-
-
-def parse_json(body: bytes | str) -> Any:
-    """The JSON value, or None if the body is not complete JSON.
-
-    The standard library reads what orjson rightly refuses but Stripe could send: lone surrogates.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            return None
