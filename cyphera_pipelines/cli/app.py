@@ -3,7 +3,20 @@
 import typer
 
 from cyphera_pipelines import __version__
-from cyphera_pipelines.cli import api, database, demo, key, sandbox, sessions, source, sync, up, verify, workspace
+from cyphera_pipelines.cli import (
+    analyst,
+    api,
+    database,
+    demo,
+    key,
+    sandbox,
+    sessions,
+    source,
+    sync,
+    up,
+    verify,
+    workspace,
+)
 from cyphera_pipelines.cli.services import set_debug
 
 app = typer.Typer(
@@ -37,6 +50,7 @@ def options(
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(source.app, name="source")
 app.add_typer(key.app, name="key")
+app.add_typer(analyst.app, name="analyst")
 app.command("sync")(sync.sync)
 app.command("verify")(verify.verify)
 app.command("sessions")(sessions.sessions)

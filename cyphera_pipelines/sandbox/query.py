@@ -29,10 +29,9 @@ _FILTERS: dict[str, frozenset[str]] = {
     "invoices": frozenset({"status", "customer", "subscription", "collection_method"}),
     "events": frozenset({"type", "types"}),
     "lines": frozenset(),
-    "test_clocks": frozenset(),
     "subscription_items": frozenset({"subscription"}),
 }
-_WITHOUT_CREATED = ("lines", "subscription_items", "test_clocks")
+_WITHOUT_CREATED = ("lines", "subscription_items")
 _COMMON = frozenset({"limit", "starting_after", "ending_before", "expand"})
 _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("invoices", "status"): INVOICE_STATUSES,

@@ -9,6 +9,7 @@ from sqlalchemy import func, insert, or_, select, update
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.api_keys import PresentedKey, new_key
+from cyphera_pipelines.store.access.matrix import Role
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_api_keys as api_keys
 from cyphera_pipelines.store.tables import workspaces
@@ -90,7 +91,7 @@ def find_caller(database: Database, workspace_id: UUID, key: PresentedKey) -> Ca
         .join(workspaces, workspaces.c.id == api_keys.c.workspace_id)
         .where(api_keys.c.id == key.id, api_keys.c.revoked_at.is_(None))
     )
-    with database.tenant(workspace_id) as connection:
+    with database.tenant(workspace_id, role=Role.AUTHENTICATION) as connection:
         row = connection.execute(statement).one_or_none()
         if row is None or not key.matches(bytes(row.key_hash)):
             return None

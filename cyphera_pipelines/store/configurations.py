@@ -15,6 +15,7 @@ from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.encryption import Binding, DecryptionError, Keyring
 from cyphera_pipelines.security.secrets import register_secret
+from cyphera_pipelines.store.access.matrix import Role
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
@@ -49,7 +50,7 @@ def create_configuration(
         "metadata": metadata or {},
     }
     try:
-        with database.tenant(workspace.id) as connection:
+        with database.tenant(workspace.id, role=Role.CREDENTIALS) as connection:
             row = connection.execute(insert(configurations).values(values).returning(*_PUBLIC_COLUMNS)).one()
     except IntegrityError:
         raise ConflictError(
@@ -118,7 +119,7 @@ def change_configuration(
     Raises NotFoundError, ConflictError if it would be a second active one, and whatever `decide` does.
     """
     present = _existing(configuration_id).add_columns(configurations.c.configuration).with_for_update()
-    with database.tenant(workspace_id) as connection:
+    with database.tenant(workspace_id, role=Role.CREDENTIALS) as connection:
         row = connection.execute(present).one_or_none()
         if row is None:
             raise _no_such(configuration_id)
@@ -145,7 +146,7 @@ def read_credentials(database: Database, keyring: Keyring, binding: Binding) -> 
     Raises DecryptionError that names the configuration if its value does not open.
     """
     statement = select(configurations.c.configuration).where(configurations.c.id == binding.configuration_id)
-    with database.tenant(binding.workspace_id) as connection:
+    with database.tenant(binding.workspace_id, role=Role.CREDENTIALS) as connection:
         envelope = connection.execute(statement).scalar_one()
     return _open(keyring, envelope, binding)
 
@@ -170,7 +171,7 @@ def remove_configuration(database: Database, configuration: Configuration) -> No
         .where(configurations.c.id == configuration.id)
         .values(is_active=False, deleted_at=func.now(), updated_at=func.now())
     )
-    with database.tenant(configuration.workspace_id) as connection:
+    with database.tenant(configuration.workspace_id, role=Role.CREDENTIALS) as connection:
         connection.execute(statement)
 
 

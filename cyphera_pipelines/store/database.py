@@ -14,8 +14,7 @@ from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.security.secrets import redact, register_secret
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store import migrations
-
-TENANT_ROLE = "cyphera_tenant"
+from cyphera_pipelines.store.access.matrix import ROLES_OF_A_TRANSACTION, Role
 
 
 class DatabaseUnavailableError(CypheraError):
@@ -38,9 +37,16 @@ class Database:
 
     @contextmanager
     def tenant(
-        self, workspace_id: UUID, connection: Connection | None = None, *, alone: bool = False
+        self,
+        workspace_id: UUID,
+        connection: Connection | None = None,
+        *,
+        role: Role = Role.TENANT,
+        alone: bool = False,
     ) -> Iterator[Connection]:
         """A transaction of one workspace: row-level security lets it see and write that workspace's rows only.
+
+        What it may do with them is the role's, which is declared in `access.matrix`.
 
         It is made on the given connection, which has none open, or on one of the pool's. `alone` makes it wait until no
         other transaction that is alone goes on for the workspace: for what must not happen twice at once.
@@ -49,7 +55,7 @@ class Database:
             if alone:
                 # Before the role is entered, which may not lock the row: no tenant can hold up another's.
                 used.execute(_TAKE_TURN, {"workspace_id": workspace_id})
-            used.execute(_ENTER_TENANT, {"workspace_id": str(workspace_id)})
+            used.execute(_ENTER[role], {"workspace_id": str(workspace_id)})
             yield used
 
     def close(self) -> None:
@@ -58,7 +64,10 @@ class Database:
 
 
 _TAKE_TURN = text("SELECT FROM sync.workspaces WHERE id = :workspace_id FOR NO KEY UPDATE")
-_ENTER_TENANT = text(f"SET LOCAL ROLE {TENANT_ROLE}; SELECT set_config('cyphera.workspace_id', :workspace_id, true)")
+_ENTER = {
+    role: text(f"SET LOCAL ROLE {role}; SELECT set_config('cyphera.workspace_id', :workspace_id, true)")
+    for role in ROLES_OF_A_TRANSACTION
+}
 
 
 def open_database(settings: Settings, *, application_name: str = "cyphera", pool_size: int = 10) -> Database:
@@ -75,10 +84,15 @@ def open_database(settings: Settings, *, application_name: str = "cyphera", pool
 
 
 def upgrade_database(settings: Settings) -> tuple[str | None, str]:
-    """Bring the schema to this program's revision and return (revision before, revision now)."""
+    """Bring the schema to this program's revision and return (revision before, revision now).
+
+    Roles, grants and policies are made as they are declared, whatever was done to them.
+    """
     database = _connect(settings, "cyphera db upgrade", pool_size=1)
     try:
-        return migrations.upgrade(database.engine)
+        revisions = migrations.upgrade(database.engine)
+        migrations.put_access_in_place(database.engine)
+        return revisions
     finally:
         database.close()
 

@@ -106,7 +106,7 @@ class Installation:
 
     def leave(self, session: Session) -> None:
         """Make it a session whose API died, or could not reach Dagster, a while ago."""
-        with self.database.tenant(session.workspace_id) as connection:
+        with self.database.control() as connection:
             earlier = text("UPDATE sync.payment_sync_sessions SET created_at = now() - interval '11 s' WHERE id = :id")
             connection.execute(earlier, {"id": session.id})
 

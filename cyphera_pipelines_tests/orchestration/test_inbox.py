@@ -66,9 +66,13 @@ def test_a_source_that_failed_is_tried_again_when_more_is_told_or_later(
     tell(database, source, "evt_2")
     assert len(requests_for(source, instance)) == 1
     end_session(database, source)
-    with database.tenant(source.workspace_id) as connection:
-        connection.execute(text("UPDATE sync.payment_sync_sessions SET created_at = now() - interval '11 minutes'"))
-        connection.execute(text("UPDATE sync.webhook_events SET received_at = now() - interval '12 minutes'"))
+    with database.control() as connection:
+        for table, column, age in (
+            ("payment_sync_sessions", "created_at", "11 minutes"),
+            ("webhook_events", "received_at", "12 minutes"),
+        ):
+            earlier = f"UPDATE sync.{table} SET {column} = now() - interval '{age}' WHERE workspace_id = :workspace_id"
+            connection.execute(text(earlier), {"workspace_id": source.workspace_id})
     assert len(requests_for(source, instance)) == 1
 
 

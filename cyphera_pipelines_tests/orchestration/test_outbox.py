@@ -30,7 +30,7 @@ def source(add_source: Callable[..., Source], database: Database) -> Source:
 def left_pending(database: Database, source: Source, request: SyncRequest | None = None) -> Session:
     """A session that the API wrote a while ago."""
     session = open_session(database, source, request or SyncRequest())
-    with database.tenant(source.workspace_id) as connection:
+    with database.control() as connection:
         earlier = text("UPDATE sync.payment_sync_sessions SET created_at = now() - interval '11 s' WHERE id = :id")
         connection.execute(earlier, {"id": session.id})
     return session

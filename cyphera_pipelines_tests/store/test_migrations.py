@@ -1,12 +1,10 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, all_columns
 from cyphera_pipelines.store import migrations
@@ -15,20 +13,6 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.migrations import SchemaMismatchError
 from cyphera_pipelines.store.tables import metadata
 from cyphera_pipelines.store.workspaces import find_workspace
-
-
-@pytest.fixture
-def empty(database: Database) -> Iterator[Engine]:
-    """A database on the same server that nothing has been done to."""
-    name = f"empty_{uuid4().hex}"
-    autocommit = database.engine.execution_options(isolation_level="AUTOCOMMIT")
-    with autocommit.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine = create_engine(database.engine.url.set(database=name))
-    yield engine
-    engine.dispose()
-    with autocommit.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def test_models_and_migrations_agree(database: Database) -> None:

@@ -78,7 +78,6 @@ class Page:
             list(live),
             livemode=False,
             version=version,
-            unlisted_with=None,
         )
 
 

@@ -1,5 +1,6 @@
 """The schema's migrations (Alembic) and the check that a database fits this program."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from alembic import command
@@ -10,6 +11,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine
 
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.store.access import apply as access
 from cyphera_pipelines.store.table_lock import locked_table
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
 
@@ -41,9 +43,14 @@ def _revision_of(connection: Connection) -> str | None:
 
 
 def check(engine: Engine) -> None:
-    """Raise SchemaMismatchError unless the database is at this program's revision."""
+    """Raise SchemaMismatchError unless the database is at this program's revision, with its roles and privileges."""
     current, head = current_revision(engine), head_revision()
     if current == head:
+        if not _has_access(engine):
+            raise SchemaMismatchError(
+                "The database lacks roles or privileges of this program's, as after it was restored without them. "
+                "Run: cyphera db upgrade"
+            )
         return
     if current is None:
         raise SchemaMismatchError("The database has no Cyphera schema yet. Run: cyphera db upgrade")
@@ -61,29 +68,48 @@ def check(engine: Engine) -> None:
 def upgrade(engine: Engine) -> tuple[str | None, str]:
     """Bring the schema to this program's revision and return (revision before, revision now).
 
+    Roles, grants and policies that are missing are made, also where the schema is up to date.
+
     Each migration is a transaction of its own, so that one may rely on what another has committed, and holds its locks
     no longer than it has to. Safe to call from many processes at once, and again after one was interrupted; a newer
     schema is refused with SchemaMismatchError.
     """
     before, head = current_revision(engine), head_revision()
-    if before == head:
+    if before == head and _has_access(engine):
         return before, head
     if before is not None and not _is_known(before):
         check(engine)
     while _upgrade_by_one(engine, head):
         pass
+    put_access_in_place(engine)
     return before, head
+
+
+def put_access_in_place(engine: Engine) -> None:
+    """Make roles, grants and policies as `access.matrix` says: what is missing, and what is more than it says."""
+    with _alone(engine) as connection:
+        access.put_in_place(connection)
 
 
 def _upgrade_by_one(engine: Engine, head: str) -> bool:
     """Apply the next migration; return whether there was one. Another process may have been quicker."""
-    with locked_table(engine, f"{CONTROL_SCHEMA}.{VERSION_TABLE}", _VERSION_COLUMNS) as connection:
+    with _alone(engine) as connection:
         if _revision_of(connection) == head:
             return False
         config = _alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "+1")
     return True
+
+
+def _alone(engine: Engine) -> AbstractContextManager[Connection]:
+    """A transaction in which nobody else changes the schema."""
+    return locked_table(engine, f"{CONTROL_SCHEMA}.{VERSION_TABLE}", _VERSION_COLUMNS)
+
+
+def _has_access(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return access.is_in_place(connection)
 
 
 def _is_known(revision: str) -> bool:

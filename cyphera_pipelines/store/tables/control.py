@@ -266,6 +266,16 @@ synced_accounts = Table(
     comment="Which account each source's rows and positions are of",
 )
 
+workspace_analysts = Table(
+    "workspace_analysts",
+    metadata,
+    Column("role_name", Text, primary_key=True, comment="The role that the analyst logs in to Postgres as"),
+    _workspace_id(),
+    _moment("created_at", "When the analyst was let in", now=True),
+    schema=CONTROL_SCHEMA,
+    comment="Analysts: login roles of Postgres, each of which may read one workspace's synced tables",
+)
+
 source_locks = Table(
     "source_locks",
     metadata,

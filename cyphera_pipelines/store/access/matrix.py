@@ -1,0 +1,117 @@
+"""What each role may do with each table. A table that is not declared here fails a test.
+
+Everything else is for the pipeline's own login alone, which owns the tables and sees every workspace.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from cyphera_pipelines.store.tables import synced_tables
+from cyphera_pipelines.store.tables.control import workspace_payment_configurations
+
+Columns = tuple[str, ...]
+Grants = Mapping[str, Columns]
+"""Columns by privilege, as in {"SELECT": ("id", "name")}; all columns are `WHOLE`."""
+
+WHOLE: Columns = ()
+
+
+class Role(StrEnum):
+    """The roles. None of them can log in."""
+
+    TENANT = "cyphera_tenant"
+    """As which a workspace's transactions run: requests, syncs, webhooks."""
+    CREDENTIALS = "cyphera_credentials"
+    """As which credentials are entered, changed and opened, of one workspace."""
+    AUTHENTICATION = "cyphera_authentication"
+    """As which an API key is looked up, of one workspace."""
+    ANALYST = "cyphera_analyst"
+    """What the login roles of analysts are members of; each of those is bound to one workspace."""
+
+
+ROLES_OF_A_TRANSACTION = (Role.TENANT, Role.CREDENTIALS, Role.AUTHENTICATION)
+"""Those whose workspace is the one that the transaction names."""
+
+
+def _all_but(*secret: str) -> Columns:
+    return tuple(column.name for column in workspace_payment_configurations.c if column.name not in secret)
+
+
+_SYNCED: Mapping[Role, Grants] = {
+    Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": WHOLE},
+    Role.ANALYST: {"SELECT": WHOLE},
+}
+
+MATRIX: Mapping[str, Mapping[Role, Grants]] = {
+    "sync.workspaces": {Role.TENANT: {"SELECT": WHOLE}, Role.AUTHENTICATION: {"SELECT": WHOLE}},
+    "sync.workspace_api_keys": {
+        Role.TENANT: {"SELECT": ("id", "workspace_id", "name", "created_at", "last_used_at", "revoked_at")},
+        Role.AUTHENTICATION: {
+            "SELECT": ("id", "workspace_id", "name", "key_hash", "last_used_at", "revoked_at"),
+            "UPDATE": ("last_used_at",),
+        },
+    },
+    "sync.workspace_payment_configurations": {
+        Role.TENANT: {
+            "SELECT": _all_but("configuration"),
+            "UPDATE": ("last_sync_at", "last_webhook_at", "last_webhook_refused_at", "last_webhook_refusal"),
+        },
+        Role.CREDENTIALS: {
+            "SELECT": WHOLE,
+            "INSERT": WHOLE,
+            "UPDATE": (
+                "is_active",
+                "is_test_mode",
+                "configuration",
+                "webhook_endpoint_url",
+                "connected_account_id",
+                "metadata",
+                "updated_at",
+                "deleted_at",
+            ),
+        },
+    },
+    "sync.workspace_provider_accounts": {
+        Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("account_name", "last_seen_at")}
+    },
+    "sync.workspace_analysts": {},
+    "sync.payment_sync_sessions": {
+        Role.TENANT: {
+            "SELECT": WHOLE,
+            "INSERT": (
+                "workspace_id",
+                "provider_name",
+                "session_type",
+                "status",
+                "entity_types",
+                "config",
+                "dagster_run_id",
+            ),
+            "UPDATE": (
+                "status",
+                "progress",
+                "error_summary",
+                "dagster_run_id",
+                "started_at",
+                "completed_at",
+                "updated_at",
+            ),
+        }
+    },
+    "sync.payment_sync_events": {Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE}},
+    "sync.source_locks": {},
+    "sync.sync_cursors": {
+        Role.TENANT: {
+            "SELECT": WHOLE,
+            "INSERT": WHOLE,
+            "UPDATE": ("watermark", "unfinished", "full_listing_at", "owed", "updated_at"),
+        }
+    },
+    "sync.synced_accounts": {
+        Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("account_id", "key_digest", "updated_at")}
+    },
+    "sync.webhook_events": {
+        Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("handled_at",), "DELETE": WHOLE}
+    },
+    **{table.fullname: _SYNCED for table in synced_tables.values()},
+}
