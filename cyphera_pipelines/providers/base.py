@@ -256,6 +256,13 @@ class ProviderClient(Protocol):
         """Return one page of the entity, of every status, newest first."""
         ...
 
+    def list_unlisted(self, entity: Entity) -> Iterator[Page] | None:
+        """The entity's objects that `list_page` leaves out by design, page by page, nested lists not yet completed.
+
+        None where there can be none, or they cannot be listed.
+        """
+        ...
+
     def changes(self, entities: Sequence[Entity], since: int) -> Iterator[list[Change]]:
         """Yield the objects that changed at or after `since`, in seconds since 1970: each once, a batch per request."""
         ...
@@ -316,6 +323,8 @@ class Provider(Protocol):
     title: str
     default_host: str
     entities: tuple[Entity, ...]
+    unlisted_with: dict[Entity, str]
+    """Columns of entities' own tables: what has a value there may be missing in a list, and be there all the same."""
 
     def is_test_key(self, api_key: str) -> bool | None:
         """Whether the key belongs to the provider's test mode; None where it does not tell."""

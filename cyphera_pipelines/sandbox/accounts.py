@@ -45,6 +45,9 @@ class SandboxAccount(BaseModel):
     (`sk_org_...`) open this account with `Stripe-Context` (`acct_...`, or below its platform `acct_.../acct_...`);
     several accounts may share them.
 
+    `test_clock_share` of the customers, with their subscriptions and invoices, belong to one of three test clocks, if
+    the account is in test mode: lists of customers and subscriptions leave them out unless asked for a clock's.
+
     `created` spreads each collection's `created` over the `days` before `newest_created` (Unix seconds): `uniform`;
     `bursty` (80 % within two days); `one_second`; `gaps` (at least six years, most of them empty).
     `ugly` kinds are applied to `ugly_share` of the objects. `event_api_version` is the version that the account's
@@ -66,6 +69,7 @@ class SandboxAccount(BaseModel):
     prices: int = Field(default=12, ge=0)
     subscriptions: int = Field(default=15, ge=0)
     invoices: int = Field(default=50, ge=0)
+    test_clock_share: float = Field(default=0.0, ge=0, le=1)
     long_invoice_share: float = Field(default=0.01, ge=0, le=1)
     large_subscription_share: float = Field(default=0.01, ge=0, le=1)
     created: CreatedDistribution = "uniform"

@@ -10,6 +10,7 @@ from cyphera_pipelines.sandbox.events import EventLog
 from cyphera_pipelines.sandbox.listing import PageRequest, page
 from cyphera_pipelines.sandbox.query import ListQuery, matcher, parse_list_query
 from cyphera_pipelines.sandbox.serialization import JsonObject, to_bytes
+from cyphera_pipelines.sandbox.test_clocks import LEFT_OUT_OF, ClockList
 
 KINDS = {
     "customers": "customer",
@@ -20,7 +21,9 @@ KINDS = {
     "invoices": "invoice",
     "events": "event",
     "lines": "line item",
+    "test_clocks": "test clock",
 }
+Source = Collection | EventLog | ClockList
 _REFERENCES = {"customer": "customers", "product": "products", "default_price": "prices", "latest_invoice": "invoices"}
 
 
@@ -65,6 +68,9 @@ def _list(dataset: Dataset, name: str, query: ListQuery) -> bytes:
         created_before=query.created_before,
     )
     match = matcher(name, query)
+    if _leaves_out_test_clocks(source, name, query):
+        inner = match
+        match = lambda facts: facts.get("test_clock") is None and (inner is None or inner(facts))  # noqa: E731
     found = page(source, request, None if match is None else lambda number: match(source.facts(number)))
     expand = _expansions(query.expand, "data.")
     if expand:
@@ -74,13 +80,24 @@ def _list(dataset: Dataset, name: str, query: ListQuery) -> bytes:
     return _list_body(bodies, found.has_more, f"/v1/{name}")
 
 
+def _leaves_out_test_clocks(source: Source, name: str, query: ListQuery) -> bool:
+    """Customers only show those of a test clock that is asked for; subscriptions also those of a customer."""
+    asked_for = {"test_clock"} if name == "customers" else {"test_clock", "customer"}
+    return (
+        name in LEFT_OUT_OF
+        and isinstance(source, Collection)
+        and source.has_test_clocks
+        and not asked_for & query.filters.keys()
+    )
+
+
 def _expansions(paths: list[str], prefix: str) -> set[str]:
     """Return the fields to expand, of the first level. Deeper paths ask for what is in the objects anyhow."""
     return {path.removeprefix(prefix).partition(".")[0] for path in paths if path.startswith(prefix)}
 
 
-def _expanded(dataset: Dataset, source: Collection | EventLog, number: int, expand: set[str]) -> JsonObject:
-    if isinstance(source, EventLog):
+def _expanded(dataset: Dataset, source: Source, number: int, expand: set[str]) -> JsonObject:
+    if not isinstance(source, Collection):
         return source.whole(number)
     shown = dict(source.shown(number))
     if "tiers" in expand:

@@ -51,6 +51,8 @@ class Collection:
         self._changed: dict[int, JsonObject] = {}
         self._custom_ids: dict[str, int] = {}
         self._deleted: dict[int, str] = {}
+        account = catalog.world.account
+        self.has_test_clocks = bool(account.test_clock_share) and not account.livemode
 
     @property
     def count(self) -> int:
@@ -123,6 +125,7 @@ class Collection:
     def put(self, number: int, whole: JsonObject) -> None:
         """Replace an object by another state of itself."""
         self._changed[number] = whole
+        self.has_test_clocks = self.has_test_clocks or whole.get("test_clock") is not None
         identifier = whole.get("id")
         if isinstance(identifier, str) and self._catalog.world.number_of(self.name, identifier) != number:
             self._custom_ids[identifier] = number

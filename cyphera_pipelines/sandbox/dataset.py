@@ -1,6 +1,7 @@
 """All that one account holds, and the ways to look at it and to change it from outside the API."""
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from cyphera_pipelines.sandbox.events import EventLog
 from cyphera_pipelines.sandbox.generate.catalog import NESTED_LISTS, Catalog
 from cyphera_pipelines.sandbox.generate.ugly import POISONS
 from cyphera_pipelines.sandbox.serialization import JsonObject
+from cyphera_pipelines.sandbox.test_clocks import ClockList, test_clock
 
 
 class Dataset:
@@ -27,8 +29,10 @@ class Dataset:
         self.events = EventLog(account, self.catalog.world.ids["events"])
         self._changer = Changer(self)
 
-    def source(self, name: str) -> Collection | EventLog:
-        """Return a collection or the events. Raises KeyError for another name."""
+    def source(self, name: str) -> Collection | EventLog | ClockList:
+        """Return a collection, the events or the test clocks. Raises KeyError for another name."""
+        if name == "test_clocks":
+            return ClockList(self.account, self.collections)
         return self.events if name == "events" else self.collections[name]
 
     def warm(self) -> None:
@@ -113,6 +117,22 @@ class Dataset:
                 raise KeyError(object_id)
             return self._changer.delete(name, number, at)
 
+    def delete_test_clock(self, clock_id: str, at: int | None = None) -> None:
+        """Delete a test clock and everything that belongs to it; one provider event tells of the clock alone."""
+        with self.lock:
+            for collection in self.collections.values():
+                for number in range(collection.count) if collection.has_test_clocks else ():
+                    whole = collection.whole(number)
+                    if collection.listed(number) and whole.get("test_clock") == clock_id:
+                        collection.delete(number, str(whole.get("id")))
+            self.events.record("test_helpers.test_clock.deleted", test_clock(clock_id, self.account), _second(at))
+
+    def tell(self, event_type: str, obj: JsonObject, at: int | None = None) -> str:
+        """Make a provider event about anything, as a discount or a credit note, and return its id."""
+        with self.lock:
+            event_id: str = self.events.record(event_type, obj, _second(at))["id"]
+            return event_id
+
     def object(self, object_id: str) -> JsonObject:
         """Return one object, whole. Raises KeyError for an unknown or deleted id."""
         with self.lock:
@@ -120,3 +140,7 @@ class Dataset:
             if not self.collections[name].listed(number):
                 raise KeyError(object_id)
             return self.collections[name].whole(number)
+
+
+def _second(at: int | None) -> int:
+    return int(time.time()) if at is None else at

@@ -14,6 +14,7 @@ PERMISSIONS = {
     "subscription_items": "subscription",
     "lines": "invoice",
     "account": "account",
+    "test_clocks": "billing_clock",
 }
 """What a restricted key must be allowed to read, as Stripe names it (prices are still `plan` there)."""
 
@@ -38,6 +39,8 @@ def find_endpoint(method: str, path: str) -> Endpoint | None:
             return Endpoint("GET /v1/account", "account", is_list=False)
         case ["accounts", account_id] if account_id:
             return Endpoint("GET /v1/accounts/:id", "account", unquote(account_id), is_list=False)
+        case ["test_helpers", "test_clocks"]:
+            return Endpoint("GET /v1/test_helpers/test_clocks", "test_clocks")
         case [name] if name in LISTS or name == "subscription_items":
             return Endpoint(f"GET /v1/{name}", name)
         case [name, object_id] if object_id and (name in LISTS or name == "subscription_items"):

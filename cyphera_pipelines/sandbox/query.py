@@ -29,9 +29,10 @@ _FILTERS: dict[str, frozenset[str]] = {
     "invoices": frozenset({"status", "customer", "subscription", "collection_method"}),
     "events": frozenset({"type", "types"}),
     "lines": frozenset(),
+    "test_clocks": frozenset(),
     "subscription_items": frozenset({"subscription"}),
 }
-_WITHOUT_CREATED = ("lines", "subscription_items")
+_WITHOUT_CREATED = ("lines", "subscription_items", "test_clocks")
 _COMMON = frozenset({"limit", "starting_after", "ending_before", "expand"})
 _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("invoices", "status"): INVOICE_STATUSES,

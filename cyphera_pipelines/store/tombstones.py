@@ -1,6 +1,6 @@
 """Marking rows whose objects are gone at the provider."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -31,16 +31,33 @@ def tombstone_missing(
     *,
     livemode: bool,
     version: float,
+    unlisted_with: str | None,
 ) -> dict[str, TableCounts]:
     """Mark the entity's rows of a time span that is known completely, but for the ids that are present.
 
-    Rows with a newer state than `version` are left alone. Children go with their parents. Returns the number of rows
-    marked, by table.
+    Rows with a newer state than `version` are left alone, and so are those with a value in the column `unlisted_with`:
+    a listing need not show them. Children go with their parents. Returns the number of rows marked, by table.
     """
-    tables = (entity_table(entity), *child_tables(entity))
     parameters = _of_span(source, span, present, livemode, version)
-    numbers = connection.execute(text(_statement(entity, _MISSING)), parameters).one()
-    return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
+    return _mark(connection, entity, _missing(unlisted_with), parameters)
+
+
+def tombstone_unlisted(
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    present: Sequence[str],
+    *,
+    livemode: bool,
+    version: float,
+    unlisted_with: str,
+) -> dict[str, TableCounts]:
+    """Mark the rows with a value in that column, of whose objects those that are there are known completely.
+
+    Else as `tombstone_missing`.
+    """
+    parameters = _of_span(source, TimeSpan(None, None), present, livemode, version)
+    return _mark(connection, entity, f"{_MISSING} AND {unlisted_with} IS NOT NULL", parameters)
 
 
 def find_missing(
@@ -52,11 +69,12 @@ def find_missing(
     *,
     livemode: bool,
     version: float,
+    unlisted_with: str | None,
 ) -> list[str]:
     """The ids of the rows that `tombstone_missing` would mark."""
     statement = (
         f"SELECT id FROM {PAYMENTS_SCHEMA}.{entity.value} WHERE {_OF_SOURCE} AND deleted_at IS NULL "
-        f"AND source_version <= to_timestamp(:version) AND {_MISSING} ORDER BY id"
+        f"AND source_version <= to_timestamp(:version) AND {_missing(unlisted_with)} ORDER BY id"
     )
     return list(connection.execute(text(statement), _of_span(source, span, present, livemode, version)).scalars())
 
@@ -82,11 +100,17 @@ def tombstone_object(
 
     One that was gone already is now known to have been so at `version`: no state from before then brings it back.
     """
-    tables = (entity_table(entity), *child_tables(entity))
     parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
     parameters |= {"id": object_id, "version": version}
     connection.execute(text(_still_gone(entity)), parameters)
-    numbers = connection.execute(text(_statement(entity, "id = :id")), parameters).one()
+    return _mark(connection, entity, "id = :id", parameters)
+
+
+def _mark(
+    connection: Connection, entity: Entity, which: str, parameters: Mapping[str, object]
+) -> dict[str, TableCounts]:
+    tables = (entity_table(entity), *child_tables(entity))
+    numbers = connection.execute(text(_statement(entity, which)), parameters).one()
     return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
 
 
@@ -96,6 +120,10 @@ _MISSING = (
     "created > coalesce(to_timestamp(:after), '-infinity') AND created <= coalesce(to_timestamp(:until), 'infinity') "
     "AND id <> ALL (CAST(:present AS text[]))"
 )
+
+
+def _missing(unlisted_with: str | None) -> str:
+    return _MISSING if unlisted_with is None else f"{_MISSING} AND {unlisted_with} IS NULL"
 
 
 @cache

@@ -89,6 +89,18 @@ def compare(connection: Connection, source: Source, entity: Entity, *, livemode:
     connection.execute(text("ANALYZE differences"))
 
 
+def drop_unproven(connection: Connection, source: Source, entity: Entity, unlisted_with: str) -> None:
+    """Forget surplus rows that nobody looked at again and that have a value in that column: lists leave them out."""
+    statement = (
+        f"DELETE FROM differences USING {PAYMENTS_SCHEMA}.{entity.value} AS live "
+        "WHERE differences.kind = 'surplus' AND NOT differences.is_confirmed "
+        f"AND live.livemode = differences.livemode AND live.id = differences.object_id AND {_LIVE} "
+        f"AND live.{unlisted_with} IS NOT NULL"
+    )
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider}
+    connection.execute(text(statement), parameters)
+
+
 def live_rows(
     connection: Connection, source: Source, table: SyncedTable, keys: Collection[RowKey]
 ) -> dict[RowKey, LiveRow]:

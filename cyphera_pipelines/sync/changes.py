@@ -95,6 +95,12 @@ def ask_for_owed(context: SyncContext, owed: Mapping[Entity, Sequence[str]]) -> 
     return errors
 
 
+def load_page(context: SyncContext, entity: Entity, page: Page) -> None:
+    """Bring a page's objects into the tables, whole. Raises ProviderError or a database error."""
+    batch = _Batch(requests=page.requests + context.client.complete(page), mapped=context.client.map_page(page))
+    _apply(context, entity, batch)
+
+
 def _try(
     context: SyncContext, entity: Entity, changes: Sequence[Change], fetchers: ThreadPoolExecutor, errors: Errors
 ) -> None:

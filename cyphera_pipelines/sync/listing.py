@@ -11,6 +11,7 @@ from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
 from cyphera_pipelines.providers.base import ProviderUnavailableError
+from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, load
@@ -118,10 +119,12 @@ class EntityListing:
         span = TimeSpan(coverage.after, coverage.until)
         present = [*page.present, *coverage.also]
         about = (connection, context.source, self._entity, span, present)
+        unlisted = find_provider(context.source.provider).unlisted_with.get(self._entity)
         if self._strategy is ConflictStrategy.OVERWRITE:
-            result.add(LoadResult(tombstone_missing(*about, livemode=context.livemode, version=page.version)))
+            marked = tombstone_missing(*about, livemode=context.livemode, version=page.version, unlisted_with=unlisted)
+            result.add(LoadResult(marked))
         elif self._strategy is ConflictStrategy.FLAG:
-            return find_missing(*about, livemode=context.livemode, version=page.version)
+            return find_missing(*about, livemode=context.livemode, version=page.version, unlisted_with=unlisted)
         return []
 
     def _save_checkpoint(self, connection: Connection, batch: list[FetchedPage]) -> None:

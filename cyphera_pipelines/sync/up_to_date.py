@@ -21,6 +21,7 @@ from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
 from cyphera_pipelines.sync.pages import SyncCancelledError
 from cyphera_pipelines.sync.unfinished import unfinished_of
+from cyphera_pipelines.sync.unlisted import list_unlisted
 from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, watermark_at
 
 Positions = Mapping[Entity, SyncPosition]
@@ -51,6 +52,7 @@ def bring_up_to_date(context: SyncContext) -> Errors:
         account = account or ask_for_account(context)
     errors = list_entities(context, account, positions)
     listed = [entity for entity in context.request.entities if context.progress.entity(entity).done]
+    list_unlisted(context, listed)
     return errors | _recorded(context, _catch_up(context, listed, positions))
 
 

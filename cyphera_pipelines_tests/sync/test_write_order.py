@@ -78,6 +78,7 @@ class Page:
             list(live),
             livemode=False,
             version=version,
+            unlisted_with=None,
         )
 
 

@@ -9,9 +9,13 @@ import stripe
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import Change
 from cyphera_pipelines.providers.stripe.access import account_of_event
+from cyphera_pipelines.providers.stripe.values import reference
 
+_DISCOUNTS = ("customer.discount.created", "customer.discount.updated", "customer.discount.deleted")
+_CREDIT_NOTES = ("credit_note.created", "credit_note.voided")
+# All that change what we keep, as `docs/stripe-events.md` shows: with all entities together two requests' worth.
 _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
-    Entity.CUSTOMERS: ("customer.created", "customer.updated", "customer.deleted"),
+    Entity.CUSTOMERS: ("customer.created", "customer.updated", "customer.deleted", *_DISCOUNTS),
     Entity.PRODUCTS: ("product.created", "product.updated", "product.deleted"),
     Entity.PRICES: ("price.created", "price.updated", "price.deleted"),
     Entity.SUBSCRIPTIONS: tuple(
@@ -26,32 +30,40 @@ _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
             "pending_update_expired",
             "trial_will_end",
         )
-    ),
+    )
+    + _DISCOUNTS,
     Entity.INVOICES: tuple(
-        f"invoice.{what}"
+        f"invoice{what}"
         for what in (
-            "created",
-            "updated",
-            "deleted",
-            "finalized",
-            "finalization_failed",
-            "marked_uncollectible",
-            "overdue",
-            "overpaid",
-            "paid",
-            "payment_action_required",
-            "payment_attempt_required",
-            "payment_failed",
-            "payment_succeeded",
-            "sent",
-            "voided",
-            "will_be_due",
+            ".created",
+            ".updated",
+            ".deleted",
+            ".finalized",
+            ".finalization_failed",
+            ".marked_uncollectible",
+            ".overdue",
+            ".overpaid",
+            ".paid",
+            ".payment_action_required",
+            ".payment_attempt_required",
+            ".payment_failed",
+            ".payment_succeeded",
+            ".sent",
+            ".voided",
+            ".will_be_due",
+            "_payment.paid",
         )
-    ),
+    )
+    + _CREDIT_NOTES,
+}
+# Events about something else that changes an object of ours: where its id stands.
+_OWNERS: dict[str, dict[Entity, str]] = {
+    **{name: {Entity.CUSTOMERS: "customer", Entity.SUBSCRIPTIONS: "subscription"} for name in _DISCOUNTS},
+    **{name: {Entity.INVOICES: "invoice"} for name in (*_CREDIT_NOTES, "invoice_payment.paid")},
 }
 # A subscription that is "deleted" is canceled: it is still there.
 _DELETIONS = {"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"}
-_ENTITY_OF = {name: entity for entity, names in _EVENT_TYPES.items() for name in names}
+_ENTITY_OF = {name: entity for entity, names in _EVENT_TYPES.items() for name in names if name not in _OWNERS}
 _MOST_TYPES_PER_REQUEST = 20
 _Name = tuple[Entity, str, str | None]
 
@@ -60,7 +72,7 @@ def event_type_groups(entities: Iterable[Entity]) -> list[tuple[str, ...]]:
     """The event types of the entities in as few groups as Stripe's limit of 20 types allows: at most two."""
     groups: list[tuple[str, ...]] = []
     for entity in entities:
-        names = _EVENT_TYPES[entity]
+        names = tuple(name for name in _EVENT_TYPES[entity] if all(name not in group for group in groups))
         fitting = next(
             (at for at, group in enumerate(groups) if len(group) + len(names) <= _MOST_TYPES_PER_REQUEST), None
         )
@@ -86,17 +98,15 @@ class ChangeReader:
         """Yield the changes that are certain after this page of events."""
         oldest = None
         for event in events:
-            change = _change_of(event)
-            if change is None:
-                continue
-            oldest = int(change.version)
-            name = (change.entity, change.object_id, change.account)
-            newest = self._seen.get(name)
-            if newest is None:
-                self._seen[name] = oldest
-                self._held[name] = change
-            elif newest == oldest and name in self._held:
-                self._held[name] = replace(change, snapshot=None, is_deleted=False)
+            for change in _changes_told(event):
+                oldest = int(change.version)
+                name = (change.entity, change.object_id, change.account)
+                newest = self._seen.get(name)
+                if newest is None:
+                    self._seen[name] = oldest
+                    self._held[name] = change
+                elif newest == oldest and name in self._held:
+                    self._held[name] = replace(change, snapshot=None, is_deleted=False)
         if oldest is not None:
             yield from self._release(newer_than=oldest)
 
@@ -110,9 +120,8 @@ class ChangeReader:
 
 
 def entity_of(event: Mapping[str, Any]) -> Entity | None:
-    """The entity that the event tells a change of; None if it tells of none."""
-    change = _change_of(event)
-    return None if change is None else change.entity
+    """The entity that the event tells a change of, of several the first; None if it tells of none."""
+    return next((change.entity for change in _changes_told(event)), None)
 
 
 def changes_of(events: Iterable[Mapping[str, Any]]) -> list[Change]:
@@ -123,20 +132,21 @@ def changes_of(events: Iterable[Mapping[str, Any]]) -> list[Change]:
     return [*reader.read(newest_first), *reader.rest()]
 
 
-def _change_of(event: Mapping[str, Any]) -> Change | None:
-    """What one event says; None if it says nothing of an object of ours."""
+def _changes_told(event: Mapping[str, Any]) -> Iterator[Change]:
+    """What one event says of objects of ours."""
     kind, data = str(event.get("type")), event.get("data")
     obj = data.get("object") if isinstance(data, dict) else None
     entity, created = _ENTITY_OF.get(kind), event.get("created")
-    if (
-        entity is None
-        or not isinstance(obj, dict)
-        or not isinstance(obj.get("id"), str)
-        or not isinstance(created, int)
-    ):
-        return None
+    if not isinstance(obj, dict) or not isinstance(created, int):
+        return
+    for owner, name in _OWNERS.get(kind, {}).items():
+        owner_id = reference(name)(obj)
+        if isinstance(owner_id, str) and owner_id:
+            yield Change(owner, owner_id, float(created), account=account_of_event(event))
+    if entity is None or not isinstance(obj.get("id"), str):
+        return
     is_ours = event.get("api_version") == stripe.api_version
-    return Change(
+    yield Change(
         entity,
         obj["id"],
         float(created),

@@ -1,8 +1,10 @@
 """One Stripe account: listing, nested lists, and rows."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +44,9 @@ _LIST_PARAMETERS: dict[Entity, Parameters] = {
     Entity.SUBSCRIPTIONS: {"status": "all"},
     Entity.PRICES: {"expand[]": ("data.tiers",)},
 }
+_TEST_CLOCKS = "/v1/test_helpers/test_clocks"
+# Without `test_clock`, Stripe leaves the objects of test clocks out.
+_LISTED_BY_TEST_CLOCK = (Entity.CUSTOMERS, Entity.SUBSCRIPTIONS)
 _READ_PARAMETERS: dict[Entity, Parameters] = {Entity.PRICES: {"expand[]": ("tiers",)}}
 
 
@@ -54,6 +59,8 @@ class StripeAccountClient:
         self._transport = StripeTransport(credentials, options, connected_account_id)
         self._own_account_id = own_account_id(connected_account_id)
         self._livemode = is_test_key(credentials.api_key.get_secret_value()) is False
+        self._known_test_clocks: list[str] | None = None
+        self._test_clocks_lock = threading.Lock()
         self._page_sizes = {entity: PageSize() for entity in Entity}
         self._nested_fetches = ThreadPoolExecutor(NESTED_LISTS_AT_ONCE, thread_name_prefix="stripe-nested")
 
@@ -122,6 +129,52 @@ class StripeAccountClient:
         objects = _data_of(answer, operation)
         has_more = _next_cursor(answer, objects, operation) is not None
         return Page(entity, objects, has_more, version)
+
+    def list_unlisted(self, entity: Entity) -> Iterator[Page] | None:
+        """See `ProviderClient`: what belongs to test clocks, which are there in test mode only."""
+        if self._livemode or entity not in _LISTED_BY_TEST_CLOCK:
+            return None
+        return self._list_of_test_clocks(entity)
+
+    def _list_of_test_clocks(self, entity: Entity) -> Iterator[Page]:
+        for clock in self._test_clocks():
+            version, operation = just_before(self.now()), f"listing the {entity.value} of test clock {clock}"
+            parameters = {**_LIST_PARAMETERS.get(entity, {}), "test_clock": clock}
+            for objects in self._pages(f"/v1/{entity.value}", parameters, operation, entity):
+                yield Page(entity, objects, has_more=False, version=version)
+
+    def _test_clocks(self) -> list[str]:
+        """The ids of the account's test clocks, asked for once."""
+        with self._test_clocks_lock:
+            if self._known_test_clocks is None:
+                operation, ids = "listing test clocks", list[str]()
+                for clock in chain.from_iterable(self._pages(_TEST_CLOCKS, {}, operation, None)):
+                    clock_id = clock.get("id") if isinstance(clock, dict) else None
+                    if not isinstance(clock_id, str):
+                        raise ProviderError(f"Stripe's answer to {operation} holds something without an id.")
+                    ids.append(clock_id)
+                self._known_test_clocks = ids
+            return self._known_test_clocks
+
+    def _pages(
+        self, path: str, parameters: Mapping[str, Any], operation: str, entity: Entity | None
+    ) -> Iterator[list[dict[str, Any]]]:
+        """A short list's pages, one after the other."""
+        cursor: str | None = None
+        while True:
+            asked: dict[str, Any] = {"limit": PAGE_LIMIT, **parameters}
+            if cursor is not None:
+                asked["starting_after"] = cursor
+            endpoint = "test clocks" if entity is None else entity.value
+            answer = self._transport.get(path, asked, operation, endpoint=endpoint, entity=entity)
+            objects = _data_of(answer, operation)
+            yield objects
+            following = _next_cursor(answer, objects, operation)
+            if following is None:
+                return
+            if following == cursor:
+                raise ProviderError(f"Stripe's pages of {operation} do not come to an end.")
+            cursor = following
 
     def changes(self, entities: Sequence[Entity], since: int) -> Iterator[list[Change]]:
         """See `ProviderClient`."""

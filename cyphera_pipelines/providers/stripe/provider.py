@@ -19,6 +19,8 @@ class StripeProvider:
     title = "Stripe"
     default_host = "api.stripe.com"
     entities = tuple(Entity)
+    # Stripe says so of customers and subscriptions. Of invoices it says nothing, so that their absence proves nothing.
+    unlisted_with = dict.fromkeys((Entity.CUSTOMERS, Entity.SUBSCRIPTIONS, Entity.INVOICES), "test_clock_id")
 
     def is_test_key(self, api_key: str) -> bool | None:
         """See `Provider`."""

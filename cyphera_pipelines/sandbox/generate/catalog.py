@@ -58,7 +58,7 @@ class Catalog:
                 "collection_method": invoice.collection_method,
             }
         if collection == "customers" and not self._ugly:
-            return {"email": contact(world, number)[1]}
+            return {"email": contact(world, number)[1], "test_clock": world.test_clock(number)}
         return facts_of(self.build(collection, number, whole=collection == "subscriptions"))
 
 

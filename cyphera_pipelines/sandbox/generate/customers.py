@@ -74,5 +74,5 @@ def customer(world: World, number: int) -> JsonObject:
         "preferred_locales": [dice.pick(LOCALES)] if dice.chance(0.3) else [],
         "shipping": {"address": home, "name": name or "", "phone": phone} if home and dice.chance(0.2) else None,
         "tax_exempt": "reverse" if dice.chance(0.05) else "none",
-        "test_clock": None,
+        "test_clock": world.test_clock(number),
     }

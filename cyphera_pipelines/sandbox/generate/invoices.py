@@ -261,7 +261,7 @@ class InvoiceGenerator:
             },
             "subtotal": subtotal,
             "subtotal_excluding_tax": subtotal,
-            "test_clock": None,
+            "test_clock": world.test_clock(facts.customer),
             "threshold_reason": None,
             "total": total,
             "total_discount_amounts": [],

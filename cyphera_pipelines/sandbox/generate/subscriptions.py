@@ -202,7 +202,7 @@ class SubscriptionGenerator:
             "start_date": created,
             "status": facts.status,
             "status_details": None,
-            "test_clock": None,
+            "test_clock": world.test_clock(facts.customer),
             "transfer_data": None,
             "trial_end": period[1] if trial else None,
             "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},

@@ -16,6 +16,7 @@ _ID_SHAPES = {
     "invoices": ("in_1", 12),
     "events": ("evt_1", 12),
 }
+TEST_CLOCKS = 3
 CACHED_CORES = 65_536
 """How many small facts (a price, a subscription's customer and prices) are kept ready for those that refer to them."""
 
@@ -58,6 +59,15 @@ class World:
     def customer_id(self, number: int) -> str:
         """Return a customer's identifier."""
         return self.ids["customers"].encode(number)
+
+    def test_clock(self, customer: int) -> str | None:
+        """The identifier of the test clock that a customer belongs to; None if to none."""
+        if self.livemode or not self.account.test_clock_share:
+            return None
+        dice = self.dice("test clock", customer)
+        if not dice.chance(self.account.test_clock_share):
+            return None
+        return f"clock_1{self.account.account_id.removeprefix('acct_')}{dice.below(TEST_CLOCKS)}"
 
     def price_id(self, number: int) -> str:
         """Return a price's identifier."""

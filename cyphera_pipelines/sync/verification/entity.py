@@ -5,6 +5,7 @@ it too, and if the object did not change at the provider since the verification 
 change, and nothing is wrong with the tables until then.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,10 +16,12 @@ from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, child_tables, entity_table
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
+    MappedPage,
     ProviderError,
     ProviderUnavailableError,
     RequestAbandonedError,
 )
+from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store import differences
 from cyphera_pipelines.store import verification as store
 from cyphera_pipelines.store.differences import Difference, DifferenceKind, RowKey
@@ -27,12 +30,14 @@ from cyphera_pipelines.store.synced_accounts import read_synced_account
 from cyphera_pipelines.store.verification import Listed
 from cyphera_pipelines.sync.listing import plan_listing
 from cyphera_pipelines.sync.memory import collect_if_due
-from cyphera_pipelines.sync.pages import FetchedPage, PageStream, SyncCancelledError
+from cyphera_pipelines.sync.pages import PageStream, SyncCancelledError
 from cyphera_pipelines.sync.slicing import Slice
 from cyphera_pipelines.sync.verification.context import VerificationContext
 from cyphera_pipelines.sync.verification.mending import mend, record_unmappable
 from cyphera_pipelines.sync.verification.report import EntityReport, TableReport
 from cyphera_pipelines.sync.verification.second_look import Rows, SecondLook, look_again, real_differences
+
+_log = logging.getLogger(__name__)
 
 PAGE_SIZE = 100
 
@@ -57,6 +62,7 @@ class EntityVerification:
         self._entity = entity
         columns = [column.name for column in entity_table(entity).columns]
         self._created_at = columns.index("created")
+        self._unlisted_with = find_provider(context.source.provider).unlisted_with.get(entity)
         self._has_rows = context.progress.entity(entity).estimated is not None
         self._changed = 0
         self._note: str | None = None
@@ -69,6 +75,7 @@ class EntityVerification:
         context = self._context
         with store.comparison(context.database, context.source, self._entity) as connection:
             self._list(connection)
+            self._list_unlisted(connection)
             with context.tenant(connection):
                 store.compare(connection, context.source, self._entity, livemode=context.livemode)
                 suspects = differences.count_unconfirmed(connection)
@@ -76,6 +83,9 @@ class EntityVerification:
                 looks = suspects if context.session is not None else min(suspects, MOST_LOOKS)
                 context.progress.estimated(self._entity, context.progress.entity(self._entity).fetched + looks)
                 self._look_again(connection)
+                if self._unlisted_with is not None:
+                    with context.tenant(connection):
+                        store.drop_unproven(connection, context.source, self._entity, self._unlisted_with)
                 self._drop_changed(connection)
             report = self._report(connection)
         context.progress.done(self._entity)
@@ -86,7 +96,8 @@ class EntityVerification:
         plan = plan_listing(context.start, [Slice()], PAGE_SIZE)
         pages = PageStream(context.client, entity, plan, context.is_cancelled)
         for batch in pages.batches():
-            self._note_listed(connection, batch)
+            fetched, requests = sum(page.fetched for page in batch), sum(page.requests for page in batch)
+            self._note_listed(connection, [page.mapped for page in batch], fetched, requests)
             pages.committed(batch)
             if not self._has_rows:
                 fetched = context.progress.entity(entity).fetched
@@ -94,19 +105,33 @@ class EntityVerification:
                 context.progress.estimated(entity, None if left is None else fetched + left)
             collect_if_due()
 
-    def _note_listed(self, connection: Connection, batch: Sequence[FetchedPage]) -> None:
+    def _list_unlisted(self, connection: Connection) -> None:
+        """List what lists leave out by design. Where that cannot be done, a second look has to tell."""
+        context = self._context
+        try:
+            for page in context.client.list_unlisted(self._entity) or ():
+                if context.is_cancelled():
+                    raise SyncCancelledError
+                fetched, requests = len(page.objects), page.requests + context.client.complete(page)
+                self._note_listed(connection, [context.client.map_page(page)], fetched, requests)
+        except (CredentialsRejectedError, RequestAbandonedError):
+            raise
+        except ProviderError as error:
+            _log.info("What lists of %s leave out cannot be listed: %s", self._entity.value, error)
+
+    def _note_listed(self, connection: Connection, mapped: Sequence[MappedPage], fetched: int, requests: int) -> None:
         context, entity = self._context, self._entity
-        for obj in (obj for page in batch for obj in page.mapped.incomplete):
+        for obj in (obj for page in mapped for obj in page.incomplete):
             raise ProviderUnavailableError(obj.reason)
-        objects = [Listed(obj, self._is_new(obj)) for page in batch for obj in page.mapped.objects]
-        unmappable = [obj for page in batch for obj in page.mapped.unmappable]
+        objects = [Listed(obj, self._is_new(obj)) for page in mapped for obj in page.objects]
+        unmappable = [obj for page in mapped for obj in page.unmappable]
         with context.tenant(connection):
             store.add_listed(connection, entity, objects, [obj.id for obj in unmappable])
             unloaded = record_unmappable(connection, context, entity, unmappable)
         context.progress.loaded(
             entity,
-            fetched=sum(page.fetched for page in batch),
-            requests=sum(page.requests for page in batch),
+            fetched=fetched,
+            requests=requests,
             unloaded=unloaded,
             result=LoadResult(),
         )
