@@ -14,6 +14,7 @@ from cyphera_pipelines.api.errors import add_error_handlers
 from cyphera_pipelines.api.request_log import RequestLog
 from cyphera_pipelines.api.routes import accounts, configurations, operations, providers, sessions, syncs, webhooks
 from cyphera_pipelines.api.services import REQUEST_THREADS, Services
+from cyphera_pipelines.api.single_headers import SingleHeaders
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
@@ -33,6 +34,7 @@ def describe_api() -> DocumentedApi:
     add_docs_page(app)
     add_error_handlers(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(SingleHeaders)
     app.add_middleware(RequestLog)
     return app
 

@@ -81,7 +81,7 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
                 for content in body["content"].values():
                     content["schema"] = content["schema"]["anyOf"][0]
             if body is None:
-                for status in ("400", "408", "413", "415"):
+                for status in ("408", "413", "415"):
                     operation["responses"].pop(status, None)
     return document
 

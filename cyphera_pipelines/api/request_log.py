@@ -13,7 +13,10 @@ from cyphera_pipelines.api.request_id import HEADER, begin_request
 from cyphera_pipelines.security.secrets import secrets_of_one_request
 
 MOST_AT_ONCE = 1_000
-"""Requests that may be at work or waiting in one process. More would only wait too long."""
+MOST_WEBHOOKS_AT_ONCE = 1_000
+"""Requests that may be at work or waiting in one process, and webhooks, for which no key is asked and which therefore
+have places of their own. More would only wait too long."""
+WEBHOOKS_PATH = "/api/v1/sync/webhooks/"
 HEALTH_PATH = "/healthz"
 """Answered however many requests there are: a busy process must not be taken for a dead one."""
 CLIENT_WENT_AWAY = 499
@@ -28,7 +31,8 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._at_work = 0
+        self._at_work = {False: 0, True: 0}
+        """Requests by whether they are webhooks."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -50,9 +54,11 @@ class RequestLog:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        self._at_work += 1
+        is_webhook = scope["path"].startswith(WEBHOOKS_PATH)
+        most = MOST_WEBHOOKS_AT_ONCE if is_webhook else MOST_AT_ONCE
+        self._at_work[is_webhook] += 1
         try:
-            if self._at_work > MOST_AT_ONCE and scope["path"] != HEALTH_PATH:
+            if self._at_work[is_webhook] > most and scope["path"] != HEALTH_PATH:
                 problem = unavailable("There are too many requests at once. Try again in a moment.")
                 await problem_response(HTTPConnection(scope), problem)(scope, receive, send_with_id)
             else:
@@ -64,7 +70,7 @@ class RequestLog:
             if not status:
                 await problem_response(HTTPConnection(scope), unexpected())(scope, receive, send_with_id)
         finally:
-            self._at_work -= 1
+            self._at_work[is_webhook] -= 1
             _tell(scope, status or CLIENT_WENT_AWAY, time.perf_counter() - began)
 
 

@@ -1,11 +1,13 @@
 """The API as a server: one process, or several that share a port."""
 
 import os
+import resource
 import tempfile
 
 import uvicorn
 
 from cyphera_pipelines.api.app import create_app
+from cyphera_pipelines.api.connections import BoundedProtocol
 from cyphera_pipelines.api.dagster_runs import DagsterRuns
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.logs import configure_logs
@@ -17,6 +19,8 @@ from cyphera_pipelines.store.database import open_database
 
 FINISH_WITHIN = 15
 """Seconds that requests at work have to end in when the server is stopped."""
+
+MOST_OPEN_FILES = 65_536
 
 
 def serve(host: str, port: int, workers: int) -> None:
@@ -34,6 +38,7 @@ def serve(host: str, port: int, workers: int) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            http=BoundedProtocol,
             timeout_graceful_shutdown=FINISH_WITHIN,
         )
 
@@ -41,6 +46,7 @@ def serve(host: str, port: int, workers: int) -> None:
 def make_worker() -> DocumentedApi:
     """The application of one process, made from the environment."""
     configure_logs()
+    _allow_many_connections()
     settings = load_settings()
     return create_app(
         open_database(settings, application_name="cyphera api", pool_size=DATABASE_POOL_SIZE),
@@ -48,3 +54,10 @@ def make_worker() -> DocumentedApi:
         settings,
         DagsterRuns(settings.dagster_url),
     )
+
+
+def _allow_many_connections() -> None:
+    """As many open files as we may have: many systems begin with 1,024, which a flood of connections would take."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -11,6 +11,7 @@ from cyphera_pipelines.api.places import (
     MOST_CONNECTION_TESTS,
     MOST_OF_ONE_KEY,
     TESTS_OF_ONE_WORKSPACE,
+    WEBHOOKS_OF_ONE_CONFIGURATION,
     Places,
 )
 from cyphera_pipelines.security.encryption import Keyring
@@ -21,10 +22,11 @@ from cyphera_pipelines.sync.connection import REPORT_WITHIN
 # Few: with 200 clients at once, 8 answered as many requests per second as 16 (360), and the slowest percent sooner
 # (730 ms instead of 1,120).
 REQUEST_THREADS = 8
+WEBHOOK_THREADS = 4
 OPERATION_THREADS = 2
-"""Threads that may each hold one database connection: for requests, and for health and metrics."""
+"""Threads that may each hold one database connection: for requests, for webhooks, and for health and metrics."""
 
-DATABASE_POOL_SIZE = (REQUEST_THREADS + OPERATION_THREADS + DAGSTER_THREADS + 1) // 2
+DATABASE_POOL_SIZE = (REQUEST_THREADS + WEBHOOK_THREADS + OPERATION_THREADS + DAGSTER_THREADS + 1) // 2
 """The pool may grow to twice its size: then no thread ever waits for a connection."""
 
 
@@ -32,6 +34,13 @@ def _key_places() -> Places:
     return Places(
         MOST_OF_ONE_KEY,
         f"This key has {MOST_OF_ONE_KEY} requests at work already. Wait for some of them to be answered.",
+    )
+
+
+def _webhooks() -> Places:
+    return Places(
+        WEBHOOKS_OF_ONE_CONFIGURATION,
+        f"{WEBHOOKS_OF_ONE_CONFIGURATION} webhooks of this configuration are at work already. Send this one later.",
     )
 
 
@@ -54,6 +63,8 @@ class Services:
     settings: Settings
     dagster: DagsterQueue
     key_places: Places = field(default_factory=_key_places)
+    webhooks: Places = field(default_factory=_webhooks)
+    webhook_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WEBHOOK_THREADS))
     connection_tests: Places = field(default_factory=_connection_tests)
     connection_test_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_CONNECTION_TESTS))
 

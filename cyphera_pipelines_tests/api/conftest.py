@@ -16,6 +16,7 @@ import uvicorn
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from cyphera_pipelines.api.app import create_app
+from cyphera_pipelines.api.connections import BoundedProtocol
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.logs import JsonLines, silence_others
 from cyphera_pipelines.api.services import DATABASE_POOL_SIZE
@@ -88,7 +89,7 @@ def serving(app: DocumentedApi) -> Iterator[RunningApi]:
     root.setLevel(logging.INFO)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, http=BoundedProtocol))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         until(lambda: server.started)

@@ -22,9 +22,11 @@ from cyphera_pipelines_tests.cli.test_services import free_port, listens, when_r
 
 
 @contextmanager
-def serving(cyphera: Cyphera, *options: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def serving(
+    cyphera: Cyphera, *options: str, stderr: int = subprocess.PIPE
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     port = free_port()
-    process = cyphera.start("api", "--port", str(port), *options)
+    process = cyphera.start("api", "--port", str(port), *options, stderr=stderr)
     url = f"http://127.0.0.1:{port}"
     try:
         assert when_ready(lambda: requests.get(f"{url}/healthz", timeout=10)).json() == {"status": "ok"}

@@ -12,7 +12,7 @@ from cyphera_pipelines.api.problems import MEDIA_TYPE
 PREFIX = "/api/v1/sync"
 _PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _DESCRIPTIONS = {
-    HTTPStatus.BAD_REQUEST: "The body cannot be read.",
+    HTTPStatus.BAD_REQUEST: "The body cannot be read, or a header that there may be only one of is repeated.",
     HTTPStatus.UNAUTHORIZED: "The API key is missing, unknown or revoked, or not one of this workspace.",
     HTTPStatus.FORBIDDEN: "The signature does not prove who sent it.",
     HTTPStatus.NOT_FOUND: "It does not exist in this workspace.",
@@ -27,6 +27,7 @@ _DESCRIPTIONS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "The database does not answer, or there are too many requests: try again.",
 }
 _OF_EVERY_ROUTE = (
+    HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -34,7 +35,6 @@ _OF_EVERY_ROUTE = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 _OF_BODIES = (
-    HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -1,13 +1,15 @@
 """Webhooks: what a provider tells by itself. Its signature stands for a key."""
 
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
+import anyio
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
+from pydantic import BaseModel, Field, SecretStr
 
 from cyphera_pipelines.api.problems import ProblemError, not_found
 from cyphera_pipelines.api.routes.router import PREFIX, problems
@@ -26,6 +28,7 @@ from cyphera_pipelines.store.webhooks import (
 )
 from cyphera_pipelines.sync.foreign_events import refusal_of_webhook
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _BODY = {
     "requestBody": {
@@ -53,12 +56,14 @@ router = APIRouter(prefix=PREFIX, tags=["Webhooks"])
 @router.post(
     "/webhooks/{provider}/{config_id}",
     responses=problems(
+        HTTPStatus.BAD_REQUEST,
         HTTPStatus.FORBIDDEN,
         HTTPStatus.NOT_FOUND,
         HTTPStatus.CONFLICT,
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.INTERNAL_SERVER_ERROR,
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
@@ -79,23 +84,45 @@ async def receive(
     if the signature does not fit or is older than five minutes. An event of another account than the configuration's is
     refused with status 200: only the account can be wrong then, and the provider would send it again for days.
     """
-    body = await request.body()
-    return await run_in_threadpool(_receive, services, provider, config_id, body, request)
+    with services.webhooks.take(config_id):
+        # Before a byte of the body is waited for: whoever knows no configuration's id keeps nothing busy.
+        addressee = await _in_thread(services, _find_addressee, services, provider, config_id)
+        body = await request.body()
+        return await _in_thread(services, _receive, services, addressee, body, request.headers)
 
 
-def _receive(services: Services, provider: str, config_id: UUID, body: bytes, request: Request) -> WebhookReceived:
+@dataclass(frozen=True)
+class _Addressee:
+    """The configuration that a webhook is for, opened."""
+
+    target: WebhookTarget
+    credentials: Credentials
+    secret: SecretStr
+
+
+async def _in_thread(services: Services, work: Callable[..., T], *arguments: object) -> T:
+    """In threads of their own: a flood of webhooks keeps no other request waiting."""
+    return await anyio.to_thread.run_sync(work, *arguments, limiter=services.webhook_threads)
+
+
+def _find_addressee(services: Services, provider: str, config_id: UUID) -> _Addressee:
     target = find_webhook_target(services.database, provider, config_id)
     credentials = None if target is None else _credentials_of(services, target)
     secret = None if credentials is None else credentials.webhook_secret
     if target is None or credentials is None or secret is None:
         raise not_found("There is no active configuration with this id and a webhook_secret.")
+    return _Addressee(target, credentials, secret)
+
+
+def _receive(services: Services, addressee: _Addressee, body: bytes, headers: Mapping[str, str]) -> WebhookReceived:
+    provider = find_provider(addressee.target.provider)
     try:
-        event = find_provider(provider).open_webhook(body, request.headers, secret.get_secret_value())
+        event = provider.open_webhook(body, headers, addressee.secret.get_secret_value())
     except WebhookRejectedError as error:
         raise ProblemError(
             HTTPStatus.FORBIDDEN, "webhook-rejected", "The webhook is not accepted", str(error)
         ) from None
-    return _keep(services, target, credentials, event)
+    return _keep(services, addressee.target, addressee.credentials, event)
 
 
 def _credentials_of(services: Services, target: WebhookTarget) -> Credentials:
