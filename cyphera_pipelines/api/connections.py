@@ -43,7 +43,8 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if self._has_request():
             if not self._is_at_work:
                 self._wait_for_response()
-        elif not self._is_at_work:
+        elif self.cycle is None or not self.cycle.more_body:
+            # It is not the rest of a body that was refused.
             self._bytes_of_head += len(data)
             if self._bytes_of_head > LARGEST_HEAD:
                 self._give_up()

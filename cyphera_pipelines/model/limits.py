@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+LOWEST_RATE, HIGHEST_RATE = 0.01, 100_000.0
+"""Requests per second. Outside of these a rate is a mistake."""
+
 
 @dataclass(frozen=True)
 class RateLimits:

@@ -18,26 +18,38 @@ _UNFINISHED = text(
     "SELECT status, count(*) AS sessions FROM sync.payment_sync_sessions "
     "WHERE status IN ('pending', 'running') GROUP BY status"
 )
+
+
+def _number(value: str, name: str) -> str:
+    """A number in a JSON object; NULL where something else stands there, lest one odd row hide all the others."""
+    return f"(CASE jsonb_typeof({value}->'{name}') WHEN 'number' THEN ({value}->>'{name}')::numeric END)"
+
+
+_COUNTS = ("created", "updated", "unchanged", "deleted", "failed")
 _ENDED = text(
     """
     WITH ended AS (
         SELECT id, status, progress FROM sync.payment_sync_sessions
         WHERE completed_at > now() - make_interval(mins => :minutes) ORDER BY completed_at DESC LIMIT :most
     ), counts AS (
-        SELECT sum((entity.value->>'created')::bigint) AS created, sum((entity.value->>'updated')::bigint) AS updated,
-               sum((entity.value->>'unchanged')::bigint) AS unchanged,
-               sum((entity.value->>'deleted')::bigint) AS deleted, sum((entity.value->>'failed')::bigint) AS failed
-        FROM ended, jsonb_each(ended.progress->'entities') AS entity
+        SELECT {counts}
+        FROM ended, jsonb_each(CASE jsonb_typeof(ended.progress->'entities') WHEN 'object'
+            THEN ended.progress->'entities' ELSE '{{}}' END) AS entity
     )
     SELECT (SELECT jsonb_object_agg(status, sessions)
                FROM (SELECT status, count(*) AS sessions FROM ended GROUP BY 1) AS by_status) AS statuses,
            (SELECT to_jsonb(counts) FROM counts) AS rows,
-           (SELECT sum((progress->>'requests')::bigint) FROM ended) AS requests,
-           (SELECT sum((progress->>'retries')::bigint) FROM ended) AS retries,
-           (SELECT sum((event_details->>'count')::bigint) FROM ended JOIN sync.payment_sync_events AS event
+           (SELECT sum({requests}) FROM ended) AS requests,
+           (SELECT sum({retries}) FROM ended) AS retries,
+           (SELECT sum({repeated}) FROM ended JOIN sync.payment_sync_events AS event
                ON event.session_id = ended.id AND event.event_type = 'requests_repeated'
                AND event.event_details->>'kind' = 'rate_limited') AS rate_limited
-    """
+    """.format(
+        counts=", ".join(f"sum({_number('entity.value', name)}) AS {name}" for name in _COUNTS),
+        requests=_number("progress", "requests"),
+        retries=_number("progress", "retries"),
+        repeated=_number("event_details", "count"),
+    )
 )
 _LAG = """
     SELECT id, extract(epoch FROM now() - coalesce(last_sync_at, created_at))::float8 AS lag
@@ -79,7 +91,7 @@ def read_activity(database: Database, *, stalest: int) -> Activity:
     return Activity(
         unfinished=unfinished,
         ended=ended.statuses or {},
-        rows={name: count or 0 for name, count in ended.rows.items()},
+        rows={name: int(count or 0) for name, count in ended.rows.items()},
         requests=int(ended.requests or 0),
         retries=int(ended.retries or 0),
         rate_limited=int(ended.rate_limited or 0),

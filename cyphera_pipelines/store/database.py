@@ -1,8 +1,10 @@
 """Connections to the product's database, and the two kinds of transaction that everything else uses."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
@@ -113,11 +115,20 @@ def _connect(settings: Settings, application_name: str, pool_size: int) -> Datab
         max_overflow=pool_size,
         pool_pre_ping=True,
         client_encoding="utf8",
+        json_deserializer=_read_json,
         connect_args={"application_name": application_name, "connect_timeout": 10},
     )
     database = Database(engine, psql_url, dagster_url)
     check_reachable(database)
     return database
+
+
+def _read_json(value: str) -> Any:
+    """The JSON value; its text where Python refuses it, as a number of 5,000 digits or a depth of 1,000."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def check_reachable(database: Database) -> None:

@@ -327,5 +327,6 @@ def _to_session(row: Row[Any]) -> Session:
     values = {name: row._mapping[name] for name in Session.__dataclass_fields__}
     values["session_type"] = SessionType(values["session_type"])
     values["status"] = SessionStatus(values["status"])
-    values["entity_types"] = tuple(Entity(name) for name in values["entity_types"])
+    # A newer version may know of more; one session that this one cannot read must not hide all the others.
+    values["entity_types"] = tuple(entity for entity in Entity if entity.value in values["entity_types"])
     return Session(**values)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, select
 
 from cyphera_pipelines.model.errors import NotFoundError
-from cyphera_pipelines.model.limits import RateLimits
+from cyphera_pipelines.model.limits import HIGHEST_RATE, LOWEST_RATE, RateLimits
 from cyphera_pipelines.model.source import Source, split_source_key
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
@@ -88,7 +88,10 @@ def _active_sources() -> Select[Any]:
             configurations.c.id.label("configuration_id"),
             configurations.c.is_test_mode,
             configurations.c.connected_account_id,
-            configurations.c.metadata,
+            # One by one and as texts: what else a workspace keeps there may be anything, of any size.
+            configurations.c.metadata["store_raw"].astext.label("store_raw"),
+            configurations.c.metadata[("rate_limits", "account")].astext.label("rate_of_account"),
+            configurations.c.metadata[("rate_limits", "endpoint")].astext.label("rate_of_endpoint"),
         )
         .join(configurations, configurations.c.workspace_id == workspaces.c.id)
         .where(configurations.c.is_active, configurations.c.deleted_at.is_(None))
@@ -102,11 +105,21 @@ def _to_source(row: Row[Any]) -> Source:
         provider=row.provider_name,
         configuration_id=row.configuration_id,
         is_test_mode=row.is_test_mode,
-        store_raw=row.metadata.get("store_raw", True) is not False,
-        rate_limits=_rate_limits(row.metadata.get("rate_limits")),
+        store_raw=row.store_raw != "false",
+        rate_limits=_rate_limits(row.rate_of_account, row.rate_of_endpoint),
         connected_account_id=row.connected_account_id,
     )
 
 
-def _rate_limits(stored: dict[str, float] | None) -> RateLimits | None:
-    return None if stored is None else RateLimits(float(stored["account"]), float(stored["endpoint"]))
+def _rate_limits(account: str | None, endpoint: str | None) -> RateLimits | None:
+    """The limits that the texts name; None, which keeps to the provider's own, where they name none that make sense."""
+    rates = [_rate(text) for text in (account, endpoint)]
+    return None if rates[0] is None or rates[1] is None else RateLimits(rates[0], rates[1])
+
+
+def _rate(text: str | None) -> float | None:
+    try:
+        rate = float(text or "")
+    except ValueError:
+        return None
+    return rate if LOWEST_RATE <= rate <= HIGHEST_RATE else None

@@ -132,3 +132,15 @@ def test_an_odd_length_is_refused_and_nothing_after_it_is_taken_for_a_request(
         said = read_to_end(connection)
     assert said.startswith(("HTTP/1.1 400 ", "HTTP/1.1 413 ")), said
     assert '{"status":"ok"}' not in said
+
+
+def test_the_rest_of_a_refused_body_is_no_head(client: Client) -> None:
+    with connect(client) as connection:
+        connection.sendall(head(client, 2 * 2**20) + b"x" * 2 * 2**20 + HEALTH)
+        said = ""
+        while '{"status":"ok"}' not in said:
+            piece = connection.recv(65_536).decode()
+            assert piece, said
+            said += piece
+    assert said.startswith("HTTP/1.1 413 ")
+    assert said.count("HTTP/1.1 ") == 2

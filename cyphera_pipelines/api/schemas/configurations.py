@@ -1,9 +1,9 @@
 """Configurations: secrets go in, never out."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool, WithJsonSchema
 
 from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import (
@@ -132,7 +132,10 @@ class ConfigurationOut(BaseModel):
         description="When a webhook was last refused: its account is not this configuration's."
     )
     last_webhook_refusal: str | None = Field(description="Why that was, and what to do about it.")
-    metadata: dict[str, Any] = Field(description=_METADATA)
+    # Whatever was written there by SQL is shown as it is.
+    metadata: Annotated[Any, WithJsonSchema({"type": "object", "additionalProperties": True})] = Field(
+        description=_METADATA
+    )
     created_at: Moment
     updated_at: Moment
 
