@@ -14,7 +14,12 @@ from cyphera_pipelines.store.tables import synced_tables
 
 ENTITIES = ("customers", "products", "prices", "subscriptions", "invoices")
 NOT_COMPARED = {"workspace_id", "provider", "content_hash", "source_version", "synced_at", "deleted_at"}
-PARENTS = {"price_tiers": "price_id", "subscription_items": "subscription_id", "invoice_line_items": "invoice_id"}
+PARENTS = {
+    "price_tiers": "price_id",
+    "price_currency_options": "price_id",
+    "subscription_items": "subscription_id",
+    "invoice_line_items": "invoice_id",
+}
 Json = dict[str, Any]
 RowName = tuple[Any, ...]
 
@@ -40,12 +45,13 @@ def assert_tables_equal_truth(
     """
     left_out = set(without)
     expected: dict[str, dict[RowName, Json]] = {}
+    options = known_options(database, source, sandbox, account_id)
     for entity in entities:
         for name in _TABLES_OF[entity]:
             expected[name] = {}
         for obj in sandbox.truth(account_id, entity):
             if obj.get("id") not in left_out:
-                for name, row in expected_rows(entity, storable(obj)):
+                for name, row in expected_rows(entity, storable(obj), options):
                     key = row_name(name, row)
                     assert key not in expected[name], f"{name} has {key} twice at the provider"
                     expected[name][key] = row
@@ -97,17 +103,27 @@ def storable(value: Any) -> Any:
     return [storable(item) for item in value] if isinstance(value, list) else value
 
 
-def expected_rows(entity: str, obj: Json) -> Iterable[tuple[str, Json]]:
-    """Yield (table, row) for the object and everything nested in it."""
+def known_options(database: Database, source: Source, sandbox: Truth, account_id: str) -> dict[str, Json]:
+    """What the provider's prices cost in each currency, by price: of those prices that were synced at all."""
+    synced = {row["price_id"] for row in read_live_rows(database, source, "price_currency_options")}
+    prices = sandbox.truth(account_id, "prices") if synced else ()
+    return {price["id"]: price.get("currency_options") or {} for price in prices if price.get("id") in synced}
+
+
+def expected_rows(entity: str, obj: Json, options: Mapping[str, Json]) -> Iterable[tuple[str, Json]]:
+    """Yield (table, row) for the object and everything nested in it. `options` are what prices cost by currency."""
     yield entity, {**_OWN_COLUMNS[entity](obj), **_shared(obj, obj["livemode"])}
     if entity == "prices":
         for at, tier in enumerate(obj.get("tiers") or []):
             row = {**_tier(tier, obj, at), "id": f"{obj['id']}:{at}", "livemode": obj["livemode"], "raw": tier}
             yield "price_tiers", {**row, "occurrence": 0}
+        for currency, option in (obj.get("currency_options") or {}).items():
+            row = {**_option(option, obj, currency), "livemode": obj["livemode"], "raw": option, "occurrence": 0}
+            yield "price_currency_options", {**row, "id": f"{obj['id']}:{currency}"}
     if entity == "subscriptions":
         items = obj["items"]["data"]
         for at, item in enumerate(items):
-            row = {**_subscription_item(item, obj), **_shared(item, obj["livemode"])}
+            row = {**_subscription_item(item, obj, options), **_shared(item, obj["livemode"])}
             yield "subscription_items", {**row, "occurrence": _before(items, at)}
     if entity == "invoices":
         lines = obj["lines"]["data"]
@@ -124,7 +140,7 @@ def _before(items: list[Json], at: int) -> int:
 _TABLES_OF = {
     "customers": ["customers"],
     "products": ["products"],
-    "prices": ["prices", "price_tiers"],
+    "prices": ["prices", "price_tiers", "price_currency_options"],
     "subscriptions": ["subscriptions", "subscription_items"],
     "invoices": ["invoices", "invoice_line_items"],
 }
@@ -200,6 +216,17 @@ def _tier(tier: Json, price: Json, at: int) -> Json:
     }
 
 
+def _option(option: Json, price: Json, currency: str) -> Json:
+    is_own = currency == price["currency"]
+    return {
+        **_pick(option, "unit_amount", "tax_behavior", "custom_unit_amount"),
+        "price_id": price["id"],
+        "currency": currency,
+        "unit_amount_decimal": _decimal(option.get("unit_amount_decimal")),
+        "tiers": option.get("tiers", price.get("tiers") if is_own else None),
+    }
+
+
 def _subscription(obj: Json) -> Json:
     cancellation, pause = obj.get("cancellation_details") or {}, obj.get("pause_collection") or {}
     moments = ("created", "start_date", "ended_at", "cancel_at", "canceled_at", "trial_start", "trial_end")
@@ -220,15 +247,18 @@ def _subscription(obj: Json) -> Json:
     }
 
 
-def _subscription_item(item: Json, subscription: Json) -> Json:
+def _subscription_item(item: Json, subscription: Json, options: Mapping[str, Json]) -> Json:
+    price, billed_in = item["price"], subscription["currency"]
+    told = price if price["currency"] == billed_in else options.get(price["id"], {}).get(billed_in, {})
     return {
         **_pick(item, "quantity", "discounts"),
         **{name: _moment(item.get(name)) for name in ("created", "current_period_start", "current_period_end")},
         "subscription_id": subscription["id"],
         "price_id": item["price"]["id"],
         "product_id": item["price"]["product"],
-        "currency": item["price"]["currency"],
-        "unit_amount": item["price"]["unit_amount"],
+        "currency": billed_in,
+        "unit_amount": told.get("unit_amount"),
+        "unit_amount_decimal": _decimal(told.get("unit_amount_decimal")),
     }
 
 

@@ -23,12 +23,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """A typed column. `comment` is written once and shown by Postgres, by Dagster and in the data dictionary."""
+    """A typed column. `comment` is written once and shown by Postgres, by Dagster and in the data dictionary.
+
+    `is_later`: the table was there before it; such columns stand behind all others.
+    """
 
     name: str
     kind: Kind
     comment: str
     required: bool = False
+    is_later: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,9 @@ def timestamp(name: str, comment: str, *, required: bool = False) -> Column:
     return Column(name, Kind.TIMESTAMP, comment, required)
 
 
-def numeric(name: str, comment: str) -> Column:
+def numeric(name: str, comment: str, *, is_later: bool = False) -> Column:
     """A decimal number of any precision."""
-    return Column(name, Kind.NUMERIC, comment)
+    return Column(name, Kind.NUMERIC, comment, is_later=is_later)
 
 
 def json(name: str, comment: str) -> Column:

@@ -144,6 +144,22 @@ PRICE_TIERS = SyncedTable(
     parent_column="price_id",
 )
 
+PRICE_CURRENCY_OPTIONS = SyncedTable(
+    "price_currency_options",
+    Entity.PRICES,
+    "What prices cost in each currency that they name; `id` is '<price id>:<currency>'",
+    (
+        text("price_id", "Id of the price", required=True),
+        text("currency", "Lower-case ISO code of the currency", required=True),
+        amount("unit_amount", "Price of one unit; NULL for tiered prices and for fractions of a minor unit"),
+        numeric("unit_amount_decimal", "Price of one unit in minor units, with up to 12 decimals"),
+        text("tax_behavior", "inclusive, exclusive or unspecified"),
+        json("custom_unit_amount", "Bounds where the customer chooses the amount"),
+        json("tiers", "Tiers in this currency, lowest first; NULL where there are none"),
+    ),
+    parent_column="price_id",
+)
+
 SUBSCRIPTIONS = SyncedTable(
     "subscriptions",
     Entity.SUBSCRIPTIONS,
@@ -187,13 +203,17 @@ SUBSCRIPTION_ITEMS = SyncedTable(
         timestamp("created", "When the item was added"),
         text("price_id", "Id of the price"),
         text("product_id", "Id of the price's product"),
-        text("currency", "Lower-case ISO code of the price's currency"),
-        amount("unit_amount", "Price of one unit when the item was read; NULL where the price has tiers"),
+        text("currency", "Lower-case ISO code of the currency that the item is billed in: its subscription's"),
+        amount(
+            "unit_amount",
+            "Price of one unit; NULL for tiers and fractions of a minor unit, and where that currency's is not known",
+        ),
         integer("quantity", "How many units; NULL for metered prices"),
         timestamp("current_period_start", "Start of the period that is being billed"),
         timestamp("current_period_end", "End of the period that is being billed"),
         json("discounts", "Discounts on the item"),
         METADATA,
+        numeric("unit_amount_decimal", "Price of one unit in minor units, with up to 12 decimals", is_later=True),
     ),
     parent_column="subscription_id",
 )
@@ -290,6 +310,7 @@ SYNCED_TABLES: dict[str, SyncedTable] = {
         PRODUCTS,
         PRICES,
         PRICE_TIERS,
+        PRICE_CURRENCY_OPTIONS,
         SUBSCRIPTIONS,
         SUBSCRIPTION_ITEMS,
         INVOICES,
@@ -336,10 +357,15 @@ def all_columns(table: SyncedTable) -> tuple[tuple[str, str, str], ...]:
         "deleted_at": "timestamptz",
     }
     key = tuple((name, shared_types[name], comment) for name, comment in SHARED_KEY_COLUMNS.items())
-    own = tuple((column.name, column.kind.value, column.comment) for column in table.columns)
+    own, later = (
+        tuple(
+            (column.name, column.kind.value, column.comment) for column in table.columns if column.is_later is is_later
+        )
+        for is_later in (False, True)
+    )
     tail = tuple((name, shared_types[name], comment) for name, comment in SHARED_TAIL_COLUMNS.items())
     place = ((OCCURRENCE, "bigint", OCCURRENCE_COMMENT),) if table.is_child else ()
-    return key + own + tail + place
+    return key + own + tail + place + later
 
 
 __all__ = [

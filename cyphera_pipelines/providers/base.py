@@ -323,6 +323,8 @@ class Provider(Protocol):
     title: str
     default_host: str
     entities: tuple[Entity, ...]
+    mapping_version: int
+    """Raised whenever other rows are made of the same objects: everything has to be listed anew then."""
     unlisted_with: dict[Entity, str]
     """Columns of entities' own tables: what has a value there may be missing in a list, and be there all the same."""
 

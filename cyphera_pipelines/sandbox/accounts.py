@@ -45,6 +45,8 @@ class SandboxAccount(BaseModel):
     (`sk_org_...`) open this account with `Stripe-Context` (`acct_...`, or below its platform `acct_.../acct_...`);
     several accounts may share them.
 
+    Some prices have amounts in `eur` and `gbp` too, tiered ones only with `tiered_options` (their tiers in those take a
+    request of their own); `foreign_currency_share` of the subscriptions to such prices are billed in `eur`.
     `test_clock_share` of the customers, with their subscriptions and invoices, belong to one of three test clocks, if
     the account is in test mode: lists of customers and subscriptions leave them out unless asked for a clock's.
 
@@ -69,6 +71,8 @@ class SandboxAccount(BaseModel):
     prices: int = Field(default=12, ge=0)
     subscriptions: int = Field(default=15, ge=0)
     invoices: int = Field(default=50, ge=0)
+    foreign_currency_share: float = Field(default=0.2, ge=0, le=1)
+    tiered_options: bool = False
     test_clock_share: float = Field(default=0.0, ge=0, le=1)
     long_invoice_share: float = Field(default=0.01, ge=0, le=1)
     large_subscription_share: float = Field(default=0.01, ge=0, le=1)

@@ -92,8 +92,24 @@ def _leaves_out_test_clocks(source: Source, name: str, query: ListQuery) -> bool
 
 
 def _expansions(paths: list[str], prefix: str) -> set[str]:
-    """Return the fields to expand, of the first level. Deeper paths ask for what is in the objects anyhow."""
-    return {path.removeprefix(prefix).partition(".")[0] for path in paths if path.startswith(prefix)}
+    """Return the fields to expand, of the first level; of deeper ones tiers of currencies.
+
+    Other deeper paths ask for what is in the objects anyhow.
+    """
+    found = {path.removeprefix(prefix) for path in paths if path.startswith(prefix)}
+    return {path.partition(".")[0] for path in found} | {path for path in found if path.endswith(".tiers")}
+
+
+def _shown_options(options: JsonObject, expand: set[str]) -> JsonObject:
+    """What a price costs in each currency, with the tiers of those currencies only that are named for it."""
+    return {
+        currency: {
+            field: value
+            for field, value in option.items()
+            if field != "tiers" or f"currency_options.{currency}.tiers" in expand
+        }
+        for currency, option in options.items()
+    }
 
 
 def _expanded(dataset: Dataset, source: Source, number: int, expand: set[str]) -> JsonObject:
@@ -104,6 +120,10 @@ def _expanded(dataset: Dataset, source: Source, number: int, expand: set[str]) -
         whole = source.whole(number)
         if "tiers" in whole:
             shown["tiers"] = whole["tiers"]
+    if "currency_options" in expand:
+        options = source.whole(number).get("currency_options")
+        if options is not None:
+            shown["currency_options"] = _shown_options(options, expand)
     for field in expand & _REFERENCES.keys():
         identifier = shown.get(field)
         if isinstance(identifier, str):

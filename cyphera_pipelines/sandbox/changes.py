@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyphera_pipelines.sandbox.accounts import BASE_COLLECTIONS
-from cyphera_pipelines.sandbox.collection import embed
+from cyphera_pipelines.sandbox.collection import EXPANDED_ONLY, embed
 from cyphera_pipelines.sandbox.events import previous_attributes
 from cyphera_pipelines.sandbox.generate.dice import Dice
 from cyphera_pipelines.sandbox.serialization import JsonObject
@@ -163,7 +163,7 @@ class Changer:
 
 def _snapshot(name: str, whole: JsonObject) -> JsonObject:
     shown = embed(name, whole)
-    return deepcopy({field: value for field, value in shown.items() if field != "tiers"})
+    return deepcopy({field: value for field, value in shown.items() if field not in EXPANDED_ONLY})
 
 
 def _can_cancel(facts: JsonObject) -> bool:

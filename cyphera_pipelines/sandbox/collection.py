@@ -8,6 +8,9 @@ from cyphera_pipelines.sandbox.generate.catalog import NESTED_LISTS, Catalog, fa
 from cyphera_pipelines.sandbox.generate.subscriptions import EMBEDDED
 from cyphera_pipelines.sandbox.serialization import JsonObject, to_bytes
 
+EXPANDED_ONLY = frozenset({"tiers", "currency_options"})
+"""Fields that are shown only to those who ask to expand them."""
+
 
 class BodyCache:
     """The most recently served objects as JSON, up to a number of bytes."""
@@ -88,7 +91,7 @@ class Collection:
         return self.generate(number) if changed is None else deepcopy(changed)
 
     def body(self, number: int) -> bytes:
-        """Return an object as a list shows it: ten nested elements at most, no tiers."""
+        """Return an object as a list shows it: ten nested elements at most, nothing that has to be expanded."""
         key = (self.name, number)
         body = self._cache.get(key)
         if body is None:
@@ -102,8 +105,8 @@ class Collection:
         """Return what `body` serialises. It may share parts with other objects: read it only."""
         changed = self._changed.get(number)
         built = self._catalog.build(self.name, number) if changed is None else embed(self.name, changed)
-        if "tiers" in built:
-            built = {field: value for field, value in built.items() if field != "tiers"}
+        if not EXPANDED_ONLY.isdisjoint(built):
+            built = {field: value for field, value in built.items() if field not in EXPANDED_ONLY}
         return built
 
     def facts(self, number: int) -> JsonObject:

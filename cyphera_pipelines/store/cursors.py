@@ -20,13 +20,15 @@ class SyncPosition:
 
     `unfinished` is the listing in progress as the engine wrote it; None where the last one is over and what changed
     meanwhile was applied. `watermark` is None where it is not known from when on changes would have to be applied.
-    `owed` are ids of objects that could not be read to their end.
+    `owed` are ids of objects that could not be read to their end. `mapping_version` is the provider's at the last
+    complete listing; None where that is not known.
     """
 
     watermark: datetime | None = None
     unfinished: dict[str, Any] | None = None
     full_listing_at: datetime | None = None
     owed: tuple[str, ...] = ()
+    mapping_version: int | None = None
 
 
 def read_positions(database: Database, source: Source, *, livemode: bool) -> dict[Entity, SyncPosition]:
@@ -38,7 +40,9 @@ def read_positions(database: Database, source: Source, *, livemode: bool) -> dic
     )
     with database.tenant(source.workspace_id) as connection:
         return {
-            Entity(row.entity_type): SyncPosition(row.watermark, row.unfinished, row.full_listing_at, tuple(row.owed))
+            Entity(row.entity_type): SyncPosition(
+                row.watermark, row.unfinished, row.full_listing_at, tuple(row.owed), row.mapping_version
+            )
             for row in connection.execute(statement)
         }
 
@@ -57,13 +61,14 @@ def save_unfinished(
 
 
 def complete_listing(
-    connection: Connection, source: Source, entity: Entity, watermark: datetime, *, livemode: bool
+    connection: Connection, source: Source, entity: Entity, watermark: datetime, *, livemode: bool, mapping_version: int
 ) -> None:
-    """Note that the whole entity was listed, and that everything before `watermark` is in the tables.
+    """Note that the whole entity was listed and mapped so, and that everything before `watermark` is in the tables.
 
     What changed during the listing is still to be applied: what `save_unfinished` wrote stays until `save_watermark`.
     """
-    _save(connection, source, entity, livemode, {"watermark": watermark, "full_listing_at": func.now()})
+    values = {"watermark": watermark, "full_listing_at": func.now(), "mapping_version": mapping_version}
+    _save(connection, source, entity, livemode, values)
 
 
 def save_watermark(

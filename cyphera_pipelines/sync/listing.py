@@ -47,6 +47,7 @@ class EntityListing:
 
     def __init__(self, context: SyncContext, start: ListingStart, entity: Entity, position: SyncPosition) -> None:
         self._context = context
+        self._provider = find_provider(context.source.provider)
         self._start = start
         self._entity = entity
         self._position = position
@@ -119,7 +120,7 @@ class EntityListing:
         span = TimeSpan(coverage.after, coverage.until)
         present = [*page.present, *coverage.also]
         about = (connection, context.source, self._entity, span, present)
-        unlisted = find_provider(context.source.provider).unlisted_with.get(self._entity)
+        unlisted = self._provider.unlisted_with.get(self._entity)
         if self._strategy is ConflictStrategy.OVERWRITE:
             marked = tombstone_missing(*about, livemode=context.livemode, version=page.version, unlisted_with=unlisted)
             result.add(LoadResult(marked))
@@ -138,12 +139,20 @@ class EntityListing:
             met_rows=self._met_rows,
             leaves_gaps=self._leaves_gaps,
             not_loaded=self._not_loaded,
+            mapping_version=self._provider.mapping_version,
         )
         owed = sorted(self._owed)
         save_unfinished(connection, source, entity, unfinished.as_json(), owed, livemode=context.livemode)
         # A listing that leaves rows as they are says nothing of what the tables hold.
         if unfinished.is_listed and self._strategy is ConflictStrategy.OVERWRITE:
-            complete_listing(connection, source, entity, self._watermark_after(connection), livemode=context.livemode)
+            complete_listing(
+                connection,
+                source,
+                entity,
+                self._watermark_after(connection),
+                livemode=context.livemode,
+                mapping_version=self._provider.mapping_version,
+            )
 
     def _watermark_after(self, connection: Connection) -> datetime:
         """From when on changes are to be applied: where the listing could not prove what is gone, from long before it.

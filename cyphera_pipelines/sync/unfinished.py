@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cyphera_pipelines.model.sessions import ConflictStrategy
+from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.cursors import SyncPosition
 from cyphera_pipelines.sync.context import SyncContext
 
@@ -19,6 +20,7 @@ class UnfinishedListing:
     provider's clock. `slices` are what is left to list, as `SlicePlan.checkpoint_after` writes it: none where only what
     changed meanwhile is still to be applied. `met_rows`: there were rows before it, which may be gone at the provider;
     `leaves_gaps`: of some of them it could not tell. `not_loaded` is how many objects could not be loaded so far.
+    Another `mapping_version` than the provider's made other rows of what is listed already.
     """
 
     session_id: str
@@ -29,6 +31,7 @@ class UnfinishedListing:
     met_rows: bool
     leaves_gaps: bool = False
     not_loaded: int = 0
+    mapping_version: int | None = None
 
     @property
     def is_listed(self) -> bool:
@@ -56,6 +59,8 @@ def to_be_continued(context: SyncContext, now: float, position: SyncPosition) ->
     """
     unfinished, request = unfinished_of(position), context.request
     if unfinished is None or unfinished.strategy is not request.conflict_strategy:
+        return None
+    if unfinished.mapping_version != find_provider(context.source.provider).mapping_version:
         return None
     if request.full_sync and unfinished.session_id != str(context.session.id):
         return None

@@ -12,6 +12,8 @@ from cyphera_pipelines.providers.base import (
     ProviderUnavailableError,
     RequestAbandonedError,
 )
+from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.cursors import SyncPosition, end_listing, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.webhooks import ReceivedWebhook, list_unhandled, mark_handled
@@ -24,6 +26,7 @@ from cyphera_pipelines.sync.unfinished import unfinished_of
 from cyphera_pipelines.sync.unlisted import list_unlisted
 from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, watermark_at
 
+_PRICED = (Entity.PRICES, Entity.SUBSCRIPTIONS)
 Positions = Mapping[Entity, SyncPosition]
 Owed = dict[Entity, list[str]]
 
@@ -40,6 +43,10 @@ def bring_up_to_date(context: SyncContext) -> Errors:
     """
     account = settle_account(context)
     positions = _positions(context)
+    if any(position.unfinished is not None for position in positions.values()):
+        # A sync that was killed may have loaded items and prices, and not come to this.
+        with context.database.tenant(context.source.workspace_id) as connection:
+            settle_billed_amounts(connection, context.source, livemode=context.livemode)
     if context.request.only_changes:
         obstacle = _obstacle(context, positions)
         if obstacle is None:
@@ -68,6 +75,7 @@ def _recorded(context: SyncContext, errors: Errors) -> Errors:
 
 def _obstacle(context: SyncContext, positions: Positions) -> str | None:
     """Why the provider events do not suffice; None if they do."""
+    mapping_version = find_provider(context.source.provider).mapping_version
     for entity in context.request.entities:
         position = positions.get(entity, SyncPosition())
         unfinished = unfinished_of(position)
@@ -75,6 +83,8 @@ def _obstacle(context: SyncContext, positions: Positions) -> str | None:
             return f"{entity.value} was never listed to its end."
         if unfinished is not None and not unfinished.is_listed and unfinished.strategy is ConflictStrategy.OVERWRITE:
             return f"The last listing of {entity.value} did not come to its end."
+        if position.mapping_version != mapping_version:
+            return f"Rows of {entity.value} are made in another way since this program was upgraded."
         if position.watermark is None:
             return f"What changed since {entity.value} was last listed could not be read from the provider's events."
         if context.client.now() - position.watermark.timestamp() > EVENTS_ARE_KEPT_FOR:
@@ -175,7 +185,10 @@ def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark:
     """Move on, unless rows were left as they are: then the tables are no nearer to the provider than before."""
     source, livemode = context.source, context.livemode
     overwrites = context.request.conflict_strategy is ConflictStrategy.OVERWRITE
+    priced = [entity for entity in _PRICED if entity in context.request.entities]
     with context.database.tenant(source.workspace_id) as connection:
+        if any(context.progress.entity(entity).fetched for entity in priced):
+            settle_billed_amounts(connection, source, livemode=livemode)
         for entity in entities:
             if overwrites:
                 save_watermark(connection, source, entity, watermark, livemode=livemode)

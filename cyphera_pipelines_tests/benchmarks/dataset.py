@@ -27,7 +27,7 @@ class Contents:
 
     @property
     def total_rows(self) -> int:
-        """Objects, lines, items and tiers."""
+        """Objects, lines, items, tiers and prices' currencies."""
         return sum(self.rows.values())
 
     @property
@@ -59,7 +59,11 @@ def contents_of(account: SandboxAccount) -> Contents:
         ],
     }
     objects = {collection: account.size_of(collection) for collection in FULL_SIZE}
-    tiers = sum(len(catalog.build("prices", number).get("tiers") or []) for number in range(account.prices))
+    prices = [catalog.build("prices", number) for number in range(account.prices)]
+    of_prices = {
+        "price_tiers": sum(len(price.get("tiers") or []) for price in prices),
+        "price_currency_options": sum(len(price["currency_options"]) for price in prices),
+    }
     counted = {name: sum(lengths) for name, lengths in nested.items()}
     embedded = {name: sum(min(EMBEDDED, length) for length in lengths) for name, lengths in nested.items()}
     pages = {f"GET /v1/{collection}": max(1, _pages(count)) for collection, count in objects.items()}
@@ -68,7 +72,7 @@ def contents_of(account: SandboxAccount) -> Contents:
         for endpoint, name in _NESTED_ENDPOINTS.items()
     }
     return Contents(
-        rows={**objects, "price_tiers": tiers, **counted},
+        rows={**objects, **of_prices, **counted},
         embedded_rows={**objects, **embedded},
         fewest_requests={**pages, **further},
     )

@@ -67,7 +67,8 @@ def test_only_the_entities_asked_for_are_selected(
 ) -> None:
     session = left_pending(database, source, SyncRequest(entities=(Entity.PRICES,)))
     (request,) = requests_for(session, instance)
-    assert request.asset_selection == [AssetKey(["payments", "prices"]), AssetKey(["payments", "price_tiers"])]
+    names = ("prices", "price_tiers", "price_currency_options")
+    assert request.asset_selection == [AssetKey(["payments", name]) for name in names]
 
 
 def test_the_partition_of_a_new_source_is_added_with_the_run(

@@ -59,7 +59,7 @@ def test_a_session_is_carried_out_in_a_run_of_the_job(
     ended = reload(database, session)
     assert (ended.status, ended.dagster_run_id) == (SessionStatus.COMPLETED, run_id)
     seen = view(run_id)
-    assert set(seen.materialized()) == {"products", "prices", "price_tiers"}
+    assert set(seen.materialized()) == {"products", "prices", "price_tiers", "price_currency_options"}
     expected = {SESSION_TAG: str(session.id), SOURCE_TAG: tenant.source.key, PARTITION_TAG: tenant.source.key}
     assert expected.items() <= seen.run.tags.items()
     # As the job's page of the UI asks for them.

@@ -57,7 +57,7 @@ def test_what_a_listing_asks_for(server: HeaderServer, connect: Connect) -> None
     client.list_page(Entity.PRICES, **FIRST_PAGE)
     assert [asked.path for asked in server.asked] == [
         "/v1/subscriptions?limit=7&status=all&created%5Bgte%5D=5&created%5Blt%5D=9&starting_after=sub_1",
-        "/v1/prices?limit=10&expand%5B%5D=data.tiers",
+        "/v1/prices?limit=10&expand%5B%5D=data.tiers&expand%5B%5D=data.currency_options",
     ]
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cyphera_pipelines.sandbox import API_VERSION, SandboxAccount, SandboxState, Ugliness, demo_accounts
 from cyphera_pipelines.sandbox.accounts import BASE_COLLECTIONS, CreatedDistribution
 from cyphera_pipelines.sandbox.answers import answer
+from cyphera_pipelines.sandbox.collection import EXPANDED_ONLY
 from cyphera_pipelines.sandbox.dataset import Dataset
 from cyphera_pipelines.sandbox.endpoints import find_endpoint
 from cyphera_pipelines.sandbox.generate.ids import id_space
@@ -86,9 +87,9 @@ def test_references_are_consistent(small: dict[str, list[dict[str, Any]]]) -> No
         assert subscription["customer"] in ids["customers"]
         for item in subscription["items"]["data"]:
             assert item["subscription"] == subscription["id"]
-            assert item["price"]["currency"] == subscription["currency"]
-            without_tiers = {k: v for k, v in prices[item["price"]["id"]].items() if k != "tiers"}
-            assert item["price"] == without_tiers
+            price = prices[item["price"]["id"]]
+            assert subscription["currency"] in price["currency_options"]
+            assert item["price"] == {k: v for k, v in price.items() if k not in EXPANDED_ONLY}
         latest = subscription["latest_invoice"]
         details = invoices[latest]["parent"]["subscription_details"]
         assert details["subscription"] == subscription["id"]

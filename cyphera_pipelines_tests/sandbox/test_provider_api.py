@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from cyphera_pipelines.sandbox import API_VERSION, SandboxOptions, SandboxServer, SandboxState
 from cyphera_pipelines.sandbox.accounts import BASE_COLLECTIONS
+from cyphera_pipelines.sandbox.collection import EXPANDED_ONLY
 from cyphera_pipelines.sandbox.query import matcher, parse_list_query
 from cyphera_pipelines_tests.sandbox.conftest import ACCOUNT, KEY, Get, all_pages, client_of, small_account
 
 
 def shown(whole: dict[str, Any]) -> dict[str, Any]:
     """What a list shows of a whole object."""
-    built = {field: value for field, value in whole.items() if field != "tiers"}
+    built = {field: value for field, value in whole.items() if field not in EXPANDED_ONLY}
     for nested in ("lines", "items"):
         if nested in built:
             data = built[nested]["data"]

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from alembic import command
@@ -84,6 +85,44 @@ def test_children_of_before_they_had_their_parent_in_their_key_are_kept(empty: E
     with empty.connect() as connection:
         after = connection.execute(text("SELECT * FROM payments.invoice_line_items ORDER BY id")).mappings().all()
     assert [dict(row) for row in after] == [{**row, "occurrence": 0} for row in rows]
+
+
+def test_items_of_before_are_billed_in_their_subscription_s_currency_or_not_at_all(empty: Engine) -> None:
+    with empty.begin() as connection:
+        connection.execute(text("CREATE SCHEMA sync"))
+        config = migrations._alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(
+            text(
+                "INSERT INTO payments.subscriptions (workspace_id, provider, livemode, id, created, currency, "
+                "content_hash, source_version) SELECT '00000000-0000-4000-8000-000000000000', 'stripe', false, "
+                "'sub_' || currency, now(), currency, '', now() FROM unnest(ARRAY['usd', 'eur']) AS currency"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO payments.subscription_items (workspace_id, provider, livemode, id, subscription_id, "
+                "currency, unit_amount, raw, content_hash, source_version) "
+                "SELECT '00000000-0000-4000-8000-000000000000', 'stripe', false, item.id, 'sub_' || item.of, 'usd', "
+                "item.amount, item.raw, '', now() FROM (VALUES ('si_1', 'usd', 500, CAST(NULL AS jsonb)), "
+                """('si_2', 'usd', NULL, '{"price": {"unit_amount_decimal": "12.345"}}'), """
+                """('si_3', 'usd', NULL, '{"price": {"unit_amount_decimal": "12;345"}}'), """
+                """('si_4', 'eur', 500, '{"price": {"unit_amount_decimal": "500"}}'), ('si_5', 'gone', 500, NULL)) """
+                "AS item (id, of, amount, raw)"
+            )
+        )
+    migrations.upgrade(empty)
+    with empty.connect() as connection:
+        select = "SELECT id, currency, unit_amount, unit_amount_decimal FROM payments.subscription_items ORDER BY id"
+        items = [tuple(row) for row in connection.execute(text(select))]
+    assert items == [
+        ("si_1", "usd", 500, 500),
+        ("si_2", "usd", None, Decimal("12.345")),
+        ("si_3", "usd", None, None),
+        ("si_4", "eur", None, None),
+        ("si_5", "usd", 500, None),
+    ]
 
 
 def test_an_empty_database_is_told_apart(empty: Engine) -> None:

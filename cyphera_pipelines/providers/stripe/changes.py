@@ -160,7 +160,8 @@ def _changes_told(event: Mapping[str, Any]) -> Iterator[Change]:
 def _is_whole(entity: Entity, snapshot: Mapping[str, Any]) -> bool:
     """Whether the snapshot equals what Stripe would answer for the object, nested lists and all."""
     if entity is Entity.PRICES:
-        return snapshot.get("billing_scheme") == "per_unit"
+        # Events expand nothing: neither the tiers nor what the price costs in other currencies.
+        return False
     nested = {Entity.INVOICES: "lines", Entity.SUBSCRIPTIONS: "items"}.get(entity)
     if nested is None:
         return True

@@ -31,23 +31,24 @@ from cyphera_pipelines.providers.stripe.clock import just_after, just_before
 from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.mapping import map_objects
-from cyphera_pipelines.providers.stripe.nested import NestedList, unfinished_lists
+from cyphera_pipelines.providers.stripe.nested import NestedList, OptionTiers, unfinished_lists, untold_tiers
 from cyphera_pipelines.providers.stripe.page_size import PageSize
 from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
 
 PAGE_LIMIT = 100
+EXPANSIONS_AT_ONCE = 15
 MOST_RESTARTS = 3  # of one nested list that changes while it is read
 NESTED_LISTS_AT_ONCE = 32  # Stripe's 25 per second, up to 1.3 s each
 
 _LIST_PARAMETERS: dict[Entity, Parameters] = {
     # Without these, Stripe leaves out canceled subscriptions and the tiers of tiered prices.
     Entity.SUBSCRIPTIONS: {"status": "all"},
-    Entity.PRICES: {"expand[]": ("data.tiers",)},
+    Entity.PRICES: {"expand[]": ("data.tiers", "data.currency_options")},
 }
 _TEST_CLOCKS = "/v1/test_helpers/test_clocks"
 # Without `test_clock`, Stripe leaves the objects of test clocks out.
 _LISTED_BY_TEST_CLOCK = (Entity.CUSTOMERS, Entity.SUBSCRIPTIONS)
-_READ_PARAMETERS: dict[Entity, Parameters] = {Entity.PRICES: {"expand[]": ("tiers",)}}
+_READ_PARAMETERS: dict[Entity, Parameters] = {Entity.PRICES: {"expand[]": ("tiers", "currency_options")}}
 
 
 class StripeAccountClient:
@@ -213,7 +214,10 @@ class StripeAccountClient:
 
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""
-        lists = [nested for obj in page.objects for nested in unfinished_lists(page.entity, obj)]
+        lists: list[NestedList | OptionTiers] = []
+        for obj in page.objects:
+            lists += unfinished_lists(page.entity, obj)
+            lists += untold_tiers(page.entity, obj)
         requests = sum(self._nested_fetches.map(self._fetch_rest_or_note, lists))
         gone = {nested.object_id for nested in lists if nested.is_gone}
         failed = {nested.object_id: nested.failure for nested in lists if nested.failure is not None}
@@ -225,7 +229,7 @@ class StripeAccountClient:
             page.objects = [obj for obj in page.objects if obj.get("id") not in gone | failed.keys()]
         return requests
 
-    def _fetch_rest_or_note(self, nested: NestedList) -> int:
+    def _fetch_rest_or_note(self, nested: NestedList | OptionTiers) -> int:
         """One object's trouble is not that of its page; what concerns all of them is raised."""
         try:
             return self._fetch_rest(nested)
@@ -235,12 +239,24 @@ class StripeAccountClient:
             nested.failure = str(error)
             return 1
 
-    def _fetch_rest(self, nested: NestedList) -> int:
+    def _fetch_rest(self, nested: NestedList | OptionTiers) -> int:
         try:
-            return self._fetch_pages(nested)
+            return self._fetch_pages(nested) if isinstance(nested, NestedList) else self._fetch_tiers(nested)
         except ObjectGoneError:
             nested.is_gone = True
             return 1
+
+    def _fetch_tiers(self, nested: OptionTiers) -> int:
+        """Stripe takes `currency_options.tiers` without complaint and ignores it: each currency has to be named."""
+        named = [f"currency_options.{name}.tiers" for name in nested.currencies]
+        requests = 0
+        for at in range(0, len(named), EXPANSIONS_AT_ONCE):
+            parameters = {"expand[]": ("currency_options", *named[at : at + EXPANSIONS_AT_ONCE])}
+            path = f"/v1/prices/{quote(nested.object_id, safe='')}"
+            answer = self._transport.get(path, parameters, nested.operation, endpoint="one of prices")
+            nested.replace(answer.get("currency_options"))
+            requests += 1
+        return requests
 
     def _fetch_pages(self, nested: NestedList) -> int:
         requests, restarts, cursor, items = 0, 0, nested.last_id, list(nested.items)

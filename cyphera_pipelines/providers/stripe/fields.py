@@ -4,7 +4,7 @@ Columns that are not named here hold the field of their own name. Alternatives b
 API versions.
 """
 
-from cyphera_pipelines.providers.stripe.values import Getter, currency, first, path, reference, total_of
+from cyphera_pipelines.providers.stripe.values import Getter, billed, currency, first, path, reference, total_of
 
 CUSTOMER: dict[str, Getter] = {
     "currency": currency("currency"),
@@ -40,6 +40,8 @@ PRICE_TIER: dict[str, Getter] = {
     "currency": currency("currency"),
 }
 
+PRICE_CURRENCY_OPTION: dict[str, Getter] = {}
+
 SUBSCRIPTION: dict[str, Getter] = {
     "customer_id": reference("customer"),
     "currency": currency("currency"),
@@ -57,8 +59,8 @@ SUBSCRIPTION: dict[str, Getter] = {
 SUBSCRIPTION_ITEM: dict[str, Getter] = {
     "price_id": reference("price"),
     "product_id": reference("price", "product"),
-    "currency": currency("price", "currency"),
-    "unit_amount": path("price", "unit_amount"),
+    "unit_amount": billed("unit_amount"),
+    "unit_amount_decimal": billed("unit_amount_decimal"),
 }
 
 INVOICE: dict[str, Getter] = {

@@ -14,12 +14,14 @@ from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.providers.base import MappedPage
 from cyphera_pipelines.providers.stripe import fields
 from cyphera_pipelines.providers.stripe.rows import UnmappableValueError, row_mapper
+from cyphera_pipelines.providers.stripe.values import currency
 
 # Part of every content hash: raise it when a mapping changes, so that the next full sync rewrites all rows.
-MAPPING_VERSION = 2
+MAPPING_VERSION = 3
 # Links that Stripe signs anew for every reader: they must not make an unchanged invoice look changed.
 VOLATILE_FIELDS: dict[Entity, tuple[str, ...]] = {Entity.INVOICES: ("hosted_invoice_url", "invoice_pdf")}
 
+_CURRENCY, _PRICE_CURRENCY = currency("currency"), currency("price", "currency")
 _ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
     table.name: row_mapper(table, getters)
     for table, getters in (
@@ -27,6 +29,7 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
         (tables.PRODUCTS, fields.PRODUCT),
         (tables.PRICES, fields.PRICE),
         (tables.PRICE_TIERS, fields.PRICE_TIER),
+        (tables.PRICE_CURRENCY_OPTIONS, fields.PRICE_CURRENCY_OPTION),
         (tables.SUBSCRIPTIONS, fields.SUBSCRIPTION),
         (tables.SUBSCRIPTION_ITEMS, fields.SUBSCRIPTION_ITEM),
         (tables.INVOICES, fields.INVOICE),
@@ -140,8 +143,12 @@ def _lines(table: SyncedTable, invoice: dict[str, Any]) -> list[ChildRow]:
 
 
 def _subscription_items(table: SyncedTable, subscription: dict[str, Any]) -> list[ChildRow]:
-    items = _items(subscription, "items")
-    return [_child(table, _id_of(item), item, {"subscription_id": subscription.get("id")}) for item in items]
+    """An item is billed in its subscription's currency, whatever that of its price is."""
+    items, billed_in = _items(subscription, "items"), _CURRENCY(subscription)
+    place = {"subscription_id": subscription.get("id")}
+    return [
+        _child(table, _id_of(item), item, place | {"currency": billed_in or _PRICE_CURRENCY(item)}) for item in items
+    ]
 
 
 def _tiers(table: SyncedTable, price: dict[str, Any]) -> list[ChildRow]:
@@ -153,8 +160,21 @@ def _tiers(table: SyncedTable, price: dict[str, Any]) -> list[ChildRow]:
     ]
 
 
+def _currency_options(table: SyncedTable, price: dict[str, Any]) -> list[ChildRow]:
+    """What the price costs in each currency that it names: they have no id of their own either."""
+    options, own = price.get("currency_options") or {}, _CURRENCY(price)
+    rows = []
+    for name, option in options.items():
+        place = {"price_id": price.get("id"), "currency": name.lower()}
+        if place["currency"] == own and option.get("tiers") is None:
+            place["tiers"] = price.get("tiers")
+        rows.append(_child(table, f"{price.get('id')}:{name.lower()}", option, place))
+    return rows
+
+
 _CHILDREN: dict[str, Callable[[SyncedTable, dict[str, Any]], list[ChildRow]]] = {
     tables.PRICE_TIERS.name: _tiers,
+    tables.PRICE_CURRENCY_OPTIONS.name: _currency_options,
     tables.SUBSCRIPTION_ITEMS.name: _subscription_items,
     tables.INVOICE_LINE_ITEMS.name: _lines,
 }

@@ -1,4 +1,4 @@
-"""Lists inside objects: Stripe embeds their beginning only."""
+"""Lists inside objects: Stripe embeds their beginning only, and tiers in further currencies only if they are named."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,6 +37,46 @@ class NestedList:
         """Embed the whole list in place of its beginning."""
         self.embedded["data"] = items
         self.embedded["has_more"] = False
+
+
+@dataclass
+class OptionTiers:
+    """A tiered price whose tiers in some currencies are not told: those have to be asked for one by one.
+
+    `options` are the price's `currency_options`; `is_gone` and `failure` as in `NestedList`.
+    """
+
+    object_id: str
+    options: dict[str, Any]
+    currencies: tuple[str, ...]
+    is_gone: bool = False
+    failure: str | None = None
+
+    @property
+    def operation(self) -> str:
+        """What is asked for."""
+        return f"reading the tiers of price {self.object_id}"
+
+    def replace(self, told: Any) -> None:
+        """Embed what the price's options, asked for with their tiers, tell."""
+        for name in self.currencies:
+            option = told.get(name) if isinstance(told, dict) else None
+            tiers = option.get("tiers") if isinstance(option, dict) else None
+            if tiers is not None:
+                self.options[name]["tiers"] = tiers
+
+
+def untold_tiers(entity: Entity, obj: dict[str, Any]) -> Iterator[OptionTiers]:
+    """The object's tiers in other currencies than its own, where it is a price that has such."""
+    if entity is not Entity.PRICES or not isinstance(obj, dict) or not isinstance(obj.get("id"), str):
+        return
+    options = obj.get("currency_options")
+    if obj.get("billing_scheme") != "tiered" or not isinstance(options, dict):
+        return
+    missing = [name for name, option in options.items() if isinstance(option, dict) and option.get("tiers") is None]
+    currencies = tuple(name for name in missing if name != obj.get("currency"))
+    if currencies:
+        yield OptionTiers(obj["id"], options, currencies)
 
 
 def unfinished_lists(entity: Entity, obj: dict[str, Any]) -> Iterator[NestedList]:

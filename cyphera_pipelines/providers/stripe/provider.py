@@ -9,6 +9,7 @@ from cyphera_pipelines.providers.base import AccountScope, ClientOptions, Webhoo
 from cyphera_pipelines.providers.stripe import access
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
 from cyphera_pipelines.providers.stripe.keys import is_test_key
+from cyphera_pipelines.providers.stripe.mapping import MAPPING_VERSION
 from cyphera_pipelines.providers.stripe.webhooks import open_webhook
 
 
@@ -18,6 +19,7 @@ class StripeProvider:
     name = "stripe"
     title = "Stripe"
     default_host = "api.stripe.com"
+    mapping_version = MAPPING_VERSION
     entities = tuple(Entity)
     # Stripe says so of customers and subscriptions. Of invoices it says nothing, so that their absence proves nothing.
     unlisted_with = dict.fromkeys((Entity.CUSTOMERS, Entity.SUBSCRIPTIONS, Entity.INVOICES), "test_clock_id")

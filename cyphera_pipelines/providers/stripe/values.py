@@ -65,6 +65,23 @@ def currency(*names: str) -> Getter:
     return get
 
 
+def billed(name: str) -> Getter:
+    """An amount of an item's price in the item's own `currency`; None if the price does not tell it in that one."""
+
+    def get(item: dict[str, Any]) -> Any:
+        price, item_currency = item.get("price"), item.get("currency")
+        if not isinstance(price, dict):
+            return None
+        own = price.get("currency")
+        if isinstance(own, str) and own.lower() == item_currency:
+            return price.get(name)
+        options = price.get("currency_options")
+        option = options.get(item_currency) if isinstance(options, dict) else None
+        return option.get(name) if isinstance(option, dict) else None
+
+    return get
+
+
 def total_of(list_name: str) -> Getter:
     """The sum of the `amount`s of a list; None if there is no list."""
 

@@ -131,6 +131,7 @@ class InvoiceGenerator:
         invoice_id = world.invoice_id(number)
         status = facts.status
         price_numbers = self._price_numbers(facts)
+        billed_in = None if facts.subscription is None else self.subscriptions.facts(facts.subscription).currency
         count = facts.line_count
         shown = count if line_limit is None else min(count, line_limit)
         first_quantity = dice.below(len(_QUANTITIES))
@@ -139,7 +140,7 @@ class InvoiceGenerator:
         lines: list[JsonObject] = []
         currency = "usd"
         for position in range(count):
-            price = self._price(price_numbers[position % len(price_numbers)])
+            price = self._price(price_numbers[position % len(price_numbers)], billed_in)
             quantity = _QUANTITIES[(first_quantity + position) % len(_QUANTITIES)]
             currency = price.currency
             subtotal += price.unit_amount * quantity

@@ -1,5 +1,6 @@
 """Prices. A price's number decides its currency and kind, so that prices that go together are found by arithmetic."""
 
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from cyphera_pipelines.sandbox.generate.dice import Dice
@@ -39,6 +40,18 @@ GROUPS: dict[tuple[str, str | None], tuple[int, ...]] = {
 """Places of the prices that may stand on one subscription or invoice: same currency, same interval."""
 
 
+OPTION_RATES = {"eur": 90, "gbp": 80}
+"""Further currencies of the prices that have them, and their amounts in hundredths of the price's own."""
+_OPTION_SLOTS = (0, 7, 11)
+_TIERED_OPTION_SLOTS = (4, 9)
+
+
+def has_options(world: World, number: int) -> bool:
+    """Whether a price can be billed in the currencies of OPTION_RATES too."""
+    slot = number % len(SLOTS)
+    return slot in _OPTION_SLOTS or (world.account.tiered_options and slot in _TIERED_OPTION_SLOTS)
+
+
 class PriceFacts(NamedTuple):
     """What those that refer to a price repeat of it. Amounts in the currency's smallest unit."""
 
@@ -67,8 +80,8 @@ def pick_price(world: World, group: tuple[str, str | None], ceiling: int, dice: 
     return lowest if lowest < world.sizes["prices"] else 0
 
 
-def price_facts(world: World, number: int) -> PriceFacts:
-    """Return the facts about price `number` that others repeat."""
+def price_facts(world: World, number: int, currency: str | None = None) -> PriceFacts:
+    """Return the facts about price `number` that others repeat, in its own currency or one of its options."""
     slot = SLOTS[number % len(SLOTS)]
     product_number = product_of_price(world, number)
     amount = slot.unit_amount + 100 * (number // len(SLOTS))
@@ -77,7 +90,7 @@ def price_facts(world: World, number: int) -> PriceFacts:
         decimal = "12.345"
     elif slot.scheme != "per_unit":
         decimal = None
-    return PriceFacts(
+    facts = PriceFacts(
         world.price_id(number),
         world.product_id(product_number),
         slot.currency,
@@ -86,6 +99,35 @@ def price_facts(world: World, number: int) -> PriceFacts:
         decimal,
         f"Plan {number}",
     )
+    if currency in (None, slot.currency):
+        return facts
+    rate = OPTION_RATES[currency]
+    other = None if decimal is None else _decimal(Decimal(decimal) * rate / 100)
+    return facts._replace(currency=currency, unit_amount=facts.unit_amount * rate // 100, unit_amount_decimal=other)
+
+
+def _decimal(amount: Decimal) -> str:
+    return format(amount.normalize(), "f")
+
+
+def _options(world: World, number: int, built: JsonObject) -> JsonObject:
+    """Return what a price costs in each currency, its own included, as Stripe tells it when asked to."""
+    options: JsonObject = {}
+    for currency in (built["currency"], *OPTION_RATES) if has_options(world, number) else (built["currency"],):
+        facts = price_facts(world, number, currency)
+        is_whole = facts.unit_amount_decimal is not None and "." not in facts.unit_amount_decimal
+        options[currency] = {
+            "custom_unit_amount": None,
+            "tax_behavior": built["tax_behavior"],
+            "unit_amount": int(facts.unit_amount_decimal or 0) if is_whole else None,
+            "unit_amount_decimal": facts.unit_amount_decimal,
+        }
+        if "tiers" in built and currency != built["currency"]:
+            options[currency]["tiers"] = [
+                {**tier, "unit_amount": number % 50 + OPTION_RATES[currency], "unit_amount_decimal": None}
+                for tier in built["tiers"]
+            ]
+    return options
 
 
 def _tiers(number: int) -> list[JsonObject]:
@@ -116,7 +158,7 @@ def _tiers(number: int) -> list[JsonObject]:
 
 
 def price(world: World, number: int) -> JsonObject:
-    """Return price `number` with its `tiers`, which Stripe shows only when asked to expand them."""
+    """Return price `number` with its `tiers` and `currency_options`, which Stripe shows only when asked to."""
     dice = world.dice("prices", number)
     slot = SLOTS[number % len(SLOTS)]
     facts = price_facts(world, number)
@@ -153,6 +195,7 @@ def price(world: World, number: int) -> JsonObject:
     }
     if tiered:
         built["tiers"] = _tiers(number)
+    built["currency_options"] = _options(world, number, built)
     return built
 
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-from cyphera_pipelines.sandbox.generate.prices import group_of, pick_price, plan_of, price
+from cyphera_pipelines.sandbox.generate.prices import group_of, has_options, pick_price, plan_of, price
 from cyphera_pipelines.sandbox.generate.timeline import DAY
 from cyphera_pipelines.sandbox.generate.world import CACHED_CORES, World
 from cyphera_pipelines.sandbox.serialization import JsonObject
@@ -31,11 +31,8 @@ class SubscriptionFacts(NamedTuple):
     status: str
     group: tuple[str, str | None]
     price_numbers: tuple[int, ...]
-
-    @property
-    def currency(self) -> str:
-        """The one currency of all its prices, lower case."""
-        return self.group[0]
+    currency: str
+    """Lower case: that of all its prices, or one that all of them have as an option."""
 
 
 def item_id(world: World, subscription_number: int, position: int) -> str:
@@ -70,11 +67,19 @@ class SubscriptionGenerator:
             _STATUS_OF_PERCENT[dice.below(100)],
             group,
             (first, *others),
+            self._currency(number, group[0], (first, *others)),
         )
+
+    def _currency(self, number: int, own: str, price_numbers: tuple[int, ...]) -> str:
+        world = self.world
+        may_be_another = all(has_options(world, price_number) for price_number in price_numbers)
+        share = world.account.foreign_currency_share
+        return "eur" if may_be_another and world.dice("billed in", number).chance(share) else own
 
     def _embedded_price(self, number: int) -> tuple[JsonObject, JsonObject]:
         built = price(self.world, number)
         built.pop("tiers", None)
+        built.pop("currency_options")
         return built, plan_of(built)
 
     def first_invoice(self, number: int) -> int | None:

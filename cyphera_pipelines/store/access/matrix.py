@@ -104,7 +104,7 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
         Role.TENANT: {
             "SELECT": WHOLE,
             "INSERT": WHOLE,
-            "UPDATE": ("watermark", "unfinished", "full_listing_at", "owed", "updated_at"),
+            "UPDATE": ("watermark", "unfinished", "full_listing_at", "owed", "updated_at", "mapping_version"),
         }
     },
     "sync.synced_accounts": {

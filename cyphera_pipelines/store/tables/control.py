@@ -250,6 +250,11 @@ sync_cursors = Table(
     _moment("full_listing_at", "When a listing of the whole entity last completed"),
     _json("owed", "Ids of objects that could not be read to their end; the next sync asks for them", default="[]"),
     _moment("updated_at", "When the position was last written", now=True),
+    Column(
+        "mapping_version",
+        BigInteger,
+        comment="How the last listing made rows of objects; all is listed anew if the program does it in another way",
+    ),
     _one_of("entity_type", [entity.value for entity in Entity]),
     schema=CONTROL_SCHEMA,
     comment="Where each source's syncs stand, per entity",

@@ -29,6 +29,7 @@ from cyphera_pipelines.providers.base import (
 )
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.client import open_client
@@ -130,6 +131,9 @@ def compare(
                 cancel=cancel,
             )
             findings = _verify_entities(context, job.entities)
+            if session is not None:
+                with job.database.tenant(job.source.workspace_id) as connection:
+                    settle_billed_amounts(connection, job.source, livemode=context.livemode)
     finally:
         client.close()
     reports = tuple(findings.reports[entity] for entity in job.entities)

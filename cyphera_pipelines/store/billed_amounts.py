@@ -1,0 +1,46 @@
+"""What subscription items cost in the currency that they are billed in, where that is not their price's own.
+
+The provider tells an item with its price in the price's own currency, and what the price costs in others only with the
+price. Items and prices come in any order: so this is settled once both are in the tables.
+"""
+
+from sqlalchemy import Connection, text
+
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+
+
+def settle_billed_amounts(connection: Connection, source: Source, *, livemode: bool) -> int:
+    """Give items in another currency than their price's own the amounts that the price names for it.
+
+    Rows that have them already are not written. Returns how many were.
+    """
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
+    if not connection.execute(text(_HAS_OPTIONS), parameters).scalar_one():
+        return 0
+    return connection.execute(text(_SETTLE), parameters).rowcount
+
+
+_OF_SOURCE = "{0}.workspace_id = CAST(:workspace_id AS uuid) AND {0}.provider = :provider AND {0}.livemode = :livemode"
+
+_HAS_OPTIONS = (
+    f"SELECT EXISTS (SELECT FROM {PAYMENTS_SCHEMA}.price_currency_options AS option "
+    f"JOIN {PAYMENTS_SCHEMA}.prices AS price ON {_OF_SOURCE.format('price')} AND price.id = option.price_id "
+    f"WHERE {_OF_SOURCE.format('option')} AND option.currency <> price.currency)"
+)
+
+_SETTLE = f"""
+UPDATE {PAYMENTS_SCHEMA}.subscription_items AS item
+SET unit_amount = known.unit_amount, unit_amount_decimal = known.unit_amount_decimal, synced_at = now()
+FROM (
+    SELECT price.id AS price_id, option.currency, option.unit_amount,
+        option.unit_amount_decimal
+    FROM {PAYMENTS_SCHEMA}.prices AS price
+    JOIN {PAYMENTS_SCHEMA}.price_currency_options AS option
+        ON {_OF_SOURCE.format("option")} AND option.price_id = price.id AND option.deleted_at IS NULL
+    WHERE {_OF_SOURCE.format("price")} AND price.deleted_at IS NULL AND option.currency <> price.currency
+) AS known
+WHERE {_OF_SOURCE.format("item")} AND item.deleted_at IS NULL
+AND item.price_id = known.price_id AND item.currency = known.currency
+AND (item.unit_amount, item.unit_amount_decimal) IS DISTINCT FROM (known.unit_amount, known.unit_amount_decimal)
+"""
