@@ -11,13 +11,22 @@ import schemathesis
 
 CLOSED_PORT = "http://127.0.0.1:9"
 _ADDRESS = re.compile(r"https?://[!-~]+")
+_ACCOUNT_PATH = re.compile(r"acct_\w{1,250}/acct_\w{1,250}", re.ASCII)
 _PRINTABLE = re.compile(r"[!-~]{1,512}")
 
 
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Let the mode be that of the key, and the address one that is allowed."""
-    case.body = _fitting(case.body)
+    """Let the mode be that of the key, the address one that is allowed, and the account one that any key may name."""
+    case.body = _with_account(_fitting(case.body))
+
+
+def _with_account(body: Any) -> Any:
+    """Only an organization's key, which nobody makes up by chance, names an account by its path."""
+    account = body.get("connected_account_id") if isinstance(body, dict) else None
+    if isinstance(account, str) and _ACCOUNT_PATH.fullmatch(account):
+        return {**body, "connected_account_id": account.partition("/")[0]}
+    return body
 
 
 def _fitting(body: Any) -> Any:

@@ -119,6 +119,27 @@ def test_a_reference_may_be_an_id_or_the_object_itself(entity: Entity, field: st
         assert row(entity, {**example(entity), field: value})[column] == expected
 
 
+@pytest.mark.parametrize(
+    ("billed_in", "price", "amounts"),
+    [
+        ("usd", {"currency": "usd", "unit_amount": 500, "unit_amount_decimal": "500"}, (500, "500")),
+        ("USD", {"currency": "Usd", "unit_amount": None, "unit_amount_decimal": "0.5"}, (None, "0.5")),
+        ("eur", {"currency": "usd", "unit_amount": 500, "unit_amount_decimal": "500"}, (None, None)),
+        ("eur", {"currency": "usd", "unit_amount": 500, "currency_options": {"gbp": {"unit_amount": 4}}}, (None, None)),
+        ("eur", {"currency": "usd", "unit_amount": 500, "currency_options": {"eur": {"unit_amount": 4}}}, (4, None)),
+    ],
+)
+def test_an_item_shows_an_amount_in_the_currency_that_it_is_billed_in_or_none(
+    billed_in: str, price: dict[str, Any], amounts: tuple[int | None, str | None]
+) -> None:
+    subscription = example(Entity.SUBSCRIPTIONS, currency=billed_in)
+    item = {**subscription["items"]["data"][0], "price": {"id": "price_1", "product": "prod_1", **price}}
+    subscription["items"] = {"object": "list", "data": [item], "has_more": False}
+    _child, row_of_item = first_child(Entity.SUBSCRIPTIONS, subscription, "subscription_items")
+    assert row_of_item["currency"] == billed_in.lower()
+    assert (row_of_item["unit_amount"], row_of_item["unit_amount_decimal"]) == amounts
+
+
 def test_currencies_are_lower_case_in_every_table() -> None:
     assert row(Entity.CUSTOMERS, example(Entity.CUSTOMERS, currency="EUR"))["currency"] == "eur"
     at = next(at for at, price in enumerate(OBJECTS[Entity.PRICES]) if price.get("tiers"))

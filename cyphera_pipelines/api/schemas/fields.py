@@ -138,7 +138,7 @@ Moment = Annotated[datetime, AfterValidator(_in_utc), Field(description="RFC 333
 Secret = Annotated[SecretStr, Field(json_schema_extra={"pattern": PRINTABLE, "minLength": 1, "maxLength": 512})]
 HttpsUrl = Annotated[str, Field(pattern=_HTTPS_URL, max_length=2048)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,255}$")]
-AccountPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:/-]{1,255}$")]
+AccountPath = Annotated[str, Field(pattern=r"^acct_[A-Za-z0-9_]{1,250}(/acct_[A-Za-z0-9_]{1,250})?$")]
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2048)]
 # Clients of languages whose strings are never null send empty ones for what they do not give.
 OptionalToken = Annotated[Token | None, BeforeValidator(_none_if_empty, Token | Literal[""] | None)]

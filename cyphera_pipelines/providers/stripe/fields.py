@@ -79,7 +79,8 @@ INVOICE: dict[str, Getter] = {
 
 INVOICE_LINE_ITEM: dict[str, Getter] = {
     "currency": currency("currency"),
-    "unit_amount_decimal": first(path("pricing", "unit_amount_decimal"), path("price", "unit_amount_decimal")),
+    # The line's own price is in the line's currency; one that is embedded as a whole may be in another.
+    "unit_amount_decimal": first(path("pricing", "unit_amount_decimal"), billed("unit_amount_decimal")),
     "price_id": first(reference("pricing", "price_details", "price"), reference("price")),
     "product_id": first(reference("pricing", "price_details", "product"), reference("price", "product")),
     "parent_type": path("parent", "type"),

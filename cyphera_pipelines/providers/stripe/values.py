@@ -67,16 +67,15 @@ def currency(*names: str) -> Getter:
 
 def billed(name: str) -> Getter:
     """An amount of an item's price in the item's own `currency`; None if the price does not tell it in that one."""
+    billed_in, own_currency = currency("currency"), currency("price", "currency")
 
     def get(item: dict[str, Any]) -> Any:
-        price, item_currency = item.get("price"), item.get("currency")
+        price, wanted, own = item.get("price"), billed_in(item), own_currency(item)
         if not isinstance(price, dict):
             return None
-        own = price.get("currency")
-        if isinstance(own, str) and own.lower() == item_currency:
+        if own is None or own == wanted:
             return price.get(name)
-        options = price.get("currency_options")
-        option = options.get(item_currency) if isinstance(options, dict) else None
+        option = path("currency_options", wanted)(price)
         return option.get(name) if isinstance(option, dict) else None
 
     return get
