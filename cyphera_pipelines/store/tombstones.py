@@ -42,22 +42,25 @@ def tombstone_missing(
     return _mark(connection, entity, _missing(unlisted_with), parameters)
 
 
-def tombstone_unlisted(
+def find_unlisted(
     connection: Connection,
     source: Source,
     entity: Entity,
     present: Sequence[str],
     *,
     livemode: bool,
-    version: float,
     unlisted_with: str,
-) -> dict[str, TableCounts]:
-    """Mark the rows with a value in that column, of whose objects those that are there are known completely.
-
-    Else as `tombstone_missing`.
-    """
-    parameters = _of_span(source, TimeSpan(None, None), present, livemode, version)
-    return _mark(connection, entity, f"{_MISSING} AND {unlisted_with} IS NOT NULL", parameters)
+    limit: int,
+) -> list[str]:
+    """The ids of live rows with a value in that column but for those that are present, longest unconfirmed first."""
+    statement = (
+        f"SELECT id FROM {PAYMENTS_SCHEMA}.{entity.value} WHERE {_OF_SOURCE} AND deleted_at IS NULL "
+        f"AND {unlisted_with} IS NOT NULL AND id <> ALL (CAST(:present AS text[])) "
+        "ORDER BY source_version, id LIMIT :limit"
+    )
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
+    found = connection.execute(text(statement), parameters | {"present": list(present), "limit": limit})
+    return list(found.scalars())
 
 
 def find_missing(

@@ -15,6 +15,8 @@ from cyphera_pipelines.providers.stripe.keys import is_organization_key
 
 _ACCOUNT = re.compile(r"acct_\w{1,250}", re.ASCII)
 _PATH = re.compile(rf"{_ACCOUNT.pattern}(?:/{_ACCOUNT.pattern})?", re.ASCII)
+MOST_NAMED = 255
+"""Characters of an account's id: no account has a longer one."""
 _KEY, _CONNECTED = "configuration.api_key", "connected_account_id"
 
 
@@ -80,5 +82,5 @@ def account_of_event(event: Mapping[str, Any]) -> str | None:
     for name in ("account", "context"):
         value = event.get(name)
         if value is not None:
-            return value.rpartition("/")[2] if isinstance(value, str) else f"({type(value).__name__})"
+            return value.rpartition("/")[2][:MOST_NAMED] if isinstance(value, str) else f"({type(value).__name__})"
     return None
