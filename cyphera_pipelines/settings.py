@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.quotas import Quotas, Retention
 
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +38,39 @@ class Settings(BaseSettings):
     previous_encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), validation_alias="PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS"
     )
+
+    most_configurations: int = Field(default=50, ge=1)
+    most_accounts: int = Field(default=100, ge=1)
+    most_waiting_sessions: int = Field(default=20, ge=1)
+    most_sessions_per_hour: int = Field(default=240, ge=1)
+    most_waiting_webhooks: int = Field(default=20_000, ge=1)
+    most_waiting_webhook_megabytes: int = Field(default=256, ge=1)
+    keep_sessions_days: int = Field(default=90, ge=1)
+    keep_handled_webhooks_days: int = Field(default=30, ge=1)
+    keep_waiting_webhooks_days: int = Field(default=30, ge=1)
+    keep_orphaned_webhooks_days: int = Field(default=7, ge=1)
+    keep_removed_configurations_days: int = Field(default=365, ge=1)
+
+    def quotas(self) -> Quotas:
+        """What one workspace may have at most."""
+        return Quotas(
+            configurations=self.most_configurations,
+            accounts=self.most_accounts,
+            waiting_sessions=self.most_waiting_sessions,
+            sessions_per_hour=self.most_sessions_per_hour,
+            waiting_webhooks=self.most_waiting_webhooks,
+            waiting_webhook_bytes=self.most_waiting_webhook_megabytes * 2**20,
+        )
+
+    def retention(self) -> Retention:
+        """How long what is over is kept."""
+        return Retention(
+            sessions_days=self.keep_sessions_days,
+            handled_webhooks_days=self.keep_handled_webhooks_days,
+            waiting_webhooks_days=self.keep_waiting_webhooks_days,
+            orphaned_webhooks_days=self.keep_orphaned_webhooks_days,
+            removed_configurations_days=self.keep_removed_configurations_days,
+        )
 
     @property
     def is_embedded(self) -> bool:

@@ -20,9 +20,11 @@ from cyphera_pipelines.api.problems import (
     invalid,
     not_found,
     problem_response,
+    quota_reached,
     unavailable,
 )
 from cyphera_pipelines.model.errors import ConflictError, InvalidInputError, NotFoundError
+from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.security.encryption import DecryptionError
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.database import DatabaseUnavailableError
@@ -104,6 +106,8 @@ async def _answer_not_found(request: Request, error: NotFoundError) -> JSONRespo
 async def _answer_conflict(request: Request, error: ConflictError) -> JSONResponse:
     if isinstance(error, SourceActiveError):
         problem = conflict(str(error), "session-active", session_id=str(error.session.id))
+    elif isinstance(error, QuotaReachedError):
+        problem = quota_reached(str(error), passes=error.passes)
     else:
         problem = conflict(str(error))
     return problem_response(request, problem)

@@ -13,6 +13,7 @@ from cyphera_pipelines.security.secrets import redact
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
+QUOTA_RETRY_AFTER_SECONDS = 60
 LONGEST_PATH_SHOWN = 200
 
 
@@ -133,6 +134,17 @@ def too_many_requests(detail: str) -> ProblemError:
         "Too many requests at once",
         detail,
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def quota_reached(detail: str, *, passes: bool) -> ProblemError:
+    """A workspace has as much as it may have; `passes` tells whether it may have more after a while."""
+    return ProblemError(
+        HTTPStatus.TOO_MANY_REQUESTS if passes else HTTPStatus.CONFLICT,
+        "quota-reached",
+        "The workspace's quota is reached",
+        detail,
+        headers={"Retry-After": str(QUOTA_RETRY_AFTER_SECONDS)} if passes else {},
     )
 
 

@@ -6,6 +6,7 @@ from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.database import upgrade_database
+from cyphera_pipelines.store.retention import forget_old
 
 app = typer.Typer(help="The database: its schema and its address.", no_args_is_help=True)
 
@@ -18,6 +19,16 @@ def upgrade() -> None:
         typer.echo(f"The schema is up to date (revision {now}).")
     else:
         typer.echo(f"Upgraded the schema from {before or 'nothing'} to revision {now}.")
+
+
+@app.command("prune")
+def prune() -> None:
+    """Delete old sessions, events and webhooks at once; a sensor of Dagster's does it every ten minutes by itself.
+
+    How old they have to be is told by CYPHERA_KEEP_SESSIONS_DAYS and its like.
+    """
+    forgotten = forget_old(services.database(), services.settings().retention(), within=float("inf"))
+    typer.echo(f"Deleted {forgotten}.")
 
 
 @app.command("url")

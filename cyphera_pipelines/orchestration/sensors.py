@@ -29,6 +29,11 @@ from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.outbox import look_into_outbox
 from cyphera_pipelines.orchestration.resources import DatabaseResource
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.settings import load_settings
+from cyphera_pipelines.store.retention import forget_old
+
+RETENTION_SECONDS = 20.0
+"""Of one look: Dagster gives a sensor a minute, and the other sensors wait."""
 
 
 @sensor(
@@ -127,6 +132,20 @@ def sessions_without_a_process(context: SensorEvaluationContext, database: Datab
     else:
         reason = "Every running session has a process behind it."
     return SensorResult(skip_reason=SkipReason(reason))
+
+
+@sensor(
+    name="retention",
+    minimum_interval_seconds=600,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Forgets old sessions, their events, webhooks and removed configurations, a piece at a time.",
+)
+def retention(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """What `CYPHERA_KEEP_..._DAYS` says; what is left of it is the next look's."""
+    del context
+    forgotten = forget_old(database.open(), load_settings().retention(), within=RETENTION_SECONDS)
+    left = "" if forgotten.is_all else " The rest is the next look's."
+    return SensorResult(skip_reason=SkipReason(f"Deleted {forgotten}.{left}"))
 
 
 def _reason(context: RunFailureSensorContext) -> str:

@@ -7,7 +7,9 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.quotas import check_accounts
 from cyphera_pipelines.store.tables import workspace_provider_accounts as accounts
 
 
@@ -52,12 +54,18 @@ def record_account(
 
 
 def register_account(
-    database: Database, workspace_id: UUID, provider: str, account_id: str, *, livemode: bool
+    database: Database,
+    workspace_id: UUID,
+    provider: str,
+    account_id: str,
+    *,
+    livemode: bool,
+    quotas: Quotas | None = None,
 ) -> RegisteredAccount:
     """Note that the account is the workspace's, by its own word. What is noted already stays as it is.
 
     It proves nothing, and other workspaces may say the same: whoever routes webhooks must go by the accounts that a
-    connection has reached (`record_account`), never by these.
+    connection has reached (`record_account`), never by these. Raises QuotaReachedError.
     """
     values = {
         "workspace_id": workspace_id,
@@ -66,9 +74,12 @@ def register_account(
         "livemode": livemode,
     }
     own = and_(*(accounts.c[name] == value for name, value in values.items()))
-    with database.tenant(workspace_id) as connection:
+    find = select(*_SHOWN).where(own)
+    with database.tenant(workspace_id, alone=quotas is not None) as connection:
+        if quotas is not None and connection.execute(find).first() is None:
+            check_accounts(connection, quotas)
         connection.execute(insert(accounts).values(values).on_conflict_do_nothing())
-        row = connection.execute(select(*_SHOWN).where(own)).one()
+        row = connection.execute(find).one()
     return RegisteredAccount(**row._mapping)
 
 

@@ -7,18 +7,22 @@ from uuid import UUID, uuid4
 
 import orjson
 from pydantic import SecretStr, ValidationError
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.encryption import Binding, DecryptionError, Keyring
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.access.matrix import Role
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.quotas import check_configurations
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
+MOST_REMOVED = 100
+"""Removed configurations of one workspace that are kept: who adds and removes them all day fills no table."""
 _PUBLIC_COLUMNS = [column for column in configurations.c if column.name not in ("configuration", "deleted_at")]
 
 
@@ -34,8 +38,12 @@ def create_configuration(
     webhook_endpoint_url: str | None = None,
     connected_account_id: str | None = None,
     metadata: dict[str, Any] | None = None,
+    quotas: Quotas | None = None,
 ) -> Configuration:
-    """Store a configuration. Raises ConflictError if it is to be active and the workspace has an active one."""
+    """Store a configuration.
+
+    Raises ConflictError if it is to be active and the workspace has an active one, and QuotaReachedError.
+    """
     configuration_id = uuid4()
     binding = Binding(workspace.id, configuration_id, provider)
     values = {
@@ -50,7 +58,9 @@ def create_configuration(
         "metadata": metadata or {},
     }
     try:
-        with database.tenant(workspace.id, role=Role.CREDENTIALS) as connection:
+        with database.tenant(workspace.id, role=Role.CREDENTIALS, alone=quotas is not None) as connection:
+            if quotas is not None:
+                check_configurations(connection, quotas)
             row = connection.execute(insert(configurations).values(values).returning(*_PUBLIC_COLUMNS)).one()
     except IntegrityError:
         raise ConflictError(
@@ -164,8 +174,11 @@ def _open(keyring: Keyring, envelope: str, binding: Binding) -> Credentials:
     return credentials
 
 
-def remove_configuration(database: Database, configuration: Configuration) -> None:
-    """Mark the configuration as deleted. Its synced rows stay; a new configuration may take its place."""
+def remove_configuration(database: Database, configuration: Configuration, *, keep: int = MOST_REMOVED) -> None:
+    """Mark the configuration as deleted. Its synced rows stay; a new configuration may take its place.
+
+    Of the workspace's removed configurations the newest are kept, the others forgotten.
+    """
     statement = (
         update(configurations)
         .where(configurations.c.id == configuration.id)
@@ -173,6 +186,15 @@ def remove_configuration(database: Database, configuration: Configuration) -> No
     )
     with database.tenant(configuration.workspace_id, role=Role.CREDENTIALS) as connection:
         connection.execute(statement)
+        kept = (
+            select(configurations.c.id)
+            .where(configurations.c.deleted_at.is_not(None))
+            .order_by(configurations.c.deleted_at.desc())
+            .limit(keep)
+        )
+        connection.execute(
+            delete(configurations).where(configurations.c.deleted_at.is_not(None), configurations.c.id.not_in(kept))
+        )
 
 
 def record_sync(database: Database, workspace_id: UUID, configuration_id: UUID) -> None:

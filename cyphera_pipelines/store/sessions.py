@@ -13,10 +13,12 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import insert_events
+from cyphera_pipelines.store.quotas import check_sessions
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 from cyphera_pipelines.store.tables import workspaces
@@ -57,9 +59,17 @@ def has_running_session(database: Database, source: Source) -> bool:
 
 
 def create_only_session(
-    database: Database, source: Source, kind: SessionType, request: SyncRequest, *, ignoring: Collection[UUID] = ()
+    database: Database,
+    source: Source,
+    kind: SessionType,
+    request: SyncRequest,
+    *,
+    ignoring: Collection[UUID] = (),
+    quotas: Quotas | None = None,
 ) -> Session:
     """Like `create_session`, but raise SourceActiveError if the source has an active session that is not ignored.
+
+    Raises QuotaReachedError if the workspace may not ask for another now.
 
     Of several callers at once, one makes a session and the others are told of it.
     """
@@ -67,6 +77,8 @@ def create_only_session(
         for row in connection.execute(_active_sessions(source)):
             if row.id not in ignoring:
                 raise SourceActiveError(source, _to_session(row))
+        if quotas is not None:
+            check_sessions(connection, quotas)
         return _to_session(connection.execute(_insertion(source, kind, request)).one())
 
 

@@ -1,23 +1,24 @@
 """The inbox of webhooks: what a provider told us by itself, kept once each until it is in the tables."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, select, text, update
+from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.quotas import check_webhooks
 from cyphera_pipelines.store.tables import webhook_events as inbox
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
-KEPT_FOR_DAYS = 30
-"""As long as the provider may send an event again: so long it has to be known."""
 MOST_AT_ONCE = 1_000
 TRIED_AGAIN_AFTER_SECONDS = 600.0
 REFUSAL_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -62,9 +63,20 @@ def find_webhook_target(database: Database, provider: str, configuration_id: UUI
 
 
 def keep_webhook(
-    database: Database, target: WebhookTarget, *, external_id: str, kind: str, entity: Entity, payload: dict[str, Any]
+    database: Database,
+    target: WebhookTarget,
+    *,
+    external_id: str,
+    kind: str,
+    entity: Entity,
+    payload: dict[str, Any],
+    quotas: Quotas | None = None,
 ) -> bool:
-    """Put the event into the inbox. Returns False if it is there already, handled or not."""
+    """Put the event into the inbox. Returns False if it is there already, handled or not.
+
+    Raises QuotaReachedError if too much of the workspace waits there.
+    """
+    size = len(json.dumps(payload))
     row = {
         "workspace_id": target.workspace_id,
         "provider_name": target.provider,
@@ -73,12 +85,15 @@ def keep_webhook(
         "event_type": storable(kind),
         "entity_type": entity.value,
         "payload": storable(payload),
+        "payload_bytes": size,
     }
     received = (
         update(configurations).where(configurations.c.id == target.configuration_id).values(last_webhook_at=func.now())
     )
     with database.tenant(target.workspace_id) as connection:
         connection.execute(received)
+        if quotas is not None:
+            check_webhooks(connection, quotas, target.workspace_id, size)
         return connection.execute(insert(inbox).values(row).on_conflict_do_nothing()).rowcount == 1
 
 
@@ -117,17 +132,19 @@ def list_unhandled(
 
 
 def mark_handled(database: Database, source: Source, external_ids: Collection[str], *, livemode: bool) -> None:
-    """Note that what these events tell is in the tables, and forget events that nobody will send again."""
+    """Note that what these events tell is in the tables. Their ids are kept, lest they be taken for new."""
     of_source = (
         inbox.c.workspace_id == source.workspace_id,
         inbox.c.provider_name == source.provider,
         inbox.c.livemode == livemode,
     )
-    handled = update(inbox).where(*of_source, inbox.c.external_id.in_(external_ids)).values(handled_at=func.now())
-    old = delete(inbox).where(*of_source, inbox.c.handled_at < func.now() - func.make_interval(0, 0, 0, KEPT_FOR_DAYS))
+    handled = (
+        update(inbox)
+        .where(*of_source, inbox.c.external_id.in_(external_ids))
+        .values(handled_at=func.now(), payload={}, payload_bytes=0)
+    )
     with database.tenant(source.workspace_id) as connection:
         connection.execute(handled)
-        connection.execute(old)
 
 
 def list_sources_with_webhooks(database: Database, *, limit: int) -> list[str]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
@@ -20,13 +21,16 @@ def open_session(
     return create_session(database, source, session_type(request), request, dagster_run_id=dagster_run_id)
 
 
-def open_only_session(database: Database, source: Source, request: SyncRequest) -> Session:
+def open_only_session(
+    database: Database, source: Source, request: SyncRequest, quotas: Quotas | None = None
+) -> Session:
     """The same, but raise SourceActiveError if a session of the source waits or runs already.
 
-    One that says `running` but whose process is gone does not count: the new session's sync will end it.
+    One that says `running` but whose process is gone does not count: the new session's sync will end it. Raises
+    QuotaReachedError too.
     """
     dead = {each.id for each in list_active_sessions(database, source) if _is_dead(database, each)}
-    return create_only_session(database, source, session_type(request), request, ignoring=dead)
+    return create_only_session(database, source, session_type(request), request, ignoring=dead, quotas=quotas)
 
 
 def session_type(request: SyncRequest) -> SessionType:

@@ -12,7 +12,9 @@ from cyphera_pipelines.model.sessions import ConflictStrategy, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.stripe import transport
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
+from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.retention import forget_old
 from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook, list_unhandled
 from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
@@ -110,6 +112,7 @@ def test_what_nobody_will_send_again_is_forgotten(
     customer = dict(next(iter(sandbox.state.truth("acct_webhooks", "customers"))))
     tell(database, source, Entity.CUSTOMERS, event_about(customer, "customer.updated", event_id="evt_next"))
     sync_now(source, only_changes=True)
+    forget_old(database, Settings().retention(), within=60)
     with database.tenant(source.workspace_id) as connection:
         left = list(connection.execute(text("SELECT external_id FROM sync.webhook_events")).scalars())
     assert left == ["evt_next"]

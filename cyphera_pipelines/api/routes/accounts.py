@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from cyphera_pipelines.api.auth import CurrentCaller
-from cyphera_pipelines.api.routes.router import authenticated_router
+from cyphera_pipelines.api.routes.router import CONFLICT, authenticated_router
 from cyphera_pipelines.api.schemas.accounts import AccountOut, Accounts, RegisterAccount
 from cyphera_pipelines.api.schemas.fields import Limit, Offset
 from cyphera_pipelines.api.services import RequestServices
@@ -19,14 +19,19 @@ def list_all(caller: CurrentCaller, services: RequestServices, limit: Limit = 20
     return Accounts(accounts=[AccountOut.model_validate(each) for each in found], total=total)
 
 
-@router.post("/accounts", status_code=HTTPStatus.CREATED, operation_id="registerAccount")
+@router.post("/accounts", status_code=HTTPStatus.CREATED, responses=CONFLICT, operation_id="registerAccount")
 def register(body: RegisterAccount, caller: CurrentCaller, services: RequestServices) -> AccountOut:
-    """Register an account as the workspace's. Registering it again changes nothing.
+    """Register an account as the workspace's. Registering it again changes nothing. Answers 409 beyond 100 of them.
 
     This is the workspace's own word, and proves nothing: no data and no webhook comes of it before a connection has
     reached the account (see `POST /config/{config_id}/test`).
     """
     account = register_account(
-        services.database, caller.workspace.id, body.provider_name, body.account_id, livemode=body.livemode
+        services.database,
+        caller.workspace.id,
+        body.provider_name,
+        body.account_id,
+        livemode=body.livemode,
+        quotas=services.settings.quotas(),
     )
     return AccountOut.model_validate(account)

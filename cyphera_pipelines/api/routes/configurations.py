@@ -23,6 +23,7 @@ from cyphera_pipelines.api.schemas.fields import ConfigurationReference, Limit, 
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.providers.base import Provider
@@ -70,7 +71,10 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
             webhook_endpoint_url=body.webhook_endpoint_url,
             connected_account_id=body.connected_account_id,
             metadata=body.metadata,
+            quotas=services.settings.quotas(),
         )
+    except QuotaReachedError:
+        raise
     except ConflictError:
         raise conflict(
             f"The workspace has an active {provider.name} configuration already: provider_name or is_active must "

@@ -51,6 +51,6 @@ def start_delta_sync(
 
 def _start(services: Services, caller: Caller, provider: str, request: SyncRequest) -> SessionStarted:
     source = source_of(caller.workspace, active_configuration(services, caller.workspace, provider))
-    session = open_only_session(services.database, source, request)
+    session = open_only_session(services.database, source, request, services.settings.quotas())
     services.dagster.start_run(session, source.key)
     return SessionStarted.of(session)

@@ -145,5 +145,6 @@ def _keep(services: Services, target: WebhookTarget, credentials: Credentials, e
         kind=event.kind,
         entity=event.entity,
         payload=event.payload,
+        quotas=services.settings.quotas(),
     )
     return WebhookReceived(status="kept" if is_new else "known")

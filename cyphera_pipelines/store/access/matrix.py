@@ -69,6 +69,7 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
                 "updated_at",
                 "deleted_at",
             ),
+            "DELETE": WHOLE,
         },
     },
     "sync.workspace_provider_accounts": {
@@ -111,7 +112,7 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
         Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("account_id", "key_digest", "updated_at")}
     },
     "sync.webhook_events": {
-        Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("handled_at",), "DELETE": WHOLE}
+        Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("handled_at", "payload", "payload_bytes")}
     },
     **{table.fullname: _SYNCED for table in synced_tables.values()},
 }

@@ -299,7 +299,16 @@ webhook_events = Table(
     Column("external_id", Text, primary_key=True, comment="The provider's id of the event, as in 'evt_...'"),
     _text("event_type", "The provider's name of what happened"),
     _text("entity_type", "The entity that the event is about"),
-    Column("payload", JSONB(none_as_null=True), nullable=False, comment="The event as it came in"),
+    Column(
+        "payload", JSONB(none_as_null=True), nullable=False, comment="The event as it came in; {} once it is handled"
+    ),
+    Column(
+        "payload_bytes",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="Size of the event as it came in; 0 once it is handled",
+    ),
     _moment("received_at", "When the event came in", now=True),
     _moment("handled_at", "When what it tells was in the tables; NULL until then"),
     Index(
@@ -308,7 +317,9 @@ webhook_events = Table(
         "provider_name",
         "received_at",
         postgresql_where=text("handled_at IS NULL"),
+        postgresql_include=["payload_bytes"],
     ),
+    Index("webhook_events_handled_idx", "handled_at", postgresql_where=text("handled_at IS NOT NULL")),
     schema=CONTROL_SCHEMA,
     comment="The inbox of webhooks: provider events that were told to us, each kept once",
 )

@@ -1,0 +1,40 @@
+"""How much one workspace may have, and how long it is kept."""
+
+from dataclasses import dataclass
+
+from cyphera_pipelines.model.errors import ConflictError
+
+
+@dataclass(frozen=True)
+class Quotas:
+    """What one workspace may have at most. Whoever asks for more is refused, and loses nothing that is there."""
+
+    configurations: int
+    accounts: int
+    waiting_sessions: int
+    sessions_per_hour: int
+    waiting_webhooks: int
+    waiting_webhook_bytes: int
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Days after which what is over is forgotten, and how many handled webhooks of a workspace are known at most.
+
+    Webhooks `wait` for a sync; they are `orphaned` where their source is no longer active.
+    """
+
+    sessions_days: int
+    handled_webhooks_days: int
+    waiting_webhooks_days: int
+    orphaned_webhooks_days: int
+    removed_configurations_days: int
+    handled_webhooks: int = 100_000
+
+
+class QuotaReachedError(ConflictError):
+    """The workspace has as much of something as it may have. `passes` tells whether waiting helps."""
+
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        super().__init__(message)
+        self.passes = passes

@@ -1,0 +1,123 @@
+"""Forgetting what is over, a bounded piece at a time: by a sensor of Dagster's, or by `cyphera db prune`."""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from cyphera_pipelines.model.quotas import Retention
+from cyphera_pipelines.store.database import Database
+
+SESSIONS_AT_ONCE = 200
+ROWS_AT_ONCE = 5_000
+"""Rows of one transaction: it holds nobody up for longer than a moment."""
+
+
+@dataclass
+class Forgotten:
+    """How many rows were deleted, and whether that was all that there was to delete."""
+
+    sessions: int = 0
+    events: int = 0
+    webhooks: int = 0
+    configurations: int = 0
+    is_all: bool = True
+
+    def __str__(self) -> str:
+        """As in "2 sessions, 31 events, 0 webhooks and 0 removed configurations"."""
+        return (
+            f"{self.sessions} sessions, {self.events} events, {self.webhooks} webhooks and "
+            f"{self.configurations} removed configurations"
+        )
+
+
+def forget_old(database: Database, retention: Retention, *, within: float) -> Forgotten:
+    """Delete what is older than it is kept, beginning no piece after so many seconds.
+
+    What is still needed stays, however old: a source's newest session, sessions that have not ended, and those that an
+    unfinished listing, or what is still owed, goes back to.
+    """
+    forgotten, deadline = Forgotten(), time.monotonic() + within
+    days = {
+        "sessions": retention.sessions_days,
+        "handled": retention.handled_webhooks_days,
+        "waiting": retention.waiting_webhooks_days,
+        "orphaned": retention.orphaned_webhooks_days,
+        "removed": retention.removed_configurations_days,
+        "most": retention.handled_webhooks,
+        "limit": ROWS_AT_ONCE,
+    }
+
+    def delete(statement: str, **more: object) -> int:
+        """Delete piece by piece."""
+        count = 0
+        while time.monotonic() < deadline:
+            with database.control() as connection:
+                deleted = connection.execute(text(statement), days | more).rowcount
+            count += deleted
+            if deleted < ROWS_AT_ONCE:
+                return count
+        forgotten.is_all = False
+        return count
+
+    while time.monotonic() < deadline:
+        with database.control() as connection:
+            ids = connection.execute(text(_OLD_SESSIONS), days | {"most_sessions": SESSIONS_AT_ONCE}).scalars().all()
+        if not ids:
+            break
+        forgotten.events += delete(_EVENTS, ids=ids)
+        if forgotten.is_all:
+            forgotten.sessions += delete(_SESSIONS, ids=ids)
+    else:
+        forgotten.is_all = False
+    for statement in (_HANDLED, _TOO_MANY_HANDLED, _WAITING, _ORPHANED):
+        forgotten.webhooks += delete(statement)
+    forgotten.configurations += delete(_REMOVED)
+    return forgotten
+
+
+def _first_rows(table: str, condition: str) -> str:
+    return f"DELETE FROM {table} WHERE ctid = ANY (ARRAY (SELECT ctid FROM {table} WHERE {condition} LIMIT :limit))"
+
+
+_BEFORE = "< now() - make_interval(days => :{})"
+_OLD_SESSIONS = f"""
+    SELECT id FROM sync.payment_sync_sessions AS session
+    WHERE status NOT IN ('pending', 'running') AND completed_at {_BEFORE.format("sessions")}
+    AND EXISTS (
+        SELECT FROM sync.payment_sync_sessions AS newer
+        WHERE newer.workspace_id = session.workspace_id AND newer.provider_name = session.provider_name
+        AND newer.created_at > session.created_at
+    )
+    AND NOT EXISTS (
+        SELECT FROM sync.sync_cursors AS cursor
+        WHERE cursor.workspace_id = session.workspace_id AND cursor.provider_name = session.provider_name
+        AND strpos(to_jsonb(cursor)::text, session.id::text) > 0
+    )
+    ORDER BY completed_at LIMIT :most_sessions
+"""
+_EVENTS = _first_rows("sync.payment_sync_events", "session_id = ANY (:ids)")
+_SESSIONS = _first_rows("sync.payment_sync_sessions", "id = ANY (:ids)")
+_HANDLED = _first_rows("sync.webhook_events", f"handled_at {_BEFORE.format('handled')}")
+_WAITING = _first_rows("sync.webhook_events", f"handled_at IS NULL AND received_at {_BEFORE.format('waiting')}")
+_ORPHANED = _first_rows(
+    "sync.webhook_events",
+    f"""
+    handled_at IS NULL AND received_at {_BEFORE.format("orphaned")} AND NOT EXISTS (
+        SELECT FROM sync.workspace_payment_configurations AS configuration
+        WHERE configuration.workspace_id = webhook_events.workspace_id
+        AND configuration.provider_name = webhook_events.provider_name
+        AND configuration.is_test_mode <> webhook_events.livemode
+        AND configuration.is_active AND configuration.deleted_at IS NULL
+    )
+    """,
+)
+_TOO_MANY_HANDLED = """
+    DELETE FROM sync.webhook_events WHERE ctid = ANY (ARRAY (
+        SELECT row FROM (
+            SELECT ctid AS row, row_number() OVER (PARTITION BY workspace_id ORDER BY handled_at DESC) AS number
+            FROM sync.webhook_events WHERE handled_at IS NOT NULL
+        ) AS numbered WHERE number > :most LIMIT :limit
+    ))
+"""
+_REMOVED = _first_rows("sync.workspace_payment_configurations", f"deleted_at {_BEFORE.format('removed')}")
