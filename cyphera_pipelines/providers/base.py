@@ -59,6 +59,10 @@ class CursorLostError(ProviderError):
     """The object that a page was to start after is gone, so that the provider does not know where to go on."""
 
 
+class RefusedRequestError(ProviderError):
+    """The provider does not know what it was asked for, or does not want to: asking again does not help."""
+
+
 class ObjectGoneError(ProviderError):
     """The object that was asked for no longer exists at the provider."""
 

@@ -1,5 +1,8 @@
 """Lists inside objects, of which the provider embeds the beginning only, fetched whole over real HTTP."""
 
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
 import pytest
 
 from cyphera_pipelines.model.entities import Entity
@@ -120,3 +123,34 @@ def test_a_list_that_is_none_is_an_error_that_names_the_operation(sandbox: Sandb
     client = connect(base_url=f"{sandbox.url}/v1/account?")
     with pytest.raises(ProviderError, match=r"^Stripe's answer to listing invoices is not a list\.$"):
         client.list_page(Entity.INVOICES, interval=CreatedInterval(), cursor=None, limit=1)
+
+
+def tiered_price() -> Json:
+    options = {"usd": {"unit_amount": None}, "eur": {"unit_amount": None}, "gbp": {"unit_amount": None}}
+    tiered = {"id": "price_1", "object": "price", "created": 1, "billing_scheme": "tiered", "currency": "usd"}
+    return {**tiered, "tiers": [{"up_to": None}], "currency_options": options}
+
+
+def test_tiers_in_other_currencies_are_asked_for_by_their_names(connect: Connect) -> None:
+    told = {"eur": {"tiers": [{"up_to": None, "unit_amount": 5}]}, "gbp": {}, "usd": None}
+    page = Page(Entity.PRICES, [tiered_price()], has_more=False, version=0.0)
+    with HeaderServer() as server:
+        server.answer_with(Answer(body=orjson.dumps({"id": "price_1", "currency_options": told})))
+        assert connect(base_url=server.url).complete(page) == 1
+        (asked,) = server.asked
+    assert parse_qs(urlsplit(asked.path).query)["expand[]"] == [
+        "currency_options",
+        "currency_options.eur.tiers",
+        "currency_options.gbp.tiers",
+    ]
+    options = page.objects[0]["currency_options"]
+    assert options == {**tiered_price()["currency_options"], "eur": {"unit_amount": None, **told["eur"]}}  # type: ignore[dict-item]
+
+
+def test_who_refuses_to_tell_such_tiers_leaves_the_price_whole_without_them(connect: Connect) -> None:
+    page = Page(Entity.PRICES, [tiered_price()], has_more=False, version=0.0)
+    with HeaderServer() as server:
+        refusal = {"error": {"type": "invalid_request_error", "message": "This property cannot be expanded."}}
+        server.answer_with(Answer(status=400, body=orjson.dumps(refusal)))
+        assert connect(base_url=server.url, attempts=1).complete(page) == 1
+    assert (page.objects, page.incomplete) == ([tiered_price()], [])

@@ -1,5 +1,6 @@
 """One Stripe account: listing, nested lists, and rows."""
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from cyphera_pipelines.providers.base import (
     ProviderAccount,
     ProviderError,
     ProviderUnavailableError,
+    RefusedRequestError,
 )
 from cyphera_pipelines.providers.stripe.access import own_account_id
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, changes_of, event_type_groups
@@ -34,6 +36,8 @@ from cyphera_pipelines.providers.stripe.mapping import map_objects
 from cyphera_pipelines.providers.stripe.nested import NestedList, OptionTiers, unfinished_lists, untold_tiers
 from cyphera_pipelines.providers.stripe.page_size import PageSize
 from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
+
+_log = logging.getLogger(__name__)
 
 PAGE_LIMIT = 100
 EXPANSIONS_AT_ONCE = 15
@@ -247,15 +251,22 @@ class StripeAccountClient:
             return 1
 
     def _fetch_tiers(self, nested: OptionTiers) -> int:
-        """Stripe takes `currency_options.tiers` without complaint and ignores it: each currency has to be named."""
+        """Stripe takes `currency_options.tiers` without complaint and ignores it: each currency has to be named.
+
+        Whoever refuses that leaves these tiers unknown, and the price is whole without them.
+        """
         named = [f"currency_options.{name}.tiers" for name in nested.currencies]
         requests = 0
         for at in range(0, len(named), EXPANSIONS_AT_ONCE):
             parameters = {"expand[]": ("currency_options", *named[at : at + EXPANSIONS_AT_ONCE])}
             path = f"/v1/prices/{quote(nested.object_id, safe='')}"
-            answer = self._transport.get(path, parameters, nested.operation, endpoint="one of prices")
-            nested.replace(answer.get("currency_options"))
             requests += 1
+            try:
+                answer = self._transport.get(path, parameters, nested.operation, endpoint="one of prices")
+            except RefusedRequestError as error:
+                _log.info("%s", error)
+                break
+            nested.replace(answer.get("currency_options"))
         return requests
 
     def _fetch_pages(self, nested: NestedList) -> int:

@@ -22,6 +22,7 @@ from cyphera_pipelines.providers.base import (
     ProviderUnavailableError,
     ProviderUnreachableError,
     RateLimitRemainsError,
+    RefusedRequestError,
     RetryKind,
 )
 from cyphera_pipelines.providers.stripe.json_text import NotJsonError, parse_json
@@ -135,7 +136,7 @@ def rejected_response(
         )
     if status == 404:
         return Failure(ObjectGoneError(f"Stripe has nothing for {operation}: {said}{request_id}"))
-    return Failure(ProviderError(f"Stripe refuses {operation} (HTTP {status}): {said}{request_id}"))
+    return Failure(RefusedRequestError(f"Stripe refuses {operation} (HTTP {status}): {said}{request_id}"))
 
 
 def lost_connection(error: stripe.APIConnectionError, operation: str, host: str) -> Failure:
