@@ -38,8 +38,8 @@ def verify(
     Everything is listed at the provider and compared with the rows, by id and
     content hash. Missing: the provider has it, the table has no live row.
     Surplus: the table has it, the provider does not. Stale: both have it, with
-    different contents; so has a row whose change no sync has brought yet.
-    Unmappable: no row can be made of it.
+    different contents; so has a row whose change no sync has brought yet. A row
+    that claims to be of the future is stale too. Unmappable: no row can be made of it.
 
     What differs is asked for once more by its id, and what changed at the
     provider while the verification ran does not count: the next sync brings

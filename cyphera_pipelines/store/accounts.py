@@ -8,6 +8,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.quotas import Quotas
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.quotas import check_accounts
 from cyphera_pipelines.store.tables import workspace_provider_accounts as accounts
@@ -41,13 +42,13 @@ def record_account(
     statement = insert(accounts).values(
         workspace_id=workspace_id,
         provider_name=provider,
-        account_id=account_id,
+        account_id=storable(account_id),
         livemode=livemode,
-        account_name=name,
+        account_name=storable(name),
     )
     statement = statement.on_conflict_do_update(
         index_elements=["workspace_id", "provider_name", "account_id", "livemode"],
-        set_={"account_name": name, "last_seen_at": func.now()},
+        set_={"account_name": statement.excluded.account_name, "last_seen_at": func.now()},
     )
     with database.tenant(workspace_id) as connection:
         connection.execute(statement)

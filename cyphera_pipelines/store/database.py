@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from cyphera_pipelines import local
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.security.secrets import redact, register_secret
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store import migrations
@@ -116,6 +117,7 @@ def _connect(settings: Settings, application_name: str, pool_size: int) -> Datab
         pool_pre_ping=True,
         client_encoding="utf8",
         json_deserializer=_read_json,
+        json_serializer=_to_json,
         connect_args={"application_name": application_name, "connect_timeout": 10},
     )
     database = Database(engine, psql_url, dagster_url)
@@ -129,6 +131,11 @@ def _read_json(value: str) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         return value
+
+
+def _to_json(value: object) -> str:
+    """What is written to a `jsonb` column: whatever text a provider's id or an error put into it, it can be stored."""
+    return json.dumps(storable(value))
 
 
 def check_reachable(database: Database) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.checks import Finding
 
 EXAMPLES = 5
@@ -22,7 +23,8 @@ class DifferenceKind(StrEnum):
     """How a row differs from the provider.
 
     missing: the provider has it, the table has no live row. surplus: the table has a live row, the provider has
-    nothing. stale: both have it, with different contents.
+    nothing. stale: both have it, with different contents, or the row claims to be of the future, so that its version
+    says nothing.
     """
 
     MISSING = "missing"
@@ -57,22 +59,25 @@ class Difference:
 
 
 def sample_objects(connection: Connection, limit: int) -> list[str]:
-    """Objects with differences, as evenly from all tables and kinds as there are such."""
+    """Objects with differences that were not looked at again, as evenly from all tables and kinds as there are such."""
     return list(connection.execute(text(_SAMPLE), {"limit": limit}).scalars())
 
 
 def objects_after(connection: Connection, object_id: str, limit: int) -> list[str]:
-    """The next objects with differences, by id."""
-    statement = "SELECT DISTINCT object_id FROM differences WHERE object_id > :after ORDER BY object_id LIMIT :limit"
+    """The next objects with differences that were not looked at again, by id."""
+    statement = (
+        "SELECT DISTINCT object_id FROM differences WHERE object_id > :after AND NOT is_confirmed "
+        "ORDER BY object_id LIMIT :limit"
+    )
     return list(connection.execute(text(statement), {"after": object_id, "limit": limit}).scalars())
 
 
 def differences_of(connection: Connection, object_ids: Sequence[str]) -> list[Difference]:
-    """What was found of these objects and their children."""
+    """What was found of these objects and their children, and is not confirmed."""
     found = connection.execute(
         text(
             "SELECT table_name, kind, livemode, object_id, id, occurrence FROM differences "
-            "WHERE object_id = ANY (:ids) ORDER BY object_id, table_name, id, occurrence"
+            "WHERE object_id = ANY (:ids) AND NOT is_confirmed ORDER BY object_id, table_name, id, occurrence"
         ),
         {"ids": list(object_ids)},
     )
@@ -83,7 +88,8 @@ def settle(
     connection: Connection, object_ids: Sequence[str], real: Sequence[Difference], *, are_mended: bool = False
 ) -> None:
     """Keep of what was found of these objects only what is real: it is confirmed."""
-    drop_objects(connection, object_ids)
+    unconfirmed = "DELETE FROM differences WHERE object_id = ANY (:ids) AND NOT is_confirmed"
+    connection.execute(text(unconfirmed), {"ids": list(object_ids)})
     if real:
         values = [
             {
@@ -106,7 +112,7 @@ def drop_objects(connection: Connection, object_ids: Sequence[str]) -> int:
         "WITH dropped AS (DELETE FROM differences WHERE object_id = ANY (:ids) RETURNING object_id) "
         "SELECT count(DISTINCT object_id) FROM dropped"
     )
-    return int(connection.execute(text(statement), {"ids": list(object_ids)}).scalar_one())
+    return int(connection.execute(text(statement), {"ids": storable(list(object_ids))}).scalar_one())
 
 
 def has_differences(connection: Connection) -> bool:
@@ -139,6 +145,7 @@ def find_rows(connection: Connection, table: SyncedTable, kind: DifferenceKind) 
 _SAMPLE = """
 SELECT object_id FROM (
     SELECT object_id, row_number() OVER (PARTITION BY table_name, kind ORDER BY id) AS place FROM differences
+    WHERE NOT is_confirmed
 ) AS placed
 GROUP BY object_id ORDER BY min(place), object_id LIMIT :limit
 """

@@ -1,6 +1,5 @@
 """Session events: what a person would want to read in a session's log."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from cyphera_pipelines.model.sessions import Session, SessionEvent
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.security.secrets import redact, redact_values
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.kept_objects import DEEPEST, cut_depth, plain_json
 from cyphera_pipelines.store.tables import payment_sync_events as events
 
 
@@ -29,11 +29,19 @@ class RecordedEvent:
     occurred_at: datetime
 
 
+LONGEST_ID = 255
+LONGEST_MESSAGE = 4_000
+"""Characters."""
+DEEPEST_DETAILS = DEEPEST + 2
 _SHOWN = [events.c[name] for name in RecordedEvent.__dataclass_fields__]
 
 
 def insert_events(connection: Connection, session: Session, batch: Sequence[SessionEvent]) -> None:
-    """Write events within a tenant transaction. Secrets are cut out of every text, NUL characters too."""
+    """Write events within a tenant transaction.
+
+    Secrets are cut out of every text, NUL characters too, and what is too long or too deep to be read is shortened: an
+    event can be written whatever it tells of. What is kept of objects is bounded by `keep`.
+    """
     if not batch:
         return
     connection.execute(
@@ -44,10 +52,10 @@ def insert_events(connection: Connection, session: Session, batch: Sequence[Sess
                 "workspace_id": session.workspace_id,
                 "provider_name": session.provider_name,
                 "entity_type": event.entity_type,
-                "external_id": _clean(event.external_id) if event.external_id else None,
+                "external_id": _clean(event.external_id, LONGEST_ID) if event.external_id else None,
                 "event_type": event.event_type,
-                "event_message": _clean(event.event_message),
-                "event_details": _clean_json({"level": event.level.value, **event.event_details}),
+                "event_message": _clean(event.event_message, LONGEST_MESSAGE),
+                "event_details": _clean_details({"level": event.level.value, **event.event_details}),
             }
             for event in batch
         ],
@@ -78,12 +86,11 @@ def page_events(
         return found, connection.execute(select(func.count()).where(of_session)).scalar_one()
 
 
-def _clean(text: str) -> str:
-    return redact(str(storable(text)))
+def _clean(text: str, longest: int) -> str:
+    clean = redact(str(storable(text)))
+    return clean if len(clean) <= longest else f"{clean[:longest]}..."
 
 
-def _clean_json(details: dict[str, Any]) -> dict[str, Any]:
-    """Whatever a provider sent, in a form that jsonb takes: numbers of any size, but NaN and infinities as texts."""
-    plain = json.loads(json.dumps(storable(details), default=str), parse_constant=str)
-    cleaned: dict[str, Any] = redact_values(plain)
+def _clean_details(details: dict[str, Any]) -> dict[str, Any]:
+    cleaned: dict[str, Any] = plain_json(redact_values(cut_depth(details, DEEPEST_DETAILS)))
     return cleaned

@@ -3,6 +3,7 @@
 Looking first costs a microsecond or two per object; staging an unchanged one with all its children cost forty per row.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,16 +13,23 @@ from sqlalchemy import Connection, text
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+from cyphera_pipelines.store.versions import is_older, seconds_of, storable_moment
 
 
 @dataclass(frozen=True, slots=True)
 class KnownRow:
-    """What is known of a row. `version` is its `source_version`, in seconds since 1970."""
+    """What is known of a row. `version` is its `source_version`, in seconds since 1970; -inf if that is not known."""
 
     content_hash: bytes
     version: float
     is_deleted: bool
+
+    @property
+    def is_version_known(self) -> bool:
+        """Whether the row's version is one to go by; see `store/versions.py`."""
+        return self.version != -math.inf
 
     def is_unchanged(self, obj: MappedObject) -> bool:
         """Whether the object would bring the row nothing new. The hash covers the children."""
@@ -38,7 +46,7 @@ def find_known_rows(
         "workspace_id": source.workspace_id,
         "provider": source.provider,
         "livemodes": list({obj.livemode for obj in objects}),
-        "ids": [obj.id for obj in objects],
+        "ids": [storable(obj.id) for obj in objects],
     }
     rows = connection.execute(text(_find(entity)), parameters)
     return {
@@ -53,8 +61,8 @@ def confirm_rows(connection: Connection, source: Source, entity: Entity, objects
         "workspace_id": source.workspace_id,
         "provider": source.provider,
         "livemodes": [obj.livemode for obj in objects],
-        "ids": [obj.id for obj in objects],
-        "versions": [obj.version for obj in objects],
+        "ids": [storable(obj.id) for obj in objects],
+        "versions": [storable_moment(obj.version) for obj in objects],
     }
     connection.execute(text(_confirm(entity)), parameters)
 
@@ -64,7 +72,7 @@ def confirm_rows(connection: Connection, source: Source, entity: Entity, objects
 @cache
 def _find(entity: Entity) -> str:
     return (
-        "SELECT livemode, id, content_hash, CAST(extract(epoch FROM source_version) AS float8), "
+        f"SELECT livemode, id, content_hash, {seconds_of('source_version')}, "
         f"deleted_at IS NOT NULL FROM {PAYMENTS_SCHEMA}.{entity.value} "
         "WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider "
         "AND livemode = ANY (:livemodes) AND id = ANY (:ids)"
@@ -79,5 +87,5 @@ def _confirm(entity: Entity) -> str:
         "AS confirmed (livemode, id, version) "
         "WHERE target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
         "AND target.livemode = confirmed.livemode AND target.id = confirmed.id "
-        "AND target.source_version < to_timestamp(confirmed.version)"
+        f"AND {is_older('target.source_version', 'to_timestamp(confirmed.version)')}"
     )

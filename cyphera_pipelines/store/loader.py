@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DataError
 
 from cyphera_pipelines.model.columns import Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.json_text import to_json
 from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
 from cyphera_pipelines.store.copying import copy_lines
+from cyphera_pipelines.store.database_errors import is_about_data, reason_of
 from cyphera_pipelines.store.known_rows import confirm_rows, find_known_rows
 from cyphera_pipelines.store.staging import (
     copy_into_staging,
@@ -23,6 +23,7 @@ from cyphera_pipelines.store.staging import (
     merge_statement,
     staging_name,
 )
+from cyphera_pipelines.store.versions import storable_moment
 
 NULL = "\\N"
 _STAGED_IN = "cyphera_staged_in"  # where a connection keeps the transaction in which it last staged rows
@@ -88,9 +89,10 @@ def load(
     """Merge the objects and their children within the connection's tenant transaction.
 
     Of an object that comes twice the newest state counts. The strategy decides about rows that are there already.
-    Objects that Postgres refuses (a number or a date out of range) are left out and named in `refused`; they do not
-    stop the others. What is in the table already, as it is, is not sent to Postgres at all; if the batch `confirms`,
-    such a row takes the newer `source_version`: needed of states that older ones may still follow.
+    Objects that Postgres refuses (a number or a date out of range, a text too long for an index) are left out and named
+    in `refused`; they do not stop the others. What is in the table already, as it is, is not sent to Postgres at all;
+    if the batch `confirms`, such a row takes the newer `source_version`: needed of states that older ones may still
+    follow. So does, in any case, a row whose version counts as unknown: see `store/versions.py`.
     A batch that `rewrites` replaces the rows and all their children whatever the table says of them, versions and
     hashes included: for states that were read to repair rows which are known to be wrong.
     """
@@ -104,7 +106,7 @@ def load(
             changed.append(obj)
         elif (strategy is ConflictStrategy.SKIP and not row.is_deleted) or row.is_unchanged(obj):
             result.count_unchanged(entity, obj)
-            if confirms and obj.version > row.version:
+            if obj.version > row.version and (confirms or not row.is_version_known):
                 confirmed.append(obj)
         else:
             changed.append(obj)
@@ -139,10 +141,12 @@ def _load_changed(
     try:
         with connection.begin_nested():
             return _merge(connection, source, entity, batch, strategy, rewrites)
-    except DataError as error:
+    except Exception as error:
+        if not is_about_data(error):
+            raise
         if len(batch) == 1:
-            reason = str(error.orig or error).strip().splitlines()[0]
-            return LoadResult(refused=[UnmappableObject(batch[0].id, f"Postgres refuses it: {reason}", batch[0].raw)])
+            reason = f"it cannot be written to Postgres: {reason_of(error)}"
+            return LoadResult(refused=[UnmappableObject(batch[0].id, reason, batch[0].raw)])
     result = LoadResult()
     middle = len(batch) // 2
     for half in (batch[:middle], batch[middle:]):
@@ -197,7 +201,7 @@ def _copy(
         rows: Iterable[tuple[int, MappedObject | ChildRow]] = ((0, obj),)
         if table.is_child:
             rows = obj.children_of(table.name)
-        version = repr(obj.version)
+        version = repr(storable_moment(obj.version))
         for occurrence, row in rows:
             key = f"{escape(row.id)}\t{occurrence}" if table.is_child else escape(row.id)
             fields = (key, *encode(row.values), f"\\\\x{row.content_hash.hex()}", version, "")
@@ -222,7 +226,7 @@ _ENCODERS: dict[Kind, Callable[[Any], str]] = {
     Kind.BOOLEAN: lambda value: "t" if value else "f",
     Kind.TIMESTAMP: str,
     Kind.NUMERIC: str,
-    Kind.JSON: lambda value: orjson.dumps(value).decode().replace("\\", "\\\\"),
+    Kind.JSON: lambda value: to_json(value).decode().replace("\\", "\\\\"),
 }
 
 

@@ -10,6 +10,7 @@ from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.synced_tables import OCCURRENCE, child_tables, entity_table, key_columns
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+from cyphera_pipelines.store.versions import may_follow
 
 
 def staging_name(table: SyncedTable) -> str:
@@ -136,7 +137,8 @@ def _upsert(table: SyncedTable, source: str, replaces: bool, rewrites: bool) -> 
     # What comes back from deletion was not there.
     differs = "target.content_hash <> excluded.content_hash OR " if replaces else ""
     return (
-        f"{update} WHERE target.source_version <= excluded.source_version AND ({differs}target.deleted_at IS NOT NULL)"
+        f"{update} WHERE {may_follow('target.source_version', 'excluded.source_version')} "
+        f"AND ({differs}target.deleted_at IS NOT NULL)"
     )
 
 

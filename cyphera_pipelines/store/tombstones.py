@@ -9,9 +9,11 @@ from sqlalchemy import Connection, text
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
 from cyphera_pipelines.store.loader import TableCounts
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+from cyphera_pipelines.store.versions import is_older, may_follow, storable_moment
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def find_missing(
     """The ids of the rows that `tombstone_missing` would mark."""
     statement = (
         f"SELECT id FROM {PAYMENTS_SCHEMA}.{entity.value} WHERE {_OF_SOURCE} AND deleted_at IS NULL "
-        f"AND source_version <= to_timestamp(:version) AND {_missing(unlisted_with)} ORDER BY id"
+        f"AND {_MAY_FOLLOW} AND {_missing(unlisted_with)} ORDER BY id"
     )
     return list(connection.execute(text(statement), _of_span(source, span, present, livemode, version)).scalars())
 
@@ -89,10 +91,10 @@ def _of_span(
         "workspace_id": source.workspace_id,
         "provider": source.provider,
         "livemode": livemode,
-        "after": span.after,
-        "until": span.until,
-        "present": list(present),
-        "version": version,
+        "after": None if span.after is None else storable_moment(span.after),
+        "until": None if span.until is None else storable_moment(span.until),
+        "present": [storable(object_id) for object_id in present],
+        "version": storable_moment(version),
     }
 
 
@@ -104,7 +106,7 @@ def tombstone_object(
     One that was gone already is now known to have been so at `version`: no state from before then brings it back.
     """
     parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
-    parameters |= {"id": object_id, "version": version}
+    parameters |= {"id": storable(object_id), "version": storable_moment(version)}
     connection.execute(text(_still_gone(entity)), parameters)
     return _mark(connection, entity, "id = :id", parameters)
 
@@ -118,6 +120,8 @@ def _mark(
 
 
 _OF_SOURCE = "workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode"
+
+_MAY_FOLLOW = may_follow("source_version", "to_timestamp(:version)")
 
 _MISSING = (
     "created > coalesce(to_timestamp(:after), '-infinity') AND created <= coalesce(to_timestamp(:until), 'infinity') "
@@ -134,7 +138,7 @@ def _statement(entity: Entity, which: str) -> str:
     mark = "deleted_at = now(), synced_at = now(), source_version = to_timestamp(:version)"
     parts = [
         f"gone AS (UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET {mark} "
-        f"WHERE {_OF_SOURCE} AND deleted_at IS NULL AND source_version <= to_timestamp(:version) AND {which} "
+        f"WHERE {_OF_SOURCE} AND deleted_at IS NULL AND {_MAY_FOLLOW} AND {which} "
         "RETURNING id)"
     ]
     counts = ["(SELECT count(*) FROM gone)"]
@@ -148,7 +152,8 @@ def _statement(entity: Entity, which: str) -> str:
 def _still_gone(entity: Entity) -> str:
     return (
         f"UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET source_version = to_timestamp(:version) "
-        f"WHERE {_OF_SOURCE} AND id = :id AND deleted_at IS NOT NULL AND source_version < to_timestamp(:version)"
+        f"WHERE {_OF_SOURCE} AND id = :id AND deleted_at IS NOT NULL "
+        f"AND {is_older('source_version', 'to_timestamp(:version)')}"
     )
 
 

@@ -23,11 +23,12 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.differences import CREATE_DIFFERENCES, EXAMPLES, RowKey
 from cyphera_pipelines.store.loader import NULL, escape
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+from cyphera_pipelines.store.versions import is_unbelievable, seconds_of, storable_moment
 
 
 @dataclass(frozen=True)
 class LiveRow:
-    """What a row says of itself. `version` is its `source_version`, in seconds since 1970."""
+    """What a row says of itself. `version` is its `source_version`, in seconds since 1970; -inf if it is not known."""
 
     content_hash: bytes
     version: float
@@ -85,6 +86,7 @@ def compare(connection: Connection, source: Source, entity: Entity, *, livemode:
         connection.execute(text(f"ANALYZE {_listed(table)}"))
         connection.execute(text(_MISSING_OR_STALE.format(**_names(table))), parameters)
         connection.execute(text(_SURPLUS.format(**_names(table))), parameters)
+        connection.execute(text(_UNBELIEVABLE.format(**_names(table))), parameters)
     connection.execute(text("CREATE INDEX ON differences (object_id)"))
     connection.execute(text("ANALYZE differences"))
 
@@ -108,7 +110,7 @@ def live_rows(
     # Tombstones are left out here and not there: see `store/known_rows.py`.
     statement = (
         f"SELECT livemode, {_object_column(table)}, id, {_occurrence(table)}, content_hash, "
-        "CAST(extract(epoch FROM source_version) AS float8), deleted_at IS NOT NULL "
+        f"{seconds_of('source_version')}, deleted_at IS NOT NULL "
         f"FROM {PAYMENTS_SCHEMA}.{table.name} WHERE workspace_id = CAST(:workspace_id AS uuid) "
         f"AND provider = :provider AND livemode = ANY (:livemodes) AND {_object_column(table)} = ANY (:object_ids)"
     )
@@ -126,12 +128,31 @@ def live_rows(
     return {key: rows[key] for key in keys if key in rows}
 
 
+def mend_versions(
+    connection: Connection, source: Source, entity: Entity, *, livemode: bool, version: float
+) -> dict[str, int]:
+    """Give rows that were found to claim a version of the future one that is true, in seconds since 1970.
+
+    It is when the comparison began: since then what they hold was listed, or their objects were not there any more.
+    Returns the number of such rows by table, tombstones included.
+    """
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
+    mended = {}
+    for table in _tables(entity):
+        names = _names(table)
+        live = connection.execute(text(_MEND_LIVE.format(**names)), {**parameters, "version": storable_moment(version)})
+        gone = connection.execute(text(_MEND_GONE.format(**names)), {**parameters, "version": storable_moment(version)})
+        mended[table.name] = live.rowcount + gone.rowcount
+    connection.execute(text("UPDATE differences SET is_mended = true WHERE is_confirmed"))
+    return mended
+
+
 def mark_unmappable(connection: Connection, entity: Entity, object_ids: Sequence[str]) -> None:
     """These objects turned out to be impossible to map or to load."""
     if not object_ids:
         return
     listed = _listed(entity_table(entity))
-    connection.execute(text(f"DELETE FROM {listed} WHERE id = ANY (:ids)"), {"ids": list(object_ids)})
+    connection.execute(text(f"DELETE FROM {listed} WHERE id = ANY (:ids)"), {"ids": storable(list(object_ids))})
     add_listed(connection, entity, (), object_ids)
 
 
@@ -184,6 +205,14 @@ WHERE listed.content_hash IS NOT NULL AND NOT listed.is_new AND (
     live.id IS NULL OR live.content_hash <> listed.content_hash)
 """
 
+# What a row says of its own version needs no second look.
+_UNBELIEVABLE = f"""
+INSERT INTO differences (table_name, kind, livemode, object_id, id, occurrence, is_confirmed)
+SELECT DISTINCT '{{table}}', 'stale', listed.livemode, listed.object_id, listed.id, listed.occurrence, true
+FROM {{listed}} AS listed JOIN {PAYMENTS_SCHEMA}.{{table}} AS live ON {_SAME_ROW} AND {_LIVE}
+WHERE live.content_hash = listed.content_hash AND {is_unbelievable("live.source_version")}
+"""
+
 # What is listed but cannot be mapped has its row, and its children, from better days.
 _SURPLUS = f"""
 INSERT INTO differences (table_name, kind, livemode, object_id, id, occurrence)
@@ -194,6 +223,20 @@ AND NOT EXISTS (SELECT FROM {{listed}} AS listed WHERE {_SAME_ROW})
 AND NOT EXISTS (
     SELECT FROM {{listed_objects}} AS listed
     WHERE listed.id = live.{{object_column}} AND listed.content_hash IS NULL)
+"""
+
+
+_TRUE_VERSION = "least(to_timestamp(:version), now())"
+
+_MEND_LIVE = f"""
+UPDATE {PAYMENTS_SCHEMA}.{{table}} AS live SET source_version = {_TRUE_VERSION} FROM differences AS listed
+WHERE listed.table_name = '{{table}}' AND listed.is_confirmed AND {_SAME_ROW} AND {_LIVE}
+"""
+
+_MEND_GONE = f"""
+UPDATE {PAYMENTS_SCHEMA}.{{table}} SET source_version = {_TRUE_VERSION}
+WHERE workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode
+AND deleted_at IS NOT NULL AND {is_unbelievable("source_version")}
 """
 
 
@@ -227,8 +270,8 @@ def _line(listed: Listed, row_id: str, occurrence: int, content_hash: bytes) -> 
     obj = listed.obj
     fields = (
         _flag(obj.livemode),
-        escape(obj.id),
-        escape(row_id),
+        escape(storable(obj.id)),
+        escape(storable(row_id)),
         str(occurrence),
         f"\\\\x{content_hash.hex()}",
         _flag(listed.is_new),

@@ -18,6 +18,7 @@ from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.configurations import record_sync
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.database_errors import what_happened
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.sessions import (
@@ -62,7 +63,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     Whatever happens, the session ends: completed, partial (some entity or row did not make it), failed or cancelled,
     with an `error_summary` that says what, how many, and what to do. What went wrong at the provider is told in the
     outcome. Raised are: SourceBusyError if the source is being synced already, SessionEndedError if the session ended
-    before it began, CypheraError for unusable credentials or a lost database, and interruptions such as
+    before it began, CypheraError for unusable credentials or trouble with the database, and interruptions such as
     KeyboardInterrupt.
     """
     share_arenas()
@@ -77,8 +78,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     except SessionEndedError:
         raise
     except SQLAlchemyError as error:
-        reason = redact(str(getattr(error, "orig", None) or error)).strip().splitlines()[0]
-        message = f"The sync of {job.source.key} lost its database: {reason}. The next sync continues from there."
+        message = f"The sync of {job.source.key} {what_happened(error)}. The next sync continues from there."
         _give_up(job, SessionStatus.FAILED, message, progress)
         raise CypheraError(message) from None
     except CypheraError as error:

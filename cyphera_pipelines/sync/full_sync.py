@@ -29,9 +29,9 @@ def list_entities(
 ) -> dict[Entity, CypheraError]:
     """List the session's entities concurrently and return the errors of those that did not complete.
 
-    One entity's trouble does not stop the others, but for rejected credentials and a lost database, which would stop
-    them anyway: those cancel the sync. Database errors are raised when all listings have stopped, and so is an
-    interruption of the calling thread.
+    One entity's trouble does not stop the others, but for rejected credentials and database errors that are not about
+    an object, which would stop them anyway: those cancel the sync. Database errors are raised when all listings have
+    stopped, and so is an interruption of the calling thread.
     """
     created = None if account is None else account.created
     start = ListingStart(context.client.now(), None if created is None else created.timestamp())

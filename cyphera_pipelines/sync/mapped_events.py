@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
+from cyphera_pipelines.store.events import LONGEST_ID
+from cyphera_pipelines.store.kept_objects import keep
 from cyphera_pipelines.store.loader import DifferingRow
 
 IDS_IN_A_MESSAGE = 5
@@ -65,9 +67,10 @@ def _is_gone(entity: Entity, object_id: str) -> SessionEvent:
 
 
 def _incomplete(entity: Entity, obj: UnmappableObject) -> SessionEvent:
+    name = _short(str(obj.id))
     return SessionEvent(
         "object_incomplete",
-        f"{obj.id} of {entity.value} could not be read whole, and the next sync asks for it again: {obj.reason}",
+        f"{name} of {entity.value} could not be read whole, and the next sync asks for it again: {obj.reason}",
         entity_type=entity.value,
         external_id=obj.id,
         level=EventLevel.ERROR,
@@ -76,13 +79,18 @@ def _incomplete(entity: Entity, obj: UnmappableObject) -> SessionEvent:
 
 
 def _unmappable(entity: Entity, obj: UnmappableObject) -> SessionEvent:
-    raw = obj.raw.decode("utf-8", "replace") if isinstance(obj.raw, bytes) else obj.raw
-    name = obj.id or "an object without an id"
+    kept = keep(obj.raw.decode("utf-8", "replace") if isinstance(obj.raw, bytes) else obj.raw)
+    name, reason = _short(obj.id or "an object without an id"), _short(obj.reason)
+    how = "as it was received" if kept.left_out is None else f"but for {kept.left_out}"
     return SessionEvent(
         "row_unmappable",
-        f"{name} of {entity.value} was not loaded: {obj.reason}. It is kept here as it was received.",
+        f"{name} of {entity.value} was not loaded: {reason}. It is kept here {how}.",
         entity_type=entity.value,
         external_id=obj.id,
         level=EventLevel.ERROR,
-        event_details={"reason": obj.reason, "raw": raw},
+        event_details={"reason": reason, "raw": kept.value, "left_out": kept.left_out},
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_ID else f"{text[:LONGEST_ID]}..."

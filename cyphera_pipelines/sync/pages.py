@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.providers.base import CursorLostError, MappedPage, Page, ProviderClient
 from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE, Concurrency
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan
@@ -177,7 +178,7 @@ class PageStream:
         return FetchedPage(
             arrival=arrival,
             mapped=self._client.map_page(page),
-            present=tuple(object_id for object_id in ids if object_id is not None),
+            present=tuple(str(storable(object_id)) for object_id in ids if object_id is not None),
             names_everything=None not in ids,
             version=page.version,
             fetched=len(ids),

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
+from sqlalchemy.exc import DBAPIError
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import ChildRow, MappedObject
@@ -215,3 +217,58 @@ def test_a_batch_may_follow_another_in_one_transaction(database: Database, sourc
     assert [refused.id for refused in first.refused] == ["p0"]
     assert second.tables["products"] == TableCounts(created=1, updated=1)
     assert names(database, source) == {"p1": "2", "p2": "2"}
+
+
+def nested(levels: int) -> Any:
+    value: Any = "bottom"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def odd(product_id: str, **values: Any) -> MappedObject:
+    return replace(product("p"), id=product_id, values=row(PRODUCTS, **values))
+
+
+# Hardly to be compressed: Postgres tries that before it refuses a long value.
+LONG_ID = "".join(f"{at * at * 7919 % 9973:04d}" for at in range(750))
+REFUSED = {
+    "id too long for the index": odd(LONG_ID),
+    "NUL in the id": odd("a\x00b"),
+    "lone surrogate in the id": odd("a\ud800b"),
+    "NUL in a text": odd("p", name="a\x00b"),
+    "lone surrogate in a text": odd("p", name="a\ud800b"),
+    "number out of range": odd("p", created=10**17),
+    "deeper than our encoder goes": odd("p", images=nested(300)),
+    "no text": odd("p", name=object()),
+}
+
+
+@pytest.mark.parametrize("bad", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize("place", [0, 4, 8])
+def test_one_object_that_cannot_be_written_does_not_stop_the_rest(
+    database: Database, source: Source, bad: MappedObject, place: int
+) -> None:
+    objects = [product(f"p{number}", name="fine") for number in range(9)]
+    objects[place] = bad
+    for _ in range(2):
+        result = load_now(database, source, Entity.PRODUCTS, objects, 10)
+        assert [refused.id for refused in result.refused] == [bad.id]
+        assert result.refused[0].reason.startswith("it cannot be written to Postgres: ")
+    assert set(names(database, source)) == {f"p{number}" for number in range(9) if number != place}
+
+
+def test_children_that_cannot_be_written_take_their_parent_along_and_nobody_else(
+    database: Database, source: Source
+) -> None:
+    bad = invoice("bad", [Line("x", 1), Line(LONG_ID, 1), Line("y", 1)])
+    result = load_now(database, source, Entity.INVOICES, [invoice("i", [Line("x", 1)]), bad], 10)
+    assert [refused.id for refused in result.refused] == ["bad"]
+    assert result.tables["invoice_line_items"] == TableCounts(created=1)
+
+
+def test_what_is_not_about_an_object_is_raised(database: Database, source: Source) -> None:
+    with database.tenant(source.workspace_id) as connection:
+        connection.execute(text("SET LOCAL transaction_read_only = on"))
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            load(connection, source, Entity.PRODUCTS, [product("a"), product("b")])

@@ -18,7 +18,7 @@ from cyphera_pipelines.store import locks
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import RecordedEvent, list_events
 from cyphera_pipelines.store.locks import SourceBusyError, source_lock
-from cyphera_pipelines.store.sessions import finish_session, list_sessions
+from cyphera_pipelines.store.sessions import finish_session, get_session, list_sessions
 from cyphera_pipelines.store.tables import synced_tables
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.verification import entity as entity_verification
@@ -436,3 +436,46 @@ def test_ending_the_session_stops_the_repair(
     assert session.status is SessionStatus.CANCELLED
     assert session.error_summary is not None
     assert session.error_summary["merged"]["products"]["created"] == ACCOUNT.products
+
+
+def test_versions_of_the_future_are_stale_and_all_of_them_are_mended_without_a_look_at_each(
+    sandbox: SandboxServer, source: Source, verify_now: Verify, damage: Callable[..., None], database: Database
+) -> None:
+    gone = ids(sandbox, "customers")[3]
+    sandbox.state.delete(ID, gone)
+    damage(
+        source, "UPDATE payments.customers SET deleted_at = now() WHERE workspace_id = :workspace AND id = :id", id=gone
+    )
+    in_future = "source_version > now() + interval '10 minutes'"
+
+    def from_the_future() -> int:
+        with database.tenant(source.workspace_id) as connection:
+            counts = [f"SELECT count(*) AS rows FROM payments.{name} WHERE {in_future}" for name in synced_tables]
+            return int(
+                connection.execute(text(f"SELECT sum(rows) FROM ({' UNION ALL '.join(counts)}) AS c")).scalar_one()
+            )
+
+    for name in synced_tables:
+        damage(
+            source,
+            f"UPDATE payments.{name} SET source_version = now() + interval '2 days' WHERE workspace_id = :workspace",
+        )
+    damaged = from_the_future()
+    report = verify_now(source)
+    for entity in report.entities:
+        for table in entity.tables:
+            assert (table.missing.count, table.surplus.count) == (0, 0)
+            assert table.stale.count == table.checked == len(read_live_rows(database, source, table.table))
+        assert entity.unconfirmed == 0
+    assert from_the_future() == damaged
+    sandbox.state.counters.reset()
+    mended = verify_now(source, repair=True)
+    assert mended.agrees
+    assert from_the_future() == 0
+    assert not [path for path in paths(sandbox) if path.startswith("/v1/customers/")]
+    assert mended.session_id is not None
+    session = get_session(database, source.workspace_id, mended.session_id)
+    versions = [event for event in events_of(database, session) if event.event_type == "versions_mended"]
+    assert sum(sum(event.event_details["rows"].values()) for event in versions) == damaged
+    assert verify_now(source).agrees
+    assert_tables_equal_truth(database, source, sandbox.state, ID)

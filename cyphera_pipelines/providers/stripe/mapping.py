@@ -1,6 +1,7 @@
 """From a page of Stripe objects to rows, child rows and content hashes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import xxhash
 from cyphera_pipelines.model import synced_tables as tables
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.json_text import to_json
 from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.providers.base import MappedPage
@@ -18,6 +20,8 @@ from cyphera_pipelines.providers.stripe.values import currency
 
 # Part of every content hash: raise it when a mapping changes, so that the next full sync rewrites all rows.
 MAPPING_VERSION = 3
+LONGEST_ID = 255
+"""Characters, as many as Stripe itself promises at most. Two of them, a parent's and a child's, fit into an index."""
 # Links that Stripe signs anew for every reader: they must not make an unchanged invoice look changed.
 VOLATILE_FIELDS: dict[Entity, tuple[str, ...]] = {Entity.INVOICES: ("hosted_invoice_url", "invoice_pdf")}
 
@@ -80,27 +84,22 @@ def _map_object(entity: Entity, obj: Any, version: float, default_livemode: bool
 
 def _to_storable(obj: dict[str, Any]) -> tuple[dict[str, Any], bytes, bool]:
     """The object and its JSON without what Postgres cannot hold, and whether anything had to be taken out."""
-    try:
-        raw = _to_json(obj)
+    # Lone surrogates, which UTF-8 cannot say, are taken out; whatever else cannot be written fails again below.
+    with suppress(TypeError, ValueError):
+        raw = to_json(obj)
         # Hardly any object holds a backslash, which is found sooner.
         if b"\\" not in raw or b"\\u0000" not in raw:
             return obj, raw, False
-    except TypeError:
-        # Lone surrogates, which orjson cannot write; whatever else it cannot write fails again below.
-        raw = b""
     clean = storable(obj)
-    return clean, _to_json(clean), clean != obj
-
-
-def _to_json(value: Any) -> bytes:
-    # A copy: orjson leaves what it wrote in the buffer that it had grown for it, five times as large as a page's rows.
-    return bytes(memoryview(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)))
+    return clean, to_json(clean), clean != obj
 
 
 def _id_of(obj: Mapping[str, Any]) -> str:
     object_id = obj.get("id")
     if not isinstance(object_id, str) or not object_id:
         raise UnmappableValueError("`id` is missing")
+    if len(object_id) > LONGEST_ID:
+        raise UnmappableValueError(f"`id` has {len(object_id):,} characters, more than {LONGEST_ID}")
     return object_id
 
 
@@ -120,7 +119,7 @@ def _hash(raw: bytes) -> bytes:
 
 def _child(table: SyncedTable, child_id: str, item: dict[str, Any], place: dict[str, Any]) -> ChildRow:
     """A child's row. `place` holds the columns that come from the parent and from the item's position in it."""
-    raw = _to_json(item)
+    raw = to_json(item)
     try:
         return ChildRow(child_id, _ROWS[table.name](item | place), raw, _hash(raw + orjson.dumps(place)))
     except UnmappableValueError as problem:

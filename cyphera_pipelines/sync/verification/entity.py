@@ -33,7 +33,7 @@ from cyphera_pipelines.sync.memory import collect_if_due
 from cyphera_pipelines.sync.pages import PageStream, SyncCancelledError
 from cyphera_pipelines.sync.slicing import Slice
 from cyphera_pipelines.sync.verification.context import VerificationContext
-from cyphera_pipelines.sync.verification.mending import mend, record_unmappable
+from cyphera_pipelines.sync.verification.mending import mend, mend_versions, record_unmappable
 from cyphera_pipelines.sync.verification.report import EntityReport, TableReport
 from cyphera_pipelines.sync.verification.second_look import Rows, SecondLook, look_again, real_differences
 
@@ -79,6 +79,7 @@ class EntityVerification:
             with context.tenant(connection):
                 store.compare(connection, context.source, self._entity, livemode=context.livemode)
                 suspects = differences.count_unconfirmed(connection)
+                mend_versions(connection, context, self._entity)
             if suspects:
                 looks = suspects if context.session is not None else min(suspects, MOST_LOOKS)
                 context.progress.estimated(self._entity, context.progress.entity(self._entity).fetched + looks)
@@ -86,7 +87,7 @@ class EntityVerification:
                 if self._unlisted_with is not None:
                     with context.tenant(connection):
                         store.drop_unproven(connection, context.source, self._entity, self._unlisted_with)
-                self._drop_changed(connection)
+            self._drop_changed(connection)
             report = self._report(connection)
         context.progress.done(self._entity)
         return report

@@ -9,11 +9,11 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import SessionEvent
 from cyphera_pipelines.model.synced_tables import child_tables
+from cyphera_pipelines.store import verification as store
 from cyphera_pipelines.store.differences import Difference, DifferenceKind
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
 from cyphera_pipelines.store.tombstones import tombstone_object
-from cyphera_pipelines.store.verification import tombstone_children
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.verification.context import VerificationContext
 from cyphera_pipelines.sync.verification.second_look import Rows, SecondLook
@@ -46,6 +46,19 @@ def mend(
     return result
 
 
+def mend_versions(connection: Connection, context: VerificationContext, entity: Entity) -> None:
+    """Take back every version of the future, if that is to be mended, and say so in one event."""
+    if context.session is None:
+        return
+    began = context.start.watermark
+    rows = store.mend_versions(connection, context.source, entity, livemode=context.livemode, version=began)
+    if any(rows.values()):
+        what = ", ".join(f"{number} {table}" for table, number in rows.items() if number)
+        message = f"Mended the version of {what}: it lay in the future, and could be believed by nobody."
+        event = SessionEvent("versions_mended", message, entity_type=entity.value, event_details={"rows": rows})
+        insert_events(connection, context.session, [event])
+
+
 def _bury(
     connection: Connection,
     context: VerificationContext,
@@ -73,7 +86,7 @@ def _bury_children(
             if difference.table == table.name and difference.kind is DifferenceKind.SURPLUS
         ]
         if surplus:
-            buried = tombstone_children(connection, context.source, table, surplus)
+            buried = store.tombstone_children(connection, context.source, table, surplus)
             result.add(LoadResult({table.name: TableCounts(deleted=buried)}))
     return result
 

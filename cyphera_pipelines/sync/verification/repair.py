@@ -26,7 +26,7 @@ from cyphera_pipelines.sync.heartbeat import Heartbeat
 from cyphera_pipelines.sync.outcome import judge
 from cyphera_pipelines.sync.retries import RetryLog
 from cyphera_pipelines.sync.verification.report import EntityReport, VerificationReport
-from cyphera_pipelines.sync.verification.verify import VerificationJob, Verified, compare, lost_database
+from cyphera_pipelines.sync.verification.verify import VerificationJob, Verified, compare, database_trouble
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ def verify_and_repair(job: VerificationJob) -> VerificationReport:
         try:
             return _repair(job, session)
         except SQLAlchemyError as error:
-            lost = lost_database(job, error)
-            _give_up(job, session, SessionStatus.FAILED, str(lost))
-            raise lost from None
+            trouble = database_trouble(job, error)
+            _give_up(job, session, SessionStatus.FAILED, str(trouble))
+            raise trouble from None
         except Exception as error:
             _give_up(job, session, SessionStatus.FAILED, redact(str(error)))
             raise

@@ -31,6 +31,7 @@ from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.database_errors import what_happened
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.client import open_client
 from cyphera_pipelines.sync.listing import ListingStart
@@ -75,19 +76,18 @@ def verify(job: VerificationJob) -> VerificationReport:
     """Compare the source's tables with the provider and report what differs. Writes nothing, and holds no lock.
 
     An entity's trouble is told in the report. Raises CredentialsRejectedError or ProviderUnavailableError if not even
-    the account can be asked for, CypheraError for unusable credentials or a lost database.
+    the account can be asked for, CypheraError for unusable credentials or trouble with the database.
     """
     stop = threading.Event()
     try:
         return compare(job, is_cancelled=stop.is_set, cancel=stop.set).report
     except SQLAlchemyError as error:
-        raise lost_database(job, error) from None
+        raise database_trouble(job, error) from None
 
 
-def lost_database(job: VerificationJob, error: SQLAlchemyError) -> CypheraError:
+def database_trouble(job: VerificationJob, error: SQLAlchemyError) -> CypheraError:
     """What to tell of a database error."""
-    reason = redact(str(getattr(error, "orig", None) or error)).strip().splitlines()[0]
-    return CypheraError(f"The verification of {job.source.key} lost its database: {reason}. Start it again.")
+    return CypheraError(f"The verification of {job.source.key} {what_happened(error)}. Start it again.")
 
 
 def compare(
