@@ -46,6 +46,12 @@ def never_ends(provider: SlowProvider, connection: socket.socket) -> None:
         connection.sendall(b"3e8\r\n" + b" " * 1_000 + b"\r\n")
 
 
+def announces_too_much(provider: SlowProvider, connection: socket.socket) -> None:
+    """A body of a terabyte, of which hardly anything comes."""
+    connection.sendall(_HEAD % 10**12)
+    provider.is_closed.wait()
+
+
 def refuses_for_ever(provider: SlowProvider, connection: socket.socket) -> None:
     """Status 429 to whatever is asked."""
     while not provider.is_closed.is_set() and connection.recv(65_536):

@@ -14,7 +14,14 @@ from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera
 from cyphera_pipelines_tests.cli.conftest import AddSource
 from cyphera_pipelines_tests.cli.test_api import serving
 
-WAYS = (slow.says_nothing, slow.drips_its_head, slow.drips_its_body, slow.never_ends, slow.refuses_for_ever)
+WAYS = (
+    slow.says_nothing,
+    slow.drips_its_head,
+    slow.drips_its_body,
+    slow.never_ends,
+    slow.announces_too_much,
+    slow.refuses_for_ever,
+)
 
 
 @dataclass

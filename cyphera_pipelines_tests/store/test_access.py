@@ -18,9 +18,10 @@ from cyphera_pipelines.store import migrations
 from cyphera_pipelines.store.access.matrix import MATRIX, ROLES_OF_A_TRANSACTION, Role
 from cyphera_pipelines.store.analysts import add_analyst, list_analysts, remove_analyst
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.locks import is_being_synced, source_lock
 from cyphera_pipelines.store.migrations import SchemaMismatchError
 from cyphera_pipelines.store.tables import metadata, payment_sync_sessions, synced_tables
-from cyphera_pipelines.store.workspaces import find_workspace
+from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
 from cyphera_pipelines.sync.request import open_session
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -276,3 +277,37 @@ def test_what_was_granted_beside_the_matrix_is_taken_away_by_an_upgrade(empty: E
     policies = text("SELECT count(*) FROM pg_policy WHERE pg_get_expr(polqual, polrelid) = 'true'")
     with empty.connect() as connection:
         assert connection.execute(policies).scalar_one() == 0
+
+
+@contextmanager
+def owned_by_no_superuser(empty: Engine) -> Iterator[Engine]:
+    """The database as its owner sees it, who is a member of our roles and may make others."""
+    name, roles = f"owner_{uuid4().hex}", ", ".join(ROLES_OF_A_TRANSACTION)
+    with empty.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE ROLE {name} LOGIN CREATEROLE; ALTER DATABASE {empty.url.database} OWNER TO {name};"
+            f"GRANT {roles} TO {name}; GRANT {Role.ANALYST} TO {name} WITH ADMIN OPTION"
+        )
+    yield create_engine(empty.url.set(username=name, password=None), poolclass=NullPool)
+    with empty.begin() as connection:
+        connection.exec_driver_sql(f"REASSIGN OWNED BY {name} TO CURRENT_USER; DROP OWNED BY {name} CASCADE")
+        connection.exec_driver_sql(f"DROP ROLE {name}")
+
+
+def test_an_owner_who_is_no_superuser_is_enough(empty: Engine) -> None:
+    with owned_by_no_superuser(empty) as engine:
+        migrations.upgrade(engine)
+        migrations.put_access_in_place(engine)
+        migrations.check(engine)
+        database = Database(engine, "", engine.url)
+        workspace = create_workspace(database, "acme")
+        made, password = add_analyst(database, workspace, "jane")
+        login = create_engine(engine.url.set(username=made.role_name, password=password), poolclass=NullPool)
+        with login.connect() as connection, connection.begin():
+            attempt_everything(connection, Role.ANALYST)
+        source = Source(workspace.id, workspace.slug, "stripe", uuid4(), is_test_mode=True)
+        with source_lock(database, source):
+            assert is_being_synced(database, workspace.id, "stripe")
+        remove_analyst(database, made.role_name)
+        with database.tenant(workspace.id) as connection:
+            attempt_everything(connection, Role.TENANT)
