@@ -1,5 +1,6 @@
 """Every setting, read from the environment. The README lists the same names."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -20,6 +21,11 @@ def project_root() -> Path:
     return _PACKAGE_PARENT if (_PACKAGE_PARENT / "dagster.yaml").is_file() else Path.cwd()
 
 
+def dagster_home() -> Path:
+    """The folder whose `dagster.yaml` configures Dagster: `DAGSTER_HOME`, else the project's."""
+    return Path(os.environ.get("DAGSTER_HOME") or project_root())
+
+
 class Settings(BaseSettings):
     """The process's settings.
 
@@ -33,6 +39,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     dagster_database_url: SecretStr | None = None
     dagster_url: str = "http://127.0.0.1:3000"
+    api_workers: int = Field(default=1, ge=1, le=64)
     provider_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     encryption_key: SecretStr | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY")
     previous_encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(

@@ -27,7 +27,7 @@ from cyphera_pipelines.model.errors import ConflictError, InvalidInputError, Not
 from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.security.encryption import DecryptionError
 from cyphera_pipelines.security.secrets import redact
-from cyphera_pipelines.store.database import DatabaseUnavailableError
+from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError, NoConnectionError
 from cyphera_pipelines.store.sessions import SourceActiveError
 from cyphera_pipelines.sync.configuration import RefusedValueError
 
@@ -130,6 +130,8 @@ async def _answer_unreadable_credentials(request: Request, error: DecryptionErro
 async def _answer_lost_database(request: Request, error: Exception) -> JSONResponse:
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()
     _log.error("The database does not answer: %s", reason[0] if reason else type(error).__name__)
+    if isinstance(error, (NoConnectionError, PoolTimeoutError)):
+        return problem_response(request, unavailable("The database has no free connection. Try again in a moment."))
     return problem_response(request, unavailable("The database does not answer. Try again in a moment."))
 
 

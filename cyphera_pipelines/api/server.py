@@ -12,9 +12,10 @@ from cyphera_pipelines.api.dagster_runs import DagsterRuns
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.logs import configure_logs
 from cyphera_pipelines.api.metrics import MULTIPROCESS_FOLDER
-from cyphera_pipelines.api.services import DATABASE_POOL_SIZE
+from cyphera_pipelines.connection_budget import API_PROCESS
 from cyphera_pipelines.security.keys import load_keyring
 from cyphera_pipelines.settings import load_settings
+from cyphera_pipelines.store.connection_waits import REQUEST_PATIENCE
 from cyphera_pipelines.store.database import open_database
 
 FINISH_WITHIN = 15
@@ -49,7 +50,7 @@ def make_worker() -> DocumentedApi:
     _allow_many_connections()
     settings = load_settings()
     return create_app(
-        open_database(settings, application_name="cyphera api", pool_size=DATABASE_POOL_SIZE),
+        open_database(settings, application_name="cyphera api", pool_size=API_PROCESS, patience=REQUEST_PATIENCE),
         load_keyring(settings),
         settings,
         DagsterRuns(settings.dagster_url),

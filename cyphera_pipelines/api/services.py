@@ -6,7 +6,7 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
-from cyphera_pipelines.api.dagster_queue import DAGSTER_THREADS, DagsterQueue
+from cyphera_pipelines.api.dagster_queue import DagsterQueue
 from cyphera_pipelines.api.places import (
     MOST_CONNECTION_TESTS,
     MOST_OF_ONE_KEY,
@@ -25,9 +25,6 @@ REQUEST_THREADS = 8
 WEBHOOK_THREADS = 4
 OPERATION_THREADS = 2
 """Threads that may each hold one database connection: for requests, for webhooks, and for health and metrics."""
-
-DATABASE_POOL_SIZE = (REQUEST_THREADS + WEBHOOK_THREADS + OPERATION_THREADS + DAGSTER_THREADS + 1) // 2
-"""The pool may grow to twice its size: then no thread ever waits for a connection."""
 
 
 def _key_places() -> Places:

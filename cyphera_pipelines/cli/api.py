@@ -15,12 +15,14 @@ DEFAULT_PORT = 8000
 def api(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = DEFAULT_PORT,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the work.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, envvar="CYPHERA_API_WORKERS", help="Processes that share the work.")
+    ] = 1,
 ) -> None:
     """Serve the HTTP API until Ctrl-C. Its log goes to stderr, one JSON object per line."""
     _check_free(host, port)
     # Before any worker does, so that a missing setting or an old schema is one line here.
-    services.database()
+    services.database().close()
     services.keyring()
     typer.echo(f"The API serves http://{host}:{port}. What it can do is described at http://{host}:{port}/docs")
     # Takes a while to import: other commands should not wait for it.

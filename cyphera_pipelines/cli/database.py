@@ -4,9 +4,12 @@ import typer
 
 from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.output import print_error, print_table
+from cyphera_pipelines.connection_budget import PEOPLE, SYNC_PROCESS, budget_of
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.database import upgrade_database
 from cyphera_pipelines.store.retention import forget_old
+from cyphera_pipelines.store.server_connections import read_server_connections, shortage
 
 app = typer.Typer(help="The database: its schema and its address.", no_args_is_help=True)
 
@@ -19,6 +22,33 @@ def upgrade() -> None:
         typer.echo(f"The schema is up to date (revision {now}).")
     else:
         typer.echo(f"Upgraded the schema from {before or 'nothing'} to revision {now}.")
+    warn_of_shortage()
+
+
+@app.command("connections")
+def connections() -> None:
+    """Show how many connections the installation may need at most, and how many the server has for it."""
+    budget, server = budget_of(services.settings()), read_server_connections(services.database().engine)
+    print_table(
+        ("WHAT", "CONNECTIONS#"),
+        [
+            (f"{budget.runs_at_once or 'any number of'} runs at once, {SYNC_PROCESS} each", budget.runs or None),
+            ("the HTTP API and Dagster's own processes", budget.services),
+            ("kept for people and their commands", PEOPLE),
+            ("needed at most", budget.needed if budget.runs_at_once is not None else None),
+            ("the server gives us", server.usable),
+            ("of these, others use now", server.used_by_others),
+        ],
+        empty="",
+    )
+    warn_of_shortage()
+
+
+def warn_of_shortage() -> None:
+    """Say on stderr if the server has fewer connections than may be needed, and what to do."""
+    problem = shortage(budget_of(services.settings()), read_server_connections(services.database().engine))
+    if problem is not None:
+        print_error(problem)
 
 
 @app.command("prune")

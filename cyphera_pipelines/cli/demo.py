@@ -78,7 +78,7 @@ def _forget() -> None:
 
 def _connect(slug: str, account: SandboxAccount, base_url: str) -> Workspace:
     """Make the workspace and its source, unless an earlier demo made them and they still fit."""
-    database, keyring = services.database(), services.keyring()
+    database, keyring = services.database(for_sync=True), services.keyring()
     try:
         workspace = find_workspace(database, slug)
     except NotFoundError:

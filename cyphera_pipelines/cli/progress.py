@@ -8,12 +8,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from sqlalchemy.exc import SQLAlchemyError
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
 from cyphera_pipelines.store.sessions import get_session
 
 LOOK_EVERY = 0.25
@@ -52,7 +51,7 @@ def _watch(read: Callable[[], EntityCounts], view: "_Bars | _Lines", stop: threa
     while not is_last:
         is_last = stop.wait(LOOK_EVERY)
         # The body meets the same trouble, and knows what it means.
-        with suppress(SQLAlchemyError):
+        with suppress(*DATABASE_ERRORS):
             view.show(read())
 
 

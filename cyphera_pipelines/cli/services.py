@@ -5,18 +5,22 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import nullcontext
 from functools import cache
 
 from rich.console import Console
 from rich.logging import RichHandler
 
+from cyphera_pipelines.connection_budget import SYNC
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.keys import load_keyring
 from cyphera_pipelines.security.secrets import RedactingFilter
 from cyphera_pipelines.settings import Settings, load_settings, project_root
+from cyphera_pipelines.store.connection_waits import COMMAND_PATIENCE, RUN_PATIENCE
 from cyphera_pipelines.store.database import Database, open_database
 
 _debug = False
+_databases: list[Database] = []
 
 
 def set_debug(wanted: bool) -> None:
@@ -43,15 +47,20 @@ def settings() -> Settings:
     return load_settings()
 
 
-@cache
-def database() -> Database:
-    """The database; starting and migrating the embedded one on first use."""
+def database(*, connections: int = SYNC, for_sync: bool = False) -> Database:
+    """The database; starting and migrating the embedded one on first use. How it is opened is for the first to say."""
+    if _databases:
+        return _databases[0]
     console = Console(stderr=True)
-    if sys.stderr.isatty():
-        with console.status("Opening the database"):
-            opened = open_database(settings())
-    else:
-        opened = open_database(settings())
+    command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "command")
+    with console.status("Opening the database") if sys.stderr.isatty() else nullcontext():
+        opened = open_database(
+            settings(),
+            application_name=f"cyphera {command}",
+            pool_size=connections,
+            patience=RUN_PATIENCE if for_sync else COMMAND_PATIENCE,
+        )
+    _databases.append(opened)
     atexit.register(opened.close)
     return opened
 

@@ -6,7 +6,6 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
-from sqlalchemy.exc import OperationalError
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
@@ -16,6 +15,7 @@ from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.entities import parse_entities
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
+from cyphera_pipelines.store.database import DATABASE_ERRORS
 from cyphera_pipelines.store.sessions import finish_session, get_session
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.request import open_session
@@ -70,7 +70,7 @@ def sync(
 
 def run_and_watch(source_key: str, request: SyncRequest) -> Session:
     """Run a sync of the source in this process, show its progress on stderr, and return the session as it ended."""
-    database = services.database()
+    database = services.database(for_sync=True)
     source = find_source(database, source_key)
     # With its run named from the start: a session without one is given one by Dagster's sensor.
     session = open_session(database, source, request, dagster_run_id=str(uuid4()))
@@ -84,7 +84,7 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
         except CypheraError as error:
             # Dagster could not even begin, or the database is lost: nobody else will end the session. If it cannot be
             # ended here either, the next sync of the source does that.
-            with suppress(OperationalError):
+            with suppress(*DATABASE_ERRORS):
                 finish_session(database, session, SessionStatus.FAILED, error_summary={"message": str(error)})
             raise
     return get_session(database, session.workspace_id, session.id)

@@ -9,6 +9,7 @@ import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.api import DEFAULT_PORT as API_PORT
+from cyphera_pipelines.cli.database import warn_of_shortage
 from cyphera_pipelines.cli.processes import Children, Command, port_is_free, wait_for_port
 from cyphera_pipelines.cli.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from cyphera_pipelines.model.errors import CypheraError
@@ -39,7 +40,8 @@ def _run(with_sandbox: bool, port: int, api_port: int, sandbox_port: int) -> Non
     _expect_free(api_port, "the HTTP API", "--api-port")
     if with_sandbox:
         _expect_free(sandbox_port, "the sandbox", "--sandbox-port")
-    services.database()
+    warn_of_shortage()
+    services.database().close()
     services.keyring()
     services.use_project_as_dagster_home()
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "CYPHERA_DAGSTER_URL": f"http://127.0.0.1:{port}"}

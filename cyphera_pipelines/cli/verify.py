@@ -10,6 +10,7 @@ from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, p
 from cyphera_pipelines.cli.progress import watch
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.connection_budget import VERIFICATION
 from cyphera_pipelines.model.entities import parse_entities
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.progress import SyncProgress
@@ -56,7 +57,7 @@ def verify(
     """
     names = [name.strip() for given in entities or [] for name in given.split(",") if name.strip()]
     chosen = parse_entities(names)
-    database, progress = services.database(), SyncProgress(chosen)
+    database, progress = services.database(connections=VERIFICATION), SyncProgress(chosen)
     source = find_source(database, f"{slug}:{provider}")
     job = VerificationJob(database, services.keyring(), source, chosen, progress)
     with watch(source, lambda: [(entity, asdict(progress.entity(entity))) for entity in chosen]):

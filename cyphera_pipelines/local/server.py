@@ -12,6 +12,7 @@ import psutil
 import psycopg2
 import psycopg2.extensions
 
+from cyphera_pipelines.connection_budget import budget_of
 from cyphera_pipelines.local import sockets
 from cyphera_pipelines.local.account import ServerAccount, account_for, allow_access
 from cyphera_pipelines.local.cluster import (
@@ -24,6 +25,7 @@ from cyphera_pipelines.local.cluster import (
 )
 from cyphera_pipelines.local.errors import EmbeddedPostgresError
 from cyphera_pipelines.local.locks import is_unlocked, open_lock_file, try_lock_exclusive, wait_until
+from cyphera_pipelines.settings import load_settings
 
 DATABASES = ("cyphera", "dagster")
 
@@ -34,7 +36,6 @@ SERVER_SETTINGS = {
     "unix_socket_permissions": "0700",
     "cluster_name": "cyphera",  # shown by ps
     "timezone": "UTC",
-    "max_connections": "200",  # Dagster's processes and every engine have pools of their own
     "shared_buffers": "256MB",  # allocated as it is used
     # A full sync writes gigabytes of WAL: few checkpoints, since the first change of a page after each of
     # them writes the page whole. wal_compression stays off: without lz4, pglz costs more than it saves.
@@ -48,6 +49,8 @@ SERVER_SETTINGS = {
     "log_error_verbosity": "terse",
     "log_checkpoints": "off",
 }
+
+FEWEST_CONNECTIONS = 200  # whoever develops starts more than is planned for; one that is not used costs 16 kB
 
 _START_TIMEOUT_SECONDS = 120.0  # recovering from a crash may have to read max_wal_size of WAL
 _STOP_TIMEOUT_SECONDS = 60.0  # the closing checkpoint writes shared_buffers
@@ -171,7 +174,12 @@ def _launch(files: HomeFiles, account: ServerAccount) -> None:
             sockets.make_socket_directory(socket_directory, account)
         _remove_leftovers(files, socket_directory)
         log_start = _rotate_log(files)
-        settings = {**SERVER_SETTINGS, "unix_socket_directories": str(socket_directory)}
+        connections = max(FEWEST_CONNECTIONS, budget_of(load_settings()).needed)
+        settings = {
+            **SERVER_SETTINGS,
+            "unix_socket_directories": str(socket_directory),
+            "max_connections": str(connections),
+        }
         # In the data directory, with relative paths, since pg_ctl pastes them unescaped into a shell command.
         # pg_ctl makes the server the leader of a session of its own: a Ctrl-C here does not reach it.
         launched = account.run(

@@ -27,6 +27,7 @@ from cyphera_pipelines.orchestration.run_sessions import (
     run_ends_with_its_session,
     session_for_run,
 )
+from cyphera_pipelines.orchestration.storage import keep_to_one_connection
 from cyphera_pipelines.store.sessions import get_session
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.engine import SyncJob, run_sync
@@ -88,6 +89,7 @@ def payment_tables(
     session is cancelled, so is the run.
     """
     redact_logs(context.log)
+    keep_to_one_connection(context.instance)
     source_key = source_key_of(context.run)
     if source_key is None:
         raise failure(

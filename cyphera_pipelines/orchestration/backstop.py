@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.merged_rows import about_merged_rows_of
 from cyphera_pipelines.model.runs import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import split_source_key
@@ -16,11 +17,9 @@ from cyphera_pipelines.store.sessions import finish_session, get_session, list_s
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.request import SILENT_FOR
 
-_MESSAGES = {
-    SessionStatus.FAILED: "The run that carried out this sync ended before the sync did. What it had merged is kept; "
-    "the next sync continues from there.",
-    SessionStatus.CANCELLED: "The run that carried out this sync was cancelled in Dagster. What it had merged is kept; "
-    "the next sync continues from there.",
+_HOW_IT_ENDED = {
+    SessionStatus.FAILED: "The run that carried out this sync ended before the sync did.",
+    SessionStatus.CANCELLED: "The run that carried out this sync was cancelled in Dagster.",
 }
 _HAS_YET_TO_BEGIN = (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING)
 
@@ -61,7 +60,7 @@ def end_vanished_sessions(database: Database, instance: DagsterInstance) -> list
         status = SessionStatus.CANCELLED if is_cancelled else SessionStatus.FAILED
         end_session(database, session, status, run_id=session.dagster_run_id)
         if run is not None and not run.is_finished:
-            instance.report_run_failed(run, _MESSAGES[SessionStatus.FAILED])
+            instance.report_run_failed(run, _HOW_IT_ENDED[SessionStatus.FAILED])
         vanished.append(session)
     return vanished
 
@@ -92,7 +91,8 @@ def end_session(
     database: Database, session: Session, status: SessionStatus, *, run_id: str | None = None, reason: str | None = None
 ) -> None:
     """Give the session its final status, unless it has one, and say why."""
-    message = " ".join(text for text in (_MESSAGES[status] if run_id else None, reason) if text)
+    how = f"{_HOW_IT_ENDED[status]} {about_merged_rows_of(session)} The next sync continues from there."
+    message = " ".join(text for text in (how if run_id else None, reason) if text)
     summary = {"message": message} | ({"dagster_run_id": run_id} if run_id else {})
     level = EventLevel.WARNING if status is SessionStatus.CANCELLED else EventLevel.ERROR
     event = SessionEvent(f"session_{status.value}", message, level=level)

@@ -1,5 +1,6 @@
 """The database that holds Dagster's own storage: where it is, and that it is there."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from cyphera_pipelines import local
 from cyphera_pipelines.security.secrets import redact, register_secret
 from cyphera_pipelines.settings import Settings
-from cyphera_pipelines.store.database import DatabaseUnavailableError
+from cyphera_pipelines.store.connection_waits import RUN_PATIENCE, DatabaseUnavailableError, wait_for_connections
 from cyphera_pipelines.store.table_lock import locked_table
 
 _CREATION_TABLE = "cyphera_creation"
@@ -21,7 +22,8 @@ def prepare_dagster_database(settings: Settings) -> URL:
     """Return the URL of an existing database for Dagster's storage.
 
     In embedded mode the server is started as needed and brings the database along. Elsewhere a missing one is created
-    if the server lets us. Raises DatabaseUnavailableError, which says what to do.
+    if the server lets us. One without a free connection is waited for. Raises DatabaseUnavailableError, which says
+    what to do.
     """
     if settings.dagster_database_url is None and settings.is_embedded:
         return make_url(local.start(settings.home).url("dagster"))
@@ -46,7 +48,7 @@ def prepare_dagster_database(settings: Settings) -> URL:
 @contextmanager
 def alone(url: str) -> Iterator[None]:
     """Hold a lock in Dagster's database: several processes that use it first would all create its tables at once."""
-    engine = create_engine(url, poolclass=NullPool)
+    engine = _engine(make_url(url)).execution_options(isolation_level="READ COMMITTED")
     with locked_table(engine, _CREATION_TABLE, "nothing boolean"):
         yield
 
@@ -76,4 +78,11 @@ def _create_if_missing(neighbour: URL, name: str) -> bool:
 
 
 def _engine(url: URL) -> Engine:
-    return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 10})
+    engine = create_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"application_name": f"cyphera dagster {os.getpid()}", "connect_timeout": 10},
+    )
+    wait_for_connections(engine, RUN_PATIENCE)
+    return engine

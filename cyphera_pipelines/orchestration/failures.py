@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from dagster import Failure, MetadataValue
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.security.secrets import redact
@@ -31,8 +32,8 @@ def plain_failures(metadata: TextMetadata | None = None) -> Generator[None, None
         raise
     except CypheraError as error:
         raise failure(str(error), metadata) from None
-    except OperationalError as error:
-        reason = str(error.orig or error).strip().splitlines()[0]
+    except (OperationalError, PoolTimeoutError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise failure(f"The database failed: {reason}.", metadata) from None
     except Exception as error:
         details = {**(metadata or {}), "traceback": traceback.format_exc()}

@@ -1,6 +1,7 @@
 """Running the job for one source in this very process: what `cyphera sync` does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dagster import DagsterInstance, DagsterRun
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
@@ -23,8 +24,10 @@ from cyphera_pipelines.orchestration.backstop import end_session_of_run
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.partitions import update_partitions
+from cyphera_pipelines.orchestration.resources import runs_use
 from cyphera_pipelines.orchestration.run_record import recording_while_possible
 from cyphera_pipelines.orchestration.run_sessions import cancel_session
+from cyphera_pipelines.orchestration.storage import keep_to_one_connection
 from cyphera_pipelines.store.database import Database
 
 
@@ -43,7 +46,9 @@ def run_source_sync(
     stop between two pages, and is raised again. Raises RunRecordLostError, with what the engine says, if the database
     is lost on the way. The run bears the id that the session names, if it names one. DAGSTER_HOME must be set.
     """
-    with DagsterInstance.get() as instance, recording_while_possible(instance):
+    with runs_use(database), _one_instance() as instance, recording_while_possible(instance):
+        # After Dagster's: a process that waits holds that one only.
+        database.take_connections_of_sync()
         update_partitions(database, instance)
         # Loaded by name, as Dagster's own workers do: the definitions stand above this layer.
         job = ReconstructableRepository.for_module(CODE_LOCATION, "definitions").get_reconstructable_job(
@@ -58,6 +63,13 @@ def run_source_sync(
         # Mostly it has ended; not if the run failed before its first step.
         end_session_of_run(database, run, SessionStatus.FAILED)
         return run.run_id
+
+
+@contextmanager
+def _one_instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.get() as instance:
+        keep_to_one_connection(instance)
+        yield instance
 
 
 def _create_run(

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cyphera_pipelines.security.secrets import redact
-from cyphera_pipelines.store.database import DatabaseUnavailableError
+from cyphera_pipelines.store.connection_waits import RUN_PATIENCE, DatabaseUnavailableError, connect_when_free
 
 PATIENCE_SECONDS = 2.0
 """How long Dagster's database may refuse connections in the middle of a run."""
@@ -54,7 +54,7 @@ class _Record:
         """Connect as SQLAlchemy does. Raises RunRecordLostError, which Dagster does not try again, once it is late."""
         self._refuse_if_lost()
         try:
-            connection = dialect.connect(*arguments, **options)
+            connection = connect_when_free(dialect, arguments, options, RUN_PATIENCE)
         except dialect.loaded_dbapi.Error as error:
             now = time.monotonic()
             self._refused_since = self._refused_since or now
@@ -102,7 +102,7 @@ def recording_while_possible(instance: DagsterInstance) -> Iterator[None]:
         return
     record = _Record()
     store_event = events.store_event
-    engines = (events._engine, runs._engine)
+    engines = {events._engine, runs._engine}
     for engine in engines:
         engine_event.listen(engine, "do_connect", record.connect)
     events.store_event = partial(record.store, store_event)  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
+from cyphera_pipelines.model.merged_rows import about_merged_rows_of
 from cyphera_pipelines.model.runs import RUN_KEY_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
@@ -59,7 +60,8 @@ def session_for_run(
 
 def cancel_session(database: Database, session: Session, why: str) -> None:
     """End the session as cancelled, unless it has ended: an engine at work on it stops between two pages."""
-    message = f"{why} What it had merged is kept; the next sync continues from there."
+    merged = about_merged_rows_of(get_session(database, session.workspace_id, session.id))
+    message = f"{why} {merged} The next sync continues from there."
     event = SessionEvent("session_cancelled", message, level=EventLevel.WARNING)
     finish_session(database, session, SessionStatus.CANCELLED, error_summary={"message": message}, event=event)
 

@@ -1,45 +1,61 @@
-"""Dagster's storage: in Postgres, found through our settings, over connections that are kept."""
+"""Dagster's storage: in Postgres, found through our settings, over few connections that are kept."""
 
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterInstance
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import Engine, event, make_url
-from sqlalchemy.exc import DisconnectionError, ProgrammingError
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
+from dagster_postgres.utils import create_pg_connection, set_pg_statement_timeout
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import ProgrammingError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from cyphera_pipelines.connection_budget import DAGSTER_RUN, DAGSTER_SERVICE, budget_of
 from cyphera_pipelines.orchestration.dagster_database import alone, prepare_dagster_database
 from cyphera_pipelines.settings import load_settings
-from cyphera_pipelines.store.database import DatabaseUnavailableError
+from cyphera_pipelines.store.connection_waits import (
+    LONGEST_PAUSE,
+    RUN_PATIENCE,
+    DatabaseUnavailableError,
+    none_is_free,
+    wait_for_connections,
+)
+from cyphera_pipelines.store.server_connections import read_server_connections, shortage
 
 # Bounds a statement that is stuck behind a lock, and leaves time to migrate a large event log.
 STATEMENT_TIMEOUT_MILLISECONDS = 600_000
 POOL_RECYCLE_SECONDS = 1_800
-# Connections beyond the one that is kept, for the threads of a code server or the daemon.
-MAX_OVERFLOW = 20
+_log = logging.getLogger(__name__)
+_TABLES = {"runs", "event_logs", "jobs", "instance_info"}
+"""One of each store's, and the last that was added: where they are, Dagster has nothing to make."""
 
 
 class PooledPostgresStorage(DagsterPostgresStorage):
-    """Postgres storage that needs no configuration and keeps its connections open.
+    """Postgres storage that needs no configuration, and few connections, which it keeps open.
 
-    dagster-postgres opens a connection per statement everywhere but in the webserver: 14 ms per event instead of 2.4.
-    Kept connections can go stale, so each is tried before it is used; a restarted database fails nothing.
+    dagster-postgres opens a connection per statement everywhere but in the webserver (14 ms per event instead of 2.4),
+    and there up to 21 for each of its three stores. Here all stores of all instances of a process share one pool, which
+    is bounded. Kept connections can go stale, so each is tried before it is used; a restarted database fails nothing.
     """
 
     def __init__(self, postgres_url: str, *, inst_data: ConfigurableClassData | None = None) -> None:
-        try:
-            with alone(postgres_url):
-                super().__init__(postgres_url, inst_data=inst_data)
-        except ProgrammingError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            raise DatabaseUnavailableError(
-                f"Dagster's tables cannot be made in database {make_url(postgres_url).database!r}: {reason}. Let the "
-                "user create tables there, or name another database in CYPHERA_DAGSTER_DATABASE_URL."
-            ) from None
-        for store in (self._run_storage, self._event_log_storage, self._schedule_storage):
-            store.optimize_for_webserver(
-                statement_timeout=STATEMENT_TIMEOUT_MILLISECONDS,
-                pool_recycle=POOL_RECYCLE_SECONDS,
-                max_overflow=MAX_OVERFLOW,
-            )
-            _try_before_use(store._engine)
+        connections = _of_this_process.connections(postgres_url)
+        if not _has_tables(connections.engine):
+            _make_tables(postgres_url, connections.engine)
+        super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        _share(connections, self._run_storage, self._event_log_storage, self._schedule_storage)
 
     @classmethod
     def config_type(cls) -> dict[str, object]:
@@ -52,15 +68,147 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     ) -> "PooledPostgresStorage":
         """Called by every process of Dagster's that needs the instance."""
         del config_value
-        url = prepare_dagster_database(load_settings())
-        return cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+        settings = load_settings()
+        url = prepare_dagster_database(settings)
+        storage = cls(url.render_as_string(hide_password=False), inst_data=inst_data)
+        if _is_daemon():
+            engine = _of_this_process.connections(storage.postgres_url).engine
+            if (problem := shortage(budget_of(settings), read_server_connections(engine))) is not None:
+                _log.warning("%s", problem)
+        return storage
 
 
-def _try_before_use(engine: Engine) -> None:
-    @event.listens_for(engine, "checkout")
-    def ping(connection: object, _record: object, _proxy: object) -> None:
-        try:
-            engine.dialect.do_ping(connection)  # type: ignore[arg-type]
-        except engine.dialect.loaded_dbapi.Error:
-            # The pool then connects anew.
-            raise DisconnectionError from None
+def _is_daemon() -> bool:
+    """Whether this process is `dagster-daemon`, by itself or started by `dagster dev`."""
+    program = Path(sys.argv[0])
+    return program.name == "dagster-daemon" or program.parent.name == "_daemon"
+
+
+def keep_to_one_connection(instance: DagsterInstance) -> None:
+    """For a process that carries out a run: from now on its threads take turns at one connection to Dagster's storage.
+
+    Another storage than ours is left alone.
+    """
+    runs, events, schedules = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+    if (
+        isinstance(runs, PostgresRunStorage)
+        and isinstance(events, PostgresEventLogStorage)
+        and isinstance(schedules, PostgresScheduleStorage)
+    ):
+        _share(_of_this_process.reduced(runs.postgres_url), runs, events, schedules)
+
+
+class _Connections:
+    """One pool, and of each thread the connection that it holds.
+
+    Dagster asks for a second connection in the middle of some statements (whether a table is there, say). Were that
+    another one, threads that hold one each could wait for each other for ever; it gets the one that it holds.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._of_thread = threading.local()
+
+    @contextmanager
+    def connect(self, *_run_id: object, **_options: object) -> Iterator[Connection]:
+        """In place of the stores' own methods of that name."""
+        held: Connection | None = getattr(self._of_thread, "connection", None)
+        if held is not None:
+            yield held
+            return
+        with create_pg_connection(self.engine) as connection:
+            self._of_thread.connection = connection
+            try:
+                yield connection
+            finally:
+                self._of_thread.connection = None
+
+
+def _share(
+    connections: _Connections,
+    runs: PostgresRunStorage,
+    events: PostgresEventLogStorage,
+    schedules: PostgresScheduleStorage,
+) -> None:
+    for store in (runs, events, schedules):
+        store._engine = connections.engine
+        # What the webserver calls would give each store a pool of its own.
+        store.optimize_for_webserver = _keep_pool  # type: ignore[method-assign]
+    runs.connect = schedules.connect = events._connect = connections.connect  # type: ignore[method-assign]
+
+
+class _ProcessConnections:
+    """By address: those of this process. A forked child begins with none."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._size = DAGSTER_SERVICE
+        self._opened: dict[tuple[int, str], _Connections] = {}
+
+    def connections(self, url: str) -> _Connections:
+        with self._lock:
+            key = (os.getpid(), url)
+            if key not in self._opened:
+                self._opened[key] = _Connections(_engine(url, self._size))
+            return self._opened[key]
+
+    def reduced(self, url: str) -> _Connections:
+        with self._lock:
+            if self._size != DAGSTER_RUN:
+                self._size = DAGSTER_RUN
+                for opened in self._opened.values():
+                    opened.engine.dispose()
+                self._opened.clear()
+        return self.connections(url)
+
+
+_of_this_process = _ProcessConnections()
+
+
+def _engine(url: str, connections: int) -> Engine:
+    engine = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=RUN_PATIENCE,
+        pool_recycle=POOL_RECYCLE_SECONDS,
+        pool_pre_ping=True,
+        connect_args={"application_name": f"cyphera dagster {os.getpid()}", "connect_timeout": 10},
+    )
+    event.listen(
+        engine, "connect", lambda connection, _: set_pg_statement_timeout(connection, STATEMENT_TIMEOUT_MILLISECONDS)
+    )
+    # It tells nobody: a log record may become a row of Dagster's, which takes a connection.
+    wait_for_connections(engine, RUN_PATIENCE)
+    return engine
+
+
+def _has_tables(engine: Engine) -> bool:
+    return set(inspect(engine).get_table_names()) >= _TABLES
+
+
+def _make_tables(url: str, engine: Engine) -> None:
+    """Let Dagster make what is missing of its tables, unless another process was faster."""
+    # While others wait for their turn, they hold the connection with which they do so, and no other.
+    engine.dispose()
+    waiting = Retrying(
+        retry=retry_if_exception(lambda error: error.__cause__ is not None and none_is_free(error.__cause__)),
+        wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE),
+        stop=stop_after_delay(RUN_PATIENCE),
+        reraise=True,
+    )
+    try:
+        with alone(url):
+            if not _has_tables(engine):
+                waiting(DagsterPostgresStorage, url)
+    except ProgrammingError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise DatabaseUnavailableError(
+            f"Dagster's tables cannot be made in database {make_url(url).database!r}: {reason}. Let the "
+            "user create tables there, or name another database in CYPHERA_DAGSTER_DATABASE_URL."
+        ) from None
+
+
+def _keep_pool(*_arguments: Any, **_options: Any) -> None:
+    pass

@@ -1,27 +1,39 @@
 """Connections to the product's database, and the two kinds of transaction that everything else uses."""
 
 import json
+import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from cyphera_pipelines import local
-from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.connection_budget import SYNC
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.security.secrets import redact, register_secret
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store import migrations
 from cyphera_pipelines.store.access.matrix import ROLES_OF_A_TRANSACTION, Role
+from cyphera_pipelines.store.connection_waits import (
+    COMMAND_PATIENCE,
+    ConnectionPatience,
+    DatabaseUnavailableError,
+    take_all_connections,
+    wait_for_connections,
+)
 
+DATABASE_ERRORS = (SQLAlchemyError, DatabaseUnavailableError)
+"""What is raised where the database does not do as it is told: a statement failed, or there is no connection."""
 
-class DatabaseUnavailableError(CypheraError):
-    """The database cannot be reached or refuses us; the message names the address, without its password."""
+POOL_MARGIN = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,7 @@ class Database:
     engine: Engine
     psql_url: str
     dagster_url: URL
+    patience: ConnectionPatience = field(default_factory=lambda: ConnectionPatience(COMMAND_PATIENCE))
 
     @contextmanager
     def control(self) -> Iterator[Connection]:
@@ -61,6 +74,10 @@ class Database:
             used.execute(_ENTER[role], {"workspace_id": str(workspace_id)})
             yield used
 
+    def take_connections_of_sync(self) -> None:
+        """Have all connections that a sync may need before it begins: see `take_all_connections`."""
+        take_all_connections(self.engine, SYNC, self.patience)
+
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()
@@ -73,12 +90,21 @@ _ENTER = {
 }
 
 
-def open_database(settings: Settings, *, application_name: str = "cyphera", pool_size: int = 10) -> Database:
+def open_database(
+    settings: Settings,
+    *,
+    application_name: str = "cyphera",
+    pool_size: int = SYNC,
+    patience: float = COMMAND_PATIENCE,
+) -> Database:
     """Connect, starting the embedded Postgres in embedded mode, and make sure that the schema fits this program.
 
-    Embedded databases are migrated; for others an older or newer schema is an error that says what to do.
+    Embedded databases are migrated; for others an older or newer schema is an error that says what to do. There are
+    never more than `pool_size` connections. Whoever wants one waits for up to `patience` seconds, both where the
+    others of this process have them all and where the server has none to give. Postgres shows them under
+    `application_name` and this process's id.
     """
-    database = _connect(settings, application_name, pool_size)
+    database = _connect(settings, application_name, pool_size, patience)
     if settings.is_embedded:
         migrations.upgrade(database.engine)
     else:
@@ -91,7 +117,7 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
 
     Roles, grants and policies are made as they are declared, whatever was done to them.
     """
-    database = _connect(settings, "cyphera db upgrade", pool_size=1)
+    database = _connect(settings, "cyphera db upgrade", 1, COMMAND_PATIENCE)
     try:
         revisions = migrations.upgrade(database.engine)
         migrations.put_access_in_place(database.engine)
@@ -100,7 +126,7 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
         database.close()
 
 
-def _connect(settings: Settings, application_name: str, pool_size: int) -> Database:
+def _connect(settings: Settings, application_name: str, pool_size: int, patience: float) -> Database:
     if settings.is_embedded:
         server = local.start(settings.home)
         url, psql_url = make_url(server.url()), server.psql_url()
@@ -113,14 +139,17 @@ def _connect(settings: Settings, application_name: str, pool_size: int) -> Datab
     engine = create_engine(
         url,
         pool_size=pool_size,
-        max_overflow=pool_size,
+        max_overflow=0,
+        # Later than whoever waits for the server: that tells more.
+        pool_timeout=patience + POOL_MARGIN,
         pool_pre_ping=True,
         client_encoding="utf8",
         json_deserializer=_read_json,
         json_serializer=_to_json,
-        connect_args={"application_name": application_name, "connect_timeout": 10},
+        connect_args={"application_name": f"{application_name} {os.getpid()}", "connect_timeout": 10},
     )
-    database = Database(engine, psql_url, dagster_url)
+    own = wait_for_connections(engine, patience, on_wait=_tell_of_wait)
+    database = Database(engine, psql_url, dagster_url, own)
     check_reachable(database)
     return database
 
@@ -136,6 +165,10 @@ def _read_json(value: str) -> Any:
 def _to_json(value: object) -> str:
     """What is written to a `jsonb` column: whatever text a provider's id or an error put into it, it can be stored."""
     return json.dumps(storable(value))
+
+
+def _tell_of_wait(reason: str) -> None:
+    _log.warning("Waiting for a connection to the database: %s", reason)
 
 
 def check_reachable(database: Database) -> None:

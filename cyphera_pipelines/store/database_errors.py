@@ -1,10 +1,11 @@
 """What a database error is about: the data of its statement, the connection, or the database. Decided here only."""
 
 import psycopg2
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError
 
 # The first two characters of an SQLSTATE are its class.
 _DATA_CLASSES = {
@@ -44,7 +45,7 @@ def is_about_data(error: Exception) -> bool:
     return state[:2] in _DATA_CLASSES or (state == "XX000" and reason_of(error).startswith(_VALUE_TOO_LARGE))
 
 
-def is_lost(error: SQLAlchemyError) -> bool:
+def is_lost(error: Exception) -> bool:
     """Whether the connection that was there is gone."""
     if not isinstance(error, DBAPIError):
         return False
@@ -56,16 +57,16 @@ def is_lost(error: SQLAlchemyError) -> bool:
     )
 
 
-def what_happened(error: SQLAlchemyError) -> str:
+def what_happened(error: Exception) -> str:
     """What goes on a sentence that begins with who met the error, as in "lost its database: <the first line>"."""
     return f"{_what_happened(error)}: {reason_of(error)}"
 
 
-def _what_happened(error: SQLAlchemyError) -> str:
+def _what_happened(error: Exception) -> str:
     if is_lost(error):
         return "lost its database"
-    if isinstance(error, PoolTimeoutError):
-        return "found no free connection to its database"
+    if isinstance(error, PoolTimeoutError | DatabaseUnavailableError):
+        return "got no connection to its database"
     state = _sqlstate(error)
     if state is None:
         # Without a statement there was no connection yet.
@@ -78,9 +79,11 @@ def _what_happened(error: SQLAlchemyError) -> str:
 
 def reason_of(error: Exception) -> str:
     """The first line of what the database, or whoever else, said; without secrets."""
+    if isinstance(error, PoolTimeoutError):
+        return "all connections of its process were in use for too long"
     said = redact(str(getattr(error, "orig", None) or error)).strip()
     return said.splitlines()[0] if said else type(error).__name__
 
 
-def _sqlstate(error: SQLAlchemyError) -> str | None:
+def _sqlstate(error: Exception) -> str | None:
     return getattr(getattr(error, "orig", None), "pgcode", None)

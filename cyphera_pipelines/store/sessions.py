@@ -13,6 +13,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.merged_rows import about_merged_rows_of
 from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
@@ -169,28 +170,18 @@ def fail_abandoned_sessions(database: Database, source: Source, *, keep: UUID) -
 
     Only for the holder of the source's lock: no other sync can be alive, so whatever says `running` has died.
     """
-    summary = {
-        "message": "The process that ran this sync ended before the sync did. What it had merged is kept; "
-        "the next sync continues from there."
-    }
-    statement = (
-        update(sessions)
-        .where(
-            sessions.c.workspace_id == source.workspace_id,
-            sessions.c.provider_name == source.provider,
-            sessions.c.status == SessionStatus.RUNNING.value,
-            sessions.c.id != keep,
-        )
-        .values(
-            status=SessionStatus.FAILED.value,
-            error_summary=cast(summary, JSONB),
-            completed_at=func.now(),
-            updated_at=func.now(),
-        )
-        .returning(sessions.c.id)
-    )
+    abandoned = _active_sessions(source).where(sessions.c.status == SessionStatus.RUNNING.value, sessions.c.id != keep)
     with database.tenant(source.workspace_id) as connection:
-        return list(connection.execute(statement).scalars())
+        found = [_to_session(row) for row in connection.execute(abandoned.with_for_update())]
+        for session in found:
+            message = (
+                "The process that ran this sync ended before the sync did. "
+                f"{about_merged_rows_of(session)} The next sync continues from there."
+            )
+            ended = {"status": SessionStatus.FAILED.value, "error_summary": {"message": message}}
+            now = {"completed_at": func.now(), "updated_at": func.now()}
+            connection.execute(update(sessions).where(sessions.c.id == session.id).values(**ended, **now))
+    return [session.id for session in found]
 
 
 def get_session(database: Database, workspace_id: UUID, session_id: UUID) -> Session:

@@ -44,9 +44,8 @@ class Listed:
 
 @contextmanager
 def comparison(database: Database, source: Source, entity: Entity) -> Iterator[Connection]:
-    """A connection with the entity's temporary tables, not of the pool: they go when it is closed."""
+    """A connection with the entity's temporary tables. Nobody gets it afterwards: they go when it is closed."""
     with database.engine.connect() as connection:
-        connection.detach()
         with database.tenant(source.workspace_id, connection):
             for table in _tables(entity):
                 connection.execute(
@@ -56,7 +55,10 @@ def comparison(database: Database, source: Source, entity: Entity) -> Iterator[C
                     )
                 )
             connection.execute(text(CREATE_DIFFERENCES))
-        yield connection
+        try:
+            yield connection
+        finally:
+            connection.invalidate()
 
 
 def add_listed(

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from cyphera_pipelines.model.errors import ConflictError
+from cyphera_pipelines.model.merged_rows import about_merged_rows_of
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
@@ -56,20 +57,11 @@ def cancel_sessions_of_source(database: Database, source: Source, cancellation: 
 def _cancel(database: Database, session: Session, cancellation: Cancellation) -> Session:
     """Cancel the session unless it has ended, and return it as it is then."""
     merged = _merged(session)
-    what = ", ".join(f"{entity} ({_described(counts)})" for entity, counts in merged.items() if any(counts.values()))
-    message = (
-        f"{cancellation.reason} "
-        + (f"Merged until then: {what}. These rows are kept; the " if what else "No row had been changed. The ")
-        + "next sync continues from there."
-    )
+    message = f"{cancellation.reason} {about_merged_rows_of(session)} The next sync continues from there."
     summary = {"message": message, "cancelled_by": dict(cancellation.cancelled_by), "merged": merged}
     event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
     finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, event=event)
     return get_session(database, session.workspace_id, session.id)
-
-
-def _described(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def _merged(session: Session) -> dict[str, dict[str, Any]]:

@@ -170,6 +170,7 @@ def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
         events = mapping_events(entity, batch.mapped.cleaned, unloaded, incomplete, result.differing, flagged)
         insert_events(connection, context.session, events)
         _note_owed(connection, context, entity, batch)
+        context.check_lock()
     context.progress.loaded(
         entity,
         fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable) + len(incomplete),

@@ -15,7 +15,8 @@ class SyncContext:
     """One sync: of which source, with what, and for which session.
 
     `key_digest` tells one key from another, `scope` which provider events are of the source's own account.
-    `is_cancelled` is asked between pages; `cancel` makes it true for everybody.
+    `is_cancelled` is asked between pages; `cancel` makes it true for everybody. `check_lock` raises a database error if
+    the source's lock is lost: then nothing more may be committed.
     """
 
     database: Database
@@ -29,3 +30,4 @@ class SyncContext:
     progress: SyncProgress
     is_cancelled: Callable[[], bool]
     cancel: Callable[[], None]
+    check_lock: Callable[[], None]

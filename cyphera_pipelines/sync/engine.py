@@ -3,10 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.merged_rows import about_merged_rows
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
@@ -17,10 +16,10 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.configurations import record_sync
-from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.database_errors import what_happened
+from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
+from cyphera_pipelines.store.database_errors import is_lost, what_happened
 from cyphera_pipelines.store.events import record_events
-from cyphera_pipelines.store.locks import source_lock
+from cyphera_pipelines.store.locks import HeldLock, source_lock
 from cyphera_pipelines.store.sessions import (
     fail_abandoned_sessions,
     finish_session,
@@ -37,6 +36,7 @@ from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.retries import RetryLog
 from cyphera_pipelines.sync.up_to_date import bring_up_to_date
+from cyphera_pipelines.sync.waits import record_waits
 
 _log = logging.getLogger(__name__)
 
@@ -68,17 +68,18 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     """
     share_arenas()
     progress = SyncProgress(job.request.entities)
+    progress.resume(job.session.progress)
     try:
-        with source_lock(job.database, job.source):
+        with source_lock(job.database, job.source) as lock:
             _begin(job, progress)
             with Heartbeat(job.database, job.session, progress) as heartbeat, rare_collections():
-                outcome = _sync(job, progress, heartbeat)
+                outcome = _sync(job, progress, heartbeat, lock)
             _finish(job, outcome, progress)
             return outcome
     except SessionEndedError:
         raise
-    except SQLAlchemyError as error:
-        message = f"The sync of {job.source.key} {what_happened(error)}. The next sync continues from there."
+    except DATABASE_ERRORS as error:
+        message = _about_database(job, error, progress)
         _give_up(job, SessionStatus.FAILED, message, progress)
         raise CypheraError(message) from None
     except CypheraError as error:
@@ -89,9 +90,23 @@ def run_sync(job: SyncJob) -> SyncOutcome:
         _give_up(job, SessionStatus.FAILED, message, progress)
         raise
     except BaseException:
-        message = "The sync was interrupted. What it had merged is kept; the next sync continues from there."
+        merged = _about_merged_rows(job, progress)
+        message = f"The sync was interrupted. {merged} The next sync continues from there."
         _give_up(job, SessionStatus.CANCELLED, message, progress)
         raise
+
+
+def _about_database(job: SyncJob, error: Exception, progress: SyncProgress) -> str:
+    """What to tell of a database error."""
+    # Nobody knows what became of a commit whose answer did not come.
+    merged = _about_merged_rows(job, progress, is_certain=not is_lost(error))
+    return f"The sync of {job.source.key} {what_happened(error)}. {merged} The next sync continues from there."
+
+
+def _about_merged_rows(job: SyncJob, progress: SyncProgress, *, is_certain: bool = True) -> str:
+    """A sentence: of a session that another process began, not everything may be known."""
+    is_all = is_certain and job.session.status is SessionStatus.PENDING
+    return about_merged_rows(progress.as_json(is_over=True), is_all=is_all)
 
 
 def _begin(job: SyncJob, progress: SyncProgress) -> None:
@@ -111,9 +126,10 @@ def _begin(job: SyncJob, progress: SyncProgress) -> None:
         message = f"Session {session_id} had died while it ran; this session continues from its last page."
         events.append(SessionEvent("session_abandoned", message, level=EventLevel.WARNING))
     record_events(job.database, job.session, events)
+    record_waits(job.database, job.session)
 
 
-def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOutcome:
+def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: HeldLock) -> SyncOutcome:
     retries = RetryLog(job.database, job.session, progress)
     opened = open_client(
         job.database,
@@ -137,6 +153,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat) -> SyncOut
             progress=progress,
             is_cancelled=heartbeat.is_cancelled,
             cancel=heartbeat.cancel,
+            check_lock=lock.check,
         )
         errors = bring_up_to_date(context)
     except (CredentialsRejectedError, ProviderUnavailableError) as error:
@@ -159,6 +176,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
     event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
     over = progress.as_json(is_over=True)
+    record_waits(job.database, job.session)
     if not finish_session(
         job.database,
         job.session,
@@ -185,6 +203,7 @@ def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncPr
             error_summary={"message": message},
             event=event,
         )
-    except SQLAlchemyError:
+        record_waits(job.database, job.session)
+    except DATABASE_ERRORS:
         # The next sync of the source finds the session still running, with nobody behind it, and ends it.
         _log.warning("The end of session %s could not be written.", job.session.id, exc_info=True)

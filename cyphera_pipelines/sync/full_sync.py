@@ -5,8 +5,6 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
@@ -14,6 +12,7 @@ from cyphera_pipelines.model.synced_tables import entity_table
 from cyphera_pipelines.providers.base import CredentialsRejectedError, ProviderAccount, RequestAbandonedError
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.cursors import SyncPosition
+from cyphera_pipelines.store.database import DATABASE_ERRORS
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.context import SyncContext
@@ -51,7 +50,7 @@ def list_entities(
             _record_completion(context, entity)
         except (SyncCancelledError, RequestAbandonedError):
             _log.debug("The listing of %s stopped between two pages.", entity.value)
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             errors.fatal = errors.fatal or error
             context.cancel()
         except CypheraError as error:
@@ -80,7 +79,7 @@ class _Errors:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.by_entity: dict[Entity, CypheraError] = {}
-        self.fatal: SQLAlchemyError | None = None
+        self.fatal: Exception | None = None
 
     def add(self, entity: Entity, error: CypheraError) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sessions import write_progress
 from cyphera_pipelines.sync.progress import SyncProgress
+from cyphera_pipelines.sync.waits import record_waits
 
 WRITE_EVERY = 0.5
 BEAT_EVERY = 1.0
@@ -55,6 +56,7 @@ class Heartbeat:
             try:
                 if not write_progress(self._database, self._session, progress):
                     self._cancelled.set()
+                record_waits(self._database, self._session)
             except Exception:
                 # The listings meet the same trouble and decide what becomes of the session.
                 _log.warning("The progress of session %s could not be written.", self._session.id, exc_info=True)

@@ -72,19 +72,18 @@ class EntityListing:
     def run(self) -> None:
         """List until the entity is complete. Raises ProviderError, SyncCancelledError or a database error."""
         context = self._context
-        # One connection for all batches: each has staging tables of its own, which every commit has to empty.
-        with context.database.engine.connect() as connection:
-            for batch in self._pages.batches():
-                self._merge(connection, batch)
-                collect_if_due()
+        for batch in self._pages.batches():
+            self._merge(batch)
+            collect_if_due()
         context.progress.done(self._entity)
 
-    def _merge(self, connection: Connection, batch: list[FetchedPage]) -> None:
+    def _merge(self, batch: list[FetchedPage]) -> None:
         """Merge the pages, what they prove to be gone, and their checkpoint in one transaction."""
         context, source = self._context, self._context.source
         incomplete = [obj for page in batch for obj in page.mapped.incomplete]
         self._owe(incomplete)
-        with context.database.tenant(source.workspace_id, connection):
+        # No connection is held while pages are waited for: all entities of a sync share two.
+        with context.database.tenant(source.workspace_id) as connection:
             objects = [obj for page in batch for obj in page.mapped.objects]
             result = load(connection, source, self._entity, objects, self._strategy)
             gone = [object_id for page in batch for object_id in self._bury(connection, page, result)]
@@ -95,6 +94,7 @@ class EntityListing:
             events = mapping_events(self._entity, cleaned, unloaded, incomplete, result.differing, gone)
             insert_events(connection, context.session, events)
             self._save_checkpoint(connection, batch)
+            context.check_lock()
         self._pages.committed(batch)
         context.progress.loaded(
             self._entity,

@@ -1,11 +1,12 @@
 """How a sync ended, said honestly."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.merged_rows import about_merged_rows
 from cyphera_pipelines.model.sessions import EntityProgress, Session, SessionStatus
 from cyphera_pipelines.providers.base import CredentialsRejectedError
 
@@ -38,7 +39,8 @@ def judge(
     if rejected is not None:
         return SyncOutcome(session, SessionStatus.FAILED, entities, {"message": str(rejected), **summary})
     if is_cancelled:
-        message = "The sync was cancelled. What it had merged is kept; the next sync continues from there."
+        counted = {"entities": {entity.value: asdict(counts) for entity, counts in entities.items()}}
+        message = f"The sync was cancelled. {about_merged_rows(counted)} The next sync continues from there."
         return SyncOutcome(session, SessionStatus.CANCELLED, entities, {"message": message, **summary})
     if not errors and not unloaded:
         return SyncOutcome(session, SessionStatus.COMPLETED, entities)

@@ -194,3 +194,4 @@ def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark:
                 save_watermark(connection, source, entity, watermark, livemode=livemode)
             elif not context.request.only_changes:
                 end_listing(connection, source, entity, livemode=livemode)
+        context.check_lock()

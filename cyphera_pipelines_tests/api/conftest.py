@@ -19,7 +19,7 @@ from cyphera_pipelines.api.app import create_app
 from cyphera_pipelines.api.connections import BoundedProtocol
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.logs import JsonLines, silence_others
-from cyphera_pipelines.api.services import DATABASE_POOL_SIZE
+from cyphera_pipelines.connection_budget import API_PROCESS
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
@@ -114,7 +114,7 @@ def until(condition: Callable[[], object]) -> None:
 @pytest.fixture(scope="package")
 def api(settings: Settings, keyring: Keyring, database: Database) -> Iterator[RunningApi]:
     """The API on the tests' database, with a pool of the size that it has in production. It knows no Dagster."""
-    own = open_database(settings, application_name="cyphera api", pool_size=DATABASE_POOL_SIZE)
+    own = open_database(settings, application_name="cyphera api", pool_size=API_PROCESS)
     with serving(create_app(own, keyring, settings, None)) as running:
         yield running
     own.close()

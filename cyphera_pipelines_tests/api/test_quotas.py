@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cyphera_pipelines.api.app import create_app
-from cyphera_pipelines.api.services import DATABASE_POOL_SIZE
+from cyphera_pipelines.connection_budget import API_PROCESS
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database, open_database
@@ -26,7 +26,7 @@ FEW = {
 @pytest.fixture(scope="module")
 def api(settings: Settings, keyring: Keyring) -> Iterator[RunningApi]:
     """An API that allows little."""
-    own = open_database(settings, application_name="cyphera api", pool_size=DATABASE_POOL_SIZE)
+    own = open_database(settings, application_name="cyphera api", pool_size=API_PROCESS)
     with serving(create_app(own, keyring, settings.model_copy(update=FEW), None)) as running:
         yield running
     own.close()

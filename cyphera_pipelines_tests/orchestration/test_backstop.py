@@ -45,9 +45,21 @@ def test_a_session_ends_with_its_run_even_if_the_source_is_gone(
     ended = get_session(database, session.workspace_id, session.id)
     assert ended.status is status
     assert ended.error_summary is not None
-    assert "the next sync continues" in ended.error_summary["message"]
+    assert "The next sync continues" in ended.error_summary["message"]
     (event,) = list_events(database, session.workspace_id, session.id)
     assert event.event_type == f"session_{status.value}"
+
+
+@pytest.mark.parametrize("status", [SessionStatus.FAILED, SessionStatus.CANCELLED])
+def test_a_session_that_never_began_is_not_told_to_have_merged_anything(
+    database: Database, source: Source, status: SessionStatus
+) -> None:
+    session = open_session(database, source, SyncRequest())
+    end_session_of_run(database, run_of(source, session), status, reason="Dagster says: no connection.")
+    message = (get_session(database, session.workspace_id, session.id).error_summary or {})["message"]
+    assert "No row had been changed." in message
+    assert "kept" not in message
+    assert message.endswith("Dagster says: no connection.")
 
 
 def test_a_session_goes_on_if_its_run_is_retried_or_another_has_taken_over(database: Database, source: Source) -> None:

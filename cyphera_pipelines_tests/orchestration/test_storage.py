@@ -10,7 +10,8 @@ from cyphera_pipelines.orchestration.artifacts import HomeComputeLogManager
 from cyphera_pipelines.orchestration.dagster_database import prepare_dagster_database
 from cyphera_pipelines.orchestration.storage import PooledPostgresStorage
 from cyphera_pipelines.settings import Settings
-from cyphera_pipelines.store.database import Database, DatabaseUnavailableError
+from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError
+from cyphera_pipelines.store.database import Database
 
 
 def test_the_instance_keeps_its_connections_and_its_files_under_the_home(

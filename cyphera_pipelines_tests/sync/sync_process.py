@@ -40,7 +40,7 @@ def _sync_of_home(home: Path, source_key: str, request: dict[str, Any]) -> None:
 
 def sync(source_key: str, request: SyncRequest) -> str:
     settings = load_settings()
-    database = open_database(settings, application_name=f"sync {os.getpid()}")
+    database = open_database(settings, application_name="sync")
     source = find_source(database, source_key)
     session = open_session(database, source, request)
     outcome = run_sync(SyncJob(database, load_keyring(settings), source, session, request))

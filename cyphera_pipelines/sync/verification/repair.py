@@ -2,8 +2,7 @@
 
 import logging
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from cyphera_pipelines.model.merged_rows import about_merged_rows
 from cyphera_pipelines.model.sessions import (
     EventLevel,
     Session,
@@ -13,6 +12,7 @@ from cyphera_pipelines.model.sessions import (
     SyncRequest,
 )
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.database import DATABASE_ERRORS
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.sessions import (
@@ -43,7 +43,7 @@ def verify_and_repair(job: VerificationJob) -> VerificationReport:
         )
         try:
             return _repair(job, session)
-        except SQLAlchemyError as error:
+        except DATABASE_ERRORS as error:
             trouble = database_trouble(job, error)
             _give_up(job, session, SessionStatus.FAILED, str(trouble))
             raise trouble from None
@@ -51,7 +51,7 @@ def verify_and_repair(job: VerificationJob) -> VerificationReport:
             _give_up(job, session, SessionStatus.FAILED, redact(str(error)))
             raise
         except BaseException:
-            message = "The verification was interrupted. What it had mended is kept."
+            message = f"The verification was interrupted. {about_merged_rows(job.progress.as_json(is_over=True))}"
             _give_up(job, session, SessionStatus.CANCELLED, message)
             raise
 
@@ -120,6 +120,6 @@ def _give_up(job: VerificationJob, session: Session, status: SessionStatus, mess
     progress = job.progress.as_json(is_over=True)
     try:
         finish_session(job.database, session, status, progress=progress, error_summary=summary, event=event)
-    except SQLAlchemyError:
+    except DATABASE_ERRORS:
         # The next sync of the source finds the session still running, with nobody behind it, and ends it.
         _log.warning("The end of session %s could not be written.", session.id, exc_info=True)

@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from cyphera_pipelines.connection_budget import COMPARED_AT_ONCE
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import Session
@@ -30,7 +29,7 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
-from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
 from cyphera_pipelines.store.database_errors import what_happened
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.client import open_client
@@ -69,7 +68,7 @@ class _Findings:
     lock: threading.Lock = field(default_factory=threading.Lock)
     reports: dict[Entity, EntityReport] = field(default_factory=dict)
     errors: dict[Entity, CypheraError] = field(default_factory=dict)
-    fatal: SQLAlchemyError | None = None
+    fatal: Exception | None = None
 
 
 def verify(job: VerificationJob) -> VerificationReport:
@@ -81,11 +80,11 @@ def verify(job: VerificationJob) -> VerificationReport:
     stop = threading.Event()
     try:
         return compare(job, is_cancelled=stop.is_set, cancel=stop.set).report
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         raise database_trouble(job, error) from None
 
 
-def database_trouble(job: VerificationJob, error: SQLAlchemyError) -> CypheraError:
+def database_trouble(job: VerificationJob, error: Exception) -> CypheraError:
     """What to tell of a database error."""
     return CypheraError(f"The verification of {job.source.key} {what_happened(error)}. Start it again.")
 
@@ -155,13 +154,18 @@ def _begin(client: ProviderClient) -> ListingStart:
 
 
 def _verify_entities(context: VerificationContext, entities: tuple[Entity, ...]) -> _Findings:
-    """Verify each entity in a thread of its own. Raises database errors, and interruptions of the calling thread."""
-    for name, rows in count_rows(context.database, context.source, [entity_table(each) for each in entities]).items():
+    """Verify two entities at a time, each in a thread and on a connection of its own, the largest first.
+
+    Raises database errors, and interruptions of the calling thread.
+    """
+    known = count_rows(context.database, context.source, [entity_table(each) for each in entities])
+    for name, rows in known.items():
         if rows:
             context.progress.estimated(Entity(name), rows)
     findings = _Findings()
-    with ThreadPoolExecutor(len(entities), thread_name_prefix="verify") as threads:
-        running = [threads.submit(_verify_entity, context, entity, findings) for entity in entities]
+    largest_first = sorted(entities, key=lambda entity: known[entity.value], reverse=True)
+    with ThreadPoolExecutor(COMPARED_AT_ONCE, thread_name_prefix="verify") as threads:
+        running = [threads.submit(_verify_entity, context, entity, findings) for entity in largest_first]
         try:
             wait(running)
         except BaseException:
@@ -177,7 +181,7 @@ def _verify_entity(context: VerificationContext, entity: Entity, findings: _Find
         report = EntityVerification(context, entity).run()
     except (SyncCancelledError, RequestAbandonedError):
         _fail(context, entity, findings, CypheraError("The verification was stopped before it came to its end."))
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         with findings.lock:
             findings.fatal = findings.fatal or error
         context.cancel()
