@@ -103,11 +103,17 @@ def list_all(as_json: bool = JSON_OPTION) -> None:
         print_json(sources)
         return
     rows = [
-        (each.key, "test" if each.is_test_mode else "live", ago(each.last_sync_at), each.last_status or "-")
+        (
+            each.key,
+            "test" if each.is_test_mode else "live",
+            ago(each.last_sync_at),
+            each.last_status or "-",
+            each.missing_objects or None,
+        )
         for each in sources
     ]
     empty = "No sources yet. Add one: cyphera source add SLUG stripe --api-key-stdin"
-    print_table(("SOURCE", "MODE", "LAST COMPLETE SYNC", "LAST SESSION"), rows, empty=empty)
+    print_table(("SOURCE", "MODE", "LAST COMPLETE SYNC", "LAST SESSION", "MISSING#"), rows, empty=empty)
 
 
 @app.command("test")

@@ -92,30 +92,26 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
 
 def show_result(session: Session) -> None:
     """Print what a session did, per table."""
+    counted = ["created", "updated", "unchanged", "deleted", "failed"]
+    if session.config.get("conflict_strategy") == ConflictStrategy.FLAG.value:
+        counted.append("flagged")
     rows: list[tuple[object, ...]] = []
     for entity, counts in session.entity_progress():
-        rows.append(
-            (
-                entity.value,
-                *(counts[name] for name in ("created", "updated", "unchanged", "deleted", "failed")),
-                _state(counts),
-            )
+        rows.append((entity.value, *(counts.get(name, 0) for name in counted), _state(counts)))
+        rows.extend(
+            (f"  {child}", *(children.get(name) for name in counted), None)
+            for child, children in counts["children"].items()
         )
-        for child, children in counts["children"].items():
-            rows.append(
-                (f"  {child}", *(children[name] for name in ("created", "updated", "unchanged", "deleted")), None, None)
-            )
-    print_table(
-        ("TABLE", "CREATED#", "UPDATED#", "UNCHANGED#", "DELETED#", "FAILED#", "STATE"),
-        rows,
-        empty="Nothing was synced.",
-    )
+    columns = ("TABLE", *(f"{name.upper()}#" for name in counted), "STATE")
+    print_table(columns, rows, empty="Nothing was synced.")
     seconds = (
         (session.completed_at - session.started_at).total_seconds()
         if session.completed_at and session.started_at
         else 0
     )
     typer.echo(f"Session {session.id} {session.status.value} in {seconds:.1f} s.")
+    for missing in session.progress.get("missing", []):
+        print_error(missing["message"])
     if session.error_summary:
         print_error(str(session.error_summary.get("message", "")))
         print_error(f"Details: cyphera events {session.id}")

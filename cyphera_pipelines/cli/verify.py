@@ -80,6 +80,7 @@ def _as_json(report: VerificationReport) -> dict[str, Any]:
         "complete": report.is_complete,
         "agrees": report.agrees,
         "session_id": report.session_id,
+        "still_missing": [each.as_json() for each in report.still_missing],
         "entities": [{"agrees": entity.agrees, **asdict(entity)} for entity in report.entities],
     }
 
@@ -91,6 +92,8 @@ def _show(report: VerificationReport) -> None:
     for entity in report.entities:
         for line in _examples(entity):
             typer.echo(line)
+    for missing in report.still_missing:
+        typer.echo(f"Known from syncs: {missing.described()}")
     typer.echo(_conclusion(report))
     for entity in report.entities:
         if entity.error is not None:

@@ -60,6 +60,7 @@ class EntityProgress:
     unchanged: int = 0
     deleted: int = 0
     failed: int = 0
+    flagged: int = 0
     done: bool = False
     requests: int = 0
     error: str | None = None

@@ -8,11 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, insert, select
 
+from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import Session, SessionEvent
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.security.secrets import redact, redact_values
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.kept_objects import DEEPEST, cut_depth, plain_json
+from cyphera_pipelines.store.loader import DifferingRow
 from cyphera_pipelines.store.tables import payment_sync_events as events
 
 
@@ -29,6 +31,7 @@ class RecordedEvent:
     occurred_at: datetime
 
 
+ROW_DIFFERS = "row_differs"
 LONGEST_ID = 255
 LONGEST_MESSAGE = 4_000
 """Characters."""
@@ -60,6 +63,42 @@ def insert_events(connection: Connection, session: Session, batch: Sequence[Sess
             for event in batch
         ],
     )
+
+
+def not_flagged_yet(
+    connection: Connection, session: Session, entity: Entity, differing: Sequence[DifferingRow], gone: Sequence[str]
+) -> tuple[list[DifferingRow], list[str]]:
+    """Those of the differing rows, and of the ids of rows that are gone at the provider, that no event names yet.
+
+    A listing and what changed meanwhile may both meet an object, and so may a session's next process.
+    """
+    keys = {row.id: _clean(row.id, LONGEST_ID) for row in differing} | {each: _clean(each, LONGEST_ID) for each in gone}
+    if not keys:
+        return [], []
+    named = set(
+        connection.execute(
+            select(events.c.external_id).where(
+                events.c.session_id == session.id,
+                events.c.event_type == ROW_DIFFERS,
+                events.c.entity_type == entity.value,
+                events.c.external_id.in_(keys.values()),
+            )
+        ).scalars()
+    )
+    first = [row for row in differing if keys[row.id] not in named]
+    named |= {keys[row.id] for row in first}
+    return first, [each for each in dict.fromkeys(gone) if keys[each] not in named]
+
+
+def count_flagged(database: Database, session: Session) -> dict[Entity, int]:
+    """How many objects of each entity the session's events name as differing."""
+    statement = (
+        select(events.c.entity_type, func.count())
+        .where(events.c.session_id == session.id, events.c.event_type == ROW_DIFFERS)
+        .group_by(events.c.entity_type)
+    )
+    with database.tenant(session.workspace_id) as connection:
+        return {Entity(name): count for name, count in connection.execute(statement)}
 
 
 def record_events(database: Database, session: Session, batch: Sequence[SessionEvent]) -> None:

@@ -35,7 +35,7 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
     """Delete what is older than it is kept, beginning no piece after so many seconds.
 
     What is still needed stays, however old: a source's newest session, sessions that have not ended, and those that an
-    unfinished listing, or what is still owed, goes back to.
+    unfinished listing, or what is still owed or missing, goes back to.
     """
     forgotten, deadline = Forgotten(), time.monotonic() + within
     days = {
@@ -93,6 +93,10 @@ _OLD_SESSIONS = f"""
         SELECT FROM sync.sync_cursors AS cursor
         WHERE cursor.workspace_id = session.workspace_id AND cursor.provider_name = session.provider_name
         AND strpos(to_jsonb(cursor)::text, session.id::text) > 0
+    )
+    AND NOT EXISTS (
+        SELECT FROM sync.missing_objects AS missing
+        WHERE missing.workspace_id = session.workspace_id AND session.id IN (first_session_id, last_session_id)
     )
     ORDER BY completed_at LIMIT :most_sessions
 """

@@ -5,15 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 
 from cyphera_pipelines.model.errors import NotFoundError
 from cyphera_pipelines.model.limits import HIGHEST_RATE, LOWEST_RATE, RateLimits
 from cyphera_pipelines.model.source import Source, split_source_key
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import missing_objects, workspaces
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
-from cyphera_pipelines.store.tables import workspaces
 
 
 def list_sources(database: Database) -> list[Source]:
@@ -25,7 +25,7 @@ def list_sources(database: Database) -> list[Source]:
 
 @dataclass(frozen=True)
 class SourceState:
-    """A source and how fresh it is. `last_status` is its newest session's."""
+    """A source and how fresh it is. `last_status` is its newest session's; `missing_objects` are not in its tables."""
 
     key: str
     workspace: str
@@ -34,6 +34,7 @@ class SourceState:
     is_test_mode: bool
     last_sync_at: datetime | None
     last_status: str | None
+    missing_objects: int
 
 
 def list_sources_with_state(database: Database) -> list[SourceState]:
@@ -45,9 +46,18 @@ def list_sources_with_state(database: Database) -> list[SourceState]:
         .limit(1)
         .scalar_subquery()
     )
+    missing = (
+        select(func.coalesce(func.sum(missing_objects.c.objects), 0))
+        .where(
+            missing_objects.c.workspace_id == workspaces.c.id,
+            missing_objects.c.provider_name == configurations.c.provider_name,
+            missing_objects.c.livemode == ~configurations.c.is_test_mode,
+        )
+        .scalar_subquery()
+    )
     statement = (
         _active_sources()
-        .add_columns(configurations.c.last_sync_at, newest.label("last_status"))
+        .add_columns(configurations.c.last_sync_at, newest.label("last_status"), missing.label("missing_objects"))
         .order_by(workspaces.c.slug, configurations.c.provider_name)
     )
     with database.control() as connection:
@@ -60,6 +70,7 @@ def list_sources_with_state(database: Database) -> list[SourceState]:
                 row.is_test_mode,
                 row.last_sync_at,
                 row.last_status,
+                row.missing_objects,
             )
             for row in connection.execute(statement)
         ]

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.tables import sync_cursors, synced_accounts, webhook_events
+from cyphera_pipelines.store.tables import missing_objects, sync_cursors, synced_accounts, webhook_events
 from cyphera_pipelines.store.webhooks import WebhookTarget
 
 
@@ -53,6 +53,13 @@ def save_synced_account(
                     sync_cursors.c.livemode == livemode,
                 )
                 .values(watermark=None, unfinished=None, full_listing_at=None, owed=[], updated_at=func.now())
+            )
+            connection.execute(
+                delete(missing_objects).where(
+                    missing_objects.c.workspace_id == source.workspace_id,
+                    missing_objects.c.provider_name == source.provider,
+                    missing_objects.c.livemode == livemode,
+                )
             )
             connection.execute(
                 update(webhook_events)

@@ -175,6 +175,20 @@ def find_unmappable(connection: Connection, entity: Entity) -> Finding:
     return Finding(count, tuple(examples or ()))
 
 
+def forget_mended(connection: Connection, source: Source, entity: Entity, *, livemode: bool) -> None:
+    """Forget that objects are missing, but for those that cannot be mapped: all the others were compared and mended."""
+    unmappable = f"SELECT FROM {_listed(entity_table(entity))} AS listed WHERE listed.content_hash IS NULL"
+    statement = (
+        "DELETE FROM sync.missing_objects AS missing WHERE workspace_id = CAST(:workspace_id AS uuid) "
+        "AND provider_name = :provider AND livemode = :livemode AND entity_type = :entity AND CASE "
+        f"WHEN kind = 'not_loaded' THEN NOT EXISTS ({unmappable} AND "
+        "(listed.id = missing.object_id OR (listed.id IS NULL AND missing.object_id LIKE 'without an id, %'))) "
+        f"WHEN kind = 'not_named' THEN NOT EXISTS ({unmappable}) ELSE true END"
+    )
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
+    connection.execute(text(statement), parameters | {"entity": entity.value})
+
+
 def tombstone_children(connection: Connection, source: Source, table: SyncedTable, keys: Sequence[RowKey]) -> int:
     """Mark single children, whatever became of their parents. Returns how many were alive."""
     statement = (

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.providers.base import (
@@ -22,8 +23,9 @@ from cyphera_pipelines.providers.base import (
     RequestAbandonedError,
 )
 from cyphera_pipelines.store.cursors import read_owed, save_owed
-from cyphera_pipelines.store.events import insert_events
+from cyphera_pipelines.store.events import insert_events, not_flagged_yet
 from cyphera_pipelines.store.loader import LoadResult, load
+from cyphera_pipelines.store.missing import forget_missing, note_missing
 from cyphera_pipelines.store.tombstones import tombstone_object
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.foreign_events import ForeignEvents
@@ -167,17 +169,33 @@ def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
                 result.add(LoadResult(gone))
         flagged = [change.object_id for change in batch.gone] if strategy is ConflictStrategy.FLAG else []
         unloaded = context.progress.first_mention(entity, batch.mapped.unmappable + result.refused)
-        events = mapping_events(entity, batch.mapped.cleaned, unloaded, incomplete, result.differing, flagged)
+        differing = not_flagged_yet(connection, context.session, entity, result.differing, flagged)
+        events = mapping_events(entity, batch.mapped.cleaned, unloaded, incomplete, *differing)
         insert_events(connection, context.session, events)
         _note_owed(connection, context, entity, batch)
+        _note_missing(connection, context, entity, batch, result)
         context.check_lock()
     context.progress.loaded(
         entity,
         fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable) + len(incomplete),
         requests=batch.requests,
         unloaded=len(unloaded) + len(incomplete),
+        flagged=len(differing[0]) + len(differing[1]),
         result=result,
     )
+
+
+def _note_missing(
+    connection: Connection, context: SyncContext, entity: Entity, batch: _Batch, result: LoadResult
+) -> None:
+    """Keep what could not be loaded until it is, and forget what was, or is gone."""
+    unloaded = [*batch.mapped.unmappable, *result.refused]
+    missing = {obj.id for obj in unloaded}
+    mended = [obj.id for obj in batch.mapped.objects if obj.id not in missing]
+    mended += [change.object_id for change in batch.gone]
+    forget_missing(connection, context.source, entity, mended, livemode=context.livemode)
+    for kind, these in ((MissingKind.NOT_LOADED, unloaded), (MissingKind.INCOMPLETE, batch.mapped.incomplete)):
+        note_missing(connection, context.session, entity, these, kind, livemode=context.livemode, listing=None)
 
 
 def _note_owed(connection: Connection, context: SyncContext, entity: Entity, batch: _Batch) -> None:

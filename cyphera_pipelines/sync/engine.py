@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.merged_rows import about_merged_rows
-from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import (
+    ConflictStrategy,
+    EventLevel,
+    Session,
+    SessionEvent,
+    SessionStatus,
+    SyncRequest,
+)
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
@@ -18,8 +25,9 @@ from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.configurations import record_sync
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
 from cyphera_pipelines.store.database_errors import is_lost, what_happened
-from cyphera_pipelines.store.events import record_events
+from cyphera_pipelines.store.events import count_flagged, record_events
 from cyphera_pipelines.store.locks import HeldLock, source_lock
+from cyphera_pipelines.store.missing import list_missing
 from cyphera_pipelines.store.sessions import (
     fail_abandoned_sessions,
     finish_session,
@@ -120,6 +128,8 @@ def _begin(job: SyncJob, progress: SyncProgress) -> None:
             f"Session {job.session.id} of {job.source.key} had ended, or another run had it, before its sync began."
         )
     progress.resume(get_session(job.database, job.source.workspace_id, job.session.id).progress)
+    if job.request.conflict_strategy is ConflictStrategy.FLAG:
+        progress.has_flagged(count_flagged(job.database, job.session))
     entities = ", ".join(entity.value for entity in job.request.entities)
     events = [SessionEvent("session_started", f"Syncing {entities} of {job.source.key}.")]
     for session_id in abandoned:
@@ -169,10 +179,11 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: Held
 
 
 def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
-    summary = outcome.error_summary
-    message = f"The sync of {job.source.key} ended {outcome.status.value}." + (
-        f" {summary['message']}" if summary else ""
-    )
+    summary, still_missing = outcome.error_summary, _record_missing(job, progress)
+    parts = [f"The sync of {job.source.key} ended {outcome.status.value}."]
+    if summary:
+        parts.append(summary["message"])
+    message = " ".join([*parts, *still_missing])
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
     event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
     over = progress.as_json(is_over=True)
@@ -188,6 +199,29 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
         record_what_was_merged(job.database, job.session, over, progress.merged())
     if outcome.status is SessionStatus.COMPLETED:
         record_sync(job.database, job.source.workspace_id, job.source.configuration_id)
+
+
+def _record_missing(job: SyncJob, progress: SyncProgress) -> list[str]:
+    """Tell of what is missing from the source's tables, and return a sentence for what earlier sessions met.
+
+    What this session met itself has events of its own.
+    """
+    source = job.source
+    missing = list_missing(job.database, source.workspace_id, source.provider, livemode=not source.is_test_mode)
+    progress.missing(missing)
+    earlier = [each for each in missing if each.session_id != job.session.id and each.entity in job.request.entities]
+    events = [
+        SessionEvent(
+            "rows_still_missing",
+            each.described(),
+            entity_type=each.entity.value,
+            level=EventLevel.WARNING,
+            event_details={"objects": each.objects, "up_to_more": each.up_to_more, "session_id": str(each.session_id)},
+        )
+        for each in earlier
+    ]
+    record_events(job.database, job.session, events)
+    return [event.event_message for event in events]
 
 
 def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncProgress) -> None:

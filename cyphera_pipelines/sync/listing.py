@@ -1,20 +1,28 @@
 """Listing one entity: its pages, as they come, are merged into the tables, each with its checkpoint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.rows import UnmappableObject
+from cyphera_pipelines.model.missing import MissingKind
+from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
 from cyphera_pipelines.providers.base import ProviderUnavailableError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
-from cyphera_pipelines.store.events import insert_events
+from cyphera_pipelines.store.events import insert_events, not_flagged_yet
 from cyphera_pipelines.store.loader import LoadResult, load
+from cyphera_pipelines.store.missing import (
+    forget_missing,
+    forget_missing_before,
+    has_missing,
+    note_missing,
+    note_unproven_absence,
+)
 from cyphera_pipelines.store.rows import has_rows
 from cyphera_pipelines.store.tombstones import TimeSpan, find_missing, tombstone_missing
 from cyphera_pipelines.sync.context import SyncContext
@@ -65,6 +73,7 @@ class EntityListing:
             self._met_rows = continued.met_rows
             self._leaves_gaps, self._not_loaded = continued.leaves_gaps, continued.not_loaded
             self._owed = set(position.owed)
+        self._knows_missing = has_missing(context.database, context.source, entity, livemode=context.livemode)
         self._guesses_total = continued is not None or position.full_listing_at is None
         plan = plan_listing(start, slices, context.request.batch_size)
         self._pages = PageStream(context.client, entity, plan, context.is_cancelled)
@@ -91,8 +100,10 @@ class EntityListing:
             cleaned = [object_id for page in batch for object_id in page.mapped.cleaned]
             unloaded = context.progress.first_mention(self._entity, unmappable + result.refused)
             self._not_loaded += len(unloaded)
-            events = mapping_events(self._entity, cleaned, unloaded, incomplete, result.differing, gone)
+            differing = not_flagged_yet(connection, context.session, self._entity, result.differing, gone)
+            events = mapping_events(self._entity, cleaned, unloaded, incomplete, *differing)
             insert_events(connection, context.session, events)
+            self._note_missing(connection, objects, [*unmappable, *result.refused], incomplete)
             self._save_checkpoint(connection, batch)
             context.check_lock()
         self._pages.committed(batch)
@@ -101,9 +112,27 @@ class EntityListing:
             fetched=sum(page.fetched for page in batch),
             requests=sum(page.requests for page in batch),
             unloaded=len(unloaded) + len(incomplete),
+            flagged=len(differing[0]) + len(differing[1]),
             result=result,
         )
         self._estimate()
+
+    def _note_missing(
+        self,
+        connection: Connection,
+        objects: Sequence[MappedObject],
+        unloaded: Sequence[UnmappableObject],
+        incomplete: Sequence[UnmappableObject],
+    ) -> None:
+        """Keep what could not be loaded until it is, and forget what was."""
+        context, entity, livemode = self._context, self._entity, self._context.livemode
+        if self._knows_missing:
+            missing = {obj.id for obj in unloaded}
+            loaded = [obj.id for obj in objects if obj.id not in missing]
+            forget_missing(connection, context.source, entity, loaded, livemode=livemode)
+        for kind, these in ((MissingKind.NOT_LOADED, unloaded), (MissingKind.INCOMPLETE, incomplete)):
+            note_missing(connection, context.session, entity, these, kind, livemode=livemode, listing=self._watermark)
+            self._knows_missing = self._knows_missing or bool(these)
 
     def _owe(self, incomplete: Iterable[UnmappableObject]) -> None:
         for obj in incomplete:
@@ -153,6 +182,7 @@ class EntityListing:
                 livemode=context.livemode,
                 mapping_version=self._provider.mapping_version,
             )
+            forget_missing_before(connection, source, entity, livemode=context.livemode, listing=self._watermark)
 
     def _watermark_after(self, connection: Connection) -> datetime:
         """From when on changes are to be applied: where the listing could not prove what is gone, from long before it.
@@ -171,6 +201,9 @@ class EntityListing:
         )
         event = SessionEvent("absence_unproven", message, entity_type=self._entity.value, level=EventLevel.WARNING)
         insert_events(connection, self._context.session, [event])
+        note_unproven_absence(
+            connection, self._context.session, self._entity, livemode=self._context.livemode, listing=self._watermark
+        )
         return watermark_at(self._watermark)
 
     def _estimate(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
-from cyphera_pipelines.store.events import LONGEST_ID
+from cyphera_pipelines.store.events import LONGEST_ID, ROW_DIFFERS
 from cyphera_pipelines.store.kept_objects import keep
 from cyphera_pipelines.store.loader import DifferingRow
 
@@ -46,7 +46,7 @@ def mapping_events(
 def _differs(entity: Entity, row: DifferingRow) -> SessionEvent:
     where = ", ".join(row.columns) if row.columns else "something without a column of its own"
     return SessionEvent(
-        "row_differs",
+        ROW_DIFFERS,
         f"{row.id} of {entity.value} was left as it is; at the provider it differs in {where}.",
         entity_type=entity.value,
         external_id=row.id,
@@ -57,7 +57,7 @@ def _differs(entity: Entity, row: DifferingRow) -> SessionEvent:
 
 def _is_gone(entity: Entity, object_id: str) -> SessionEvent:
     return SessionEvent(
-        "row_differs",
+        ROW_DIFFERS,
         f"{object_id} of {entity.value} was left as it is; at the provider it is gone.",
         entity_type=entity.value,
         external_id=object_id,

@@ -2,17 +2,18 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.missing import MissingObjects
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EntityProgress
 from cyphera_pipelines.store.loader import LoadResult
 
 MOST_UNTIL_DONE = 99.9
-_COUNTED = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "requests", "children")
+_COUNTED = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "flagged", "requests", "children")
 
 
 class SyncProgress:
@@ -29,6 +30,7 @@ class SyncProgress:
         self._retries = 0
         self._fetched_before = 0
         self._percent = 0.0
+        self._missing: list[dict[str, Any]] = []
         self._unloaded: set[tuple[Entity, str]] = set()
 
     def resume(self, progress: Mapping[str, Any]) -> None:
@@ -56,14 +58,21 @@ class SyncProgress:
             self._unloaded |= {(entity, obj.id) for obj in new if obj.id is not None}
             return new
 
-    def loaded(self, entity: Entity, *, fetched: int, requests: int, unloaded: int, result: LoadResult) -> None:
-        """Count a committed page. `unloaded` are its objects that were not loaded, each counted once."""
+    def loaded(
+        self, entity: Entity, *, fetched: int, requests: int, unloaded: int, result: LoadResult, flagged: int = 0
+    ) -> None:
+        """Count a committed page.
+
+        `unloaded` are its objects that were not loaded, `flagged` those that were left though they differ, each counted
+        once.
+        """
         with self._lock:
             counts = self._entities[entity]
             own = result.tables.get(entity.value)
             counts.fetched += fetched
             counts.requests += requests
             counts.failed += unloaded
+            counts.flagged += flagged
             if own is not None:
                 counts.created += own.created
                 counts.updated += own.updated
@@ -77,10 +86,21 @@ class SyncProgress:
             if counts.estimated is not None:
                 counts.estimated = max(counts.estimated, counts.fetched)
 
+    def has_flagged(self, flagged: Mapping[Entity, int]) -> None:
+        """So many objects were flagged by the session's earlier processes, as its events tell."""
+        with self._lock:
+            for entity, counts in self._entities.items():
+                counts.flagged = flagged.get(entity, 0)
+
     def could_not_be_loaded(self, entity: Entity, objects: int) -> None:
         """So many objects were not loaded by an earlier session that this one continues."""
         with self._lock:
             self._entities[entity].failed += objects
+
+    def missing(self, missing: Sequence[MissingObjects]) -> None:
+        """What is missing from the tables, whichever session met it."""
+        with self._lock:
+            self._missing = [each.as_json() for each in missing]
 
     def estimated(self, entity: Entity, objects: int | None) -> None:
         """Say how many objects the entity is expected to have."""
@@ -147,6 +167,7 @@ class SyncProgress:
                 "eta_seconds": None if is_over and not is_done else _seconds_left(is_done, fetched, total, rate),
                 "requests": self._requests,
                 "retries": self._retries,
+                "missing": self._missing,
             }
 
 

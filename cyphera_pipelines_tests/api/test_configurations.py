@@ -1,18 +1,26 @@
 """Configurations, from creation to removal, and the connection test."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import text, update
 
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.missing import MissingKind
+from cyphera_pipelines.model.rows import UnmappableObject
+from cyphera_pipelines.model.sessions import SyncRequest
+from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxServer
 from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.missing import note_missing
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
+from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.api.conftest import ACCOUNT, Client, MakeClient, fields, problem
 
 FIELDS = {
@@ -28,6 +36,7 @@ FIELDS = {
     "last_webhook_refused_at",
     "last_webhook_refusal",
     "metadata",
+    "missing",
     "created_at",
     "updated_at",
 }
@@ -429,3 +438,22 @@ def test_faults_of_the_provider_are_told_apart(
         assert codes(report(client, ACCOUNT.api_key, sandbox.url)) == [(code, None)]
     finally:
         sandbox.state.set_options(options)
+
+
+def test_a_configuration_shows_what_is_missing_from_its_tables(
+    make_client: MakeClient, database: Database, add_source: Callable[..., Source]
+) -> None:
+    client, other = make_client(), make_client()
+    sources = [add_source(f"sk_test_missing_{at}", workspace=one.workspace) for at, one in enumerate((client, other))]
+    assert client.get("/config/stripe").json()["missing"] == []
+    session = open_session(database, sources[0], SyncRequest())
+    objects = [UnmappableObject("cus_odd", "`created` should be a moment", b"{}")]
+    with database.tenant(client.workspace.id) as connection:
+        note_missing(
+            connection, session, Entity.CUSTOMERS, objects, MissingKind.NOT_LOADED, livemode=False, listing=None
+        )
+    (missing,) = client.get("/config/stripe").json()["missing"]
+    assert (missing["entity"], missing["objects"], missing["session_id"]) == ("customers", 1, str(session.id))
+    assert "cus_odd (`created` should be a moment)" in missing["message"]
+    assert client.get(f"/config/id/{sources[0].configuration_id}").json()["missing"] == [missing]
+    assert other.get("/config/stripe").json()["missing"] == []

@@ -27,7 +27,7 @@ from cyphera_pipelines.sync.engine import SyncJob, run_sync
 from cyphera_pipelines_tests.api.conftest import ACCOUNT, Client, MakeClient, fields, problem, serving, until
 
 ENTITIES = ["customers", "products", "prices", "subscriptions", "invoices"]
-COUNTS = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "requests")
+COUNTS = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "flagged", "requests")
 NOTHING: dict[str, Any] = {"estimated": None, **dict.fromkeys(COUNTS, 0), "done": False, "error": None, "children": {}}
 
 
@@ -80,6 +80,7 @@ def test_a_sync_is_started_and_waits_with_zeros(client: Client, source: Source) 
         "eta_seconds": None,
         "requests": 0,
         "retries": 0,
+        "missing": [],
     }
 
 

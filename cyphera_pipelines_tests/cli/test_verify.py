@@ -53,7 +53,7 @@ def test_tables_that_agree_exit_0(slug: str, forked: ForkedCyphera, account: San
     assert (report["source"], report["complete"], report["agrees"]) == (f"{slug}:stripe", True, True)
     assert (report["session_id"], set(report)) == (
         None,
-        {"source", "began_at", "seconds", "complete", "agrees", "session_id", "entities"},
+        {"source", "began_at", "seconds", "complete", "agrees", "session_id", "entities", "still_missing"},
     )
     products, invoices = report["entities"]
     nothing = {"count": 0, "sample_ids": []}

@@ -20,6 +20,7 @@ from cyphera_pipelines.api.schemas.configurations import (
     CreateConfiguration,
 )
 from cyphera_pipelines.api.schemas.fields import ConfigurationReference, Limit, Offset
+from cyphera_pipelines.api.schemas.missing import MissingOut
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
@@ -40,6 +41,7 @@ from cyphera_pipelines.store.configurations import (
     page_configurations,
     remove_configuration,
 )
+from cyphera_pipelines.store.missing import list_missing
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
 from cyphera_pipelines.sync.configuration import check_credentials, settle_mode
 from cyphera_pipelines.sync.connection import credentials_to_try, record_connection, try_connection
@@ -94,13 +96,24 @@ def list_all(caller: CurrentCaller, services: RequestServices, limit: Limit = 20
 @router.get("/config/id/{config_id}", responses=NOT_FOUND, operation_id="getConfiguration")
 def get(config_id: ConfigurationId, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
     """One configuration by its id."""
-    return ConfigurationOut.model_validate(get_configuration(services.database, caller.workspace.id, config_id))
+    return _with_missing(services, get_configuration(services.database, caller.workspace.id, config_id))
 
 
 @router.get("/config/{reference}", responses=NOT_FOUND, operation_id="getActiveConfiguration")
 def get_active(reference: ConfigurationReference, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
     """The active configuration for a provider; or one by its id."""
-    return ConfigurationOut.model_validate(_find(services, caller, reference))
+    return _with_missing(services, _find(services, caller, reference))
+
+
+def _with_missing(services: RequestServices, configuration: Configuration) -> ConfigurationOut:
+    missing = list_missing(
+        services.database,
+        configuration.workspace_id,
+        configuration.provider_name,
+        livemode=not configuration.is_test_mode,
+    )
+    shown = ConfigurationOut.model_validate(configuration)
+    return shown.model_copy(update={"missing": [MissingOut.model_validate(each.as_json()) for each in missing]})
 
 
 @router.put("/config/{reference}", responses={**NOT_FOUND, **CONFLICT}, operation_id="changeConfiguration")

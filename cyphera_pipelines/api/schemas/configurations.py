@@ -22,6 +22,7 @@ from cyphera_pipelines.api.schemas.fields import (
     Secret,
     Token,
 )
+from cyphera_pipelines.api.schemas.missing import MissingOut
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.sync.connection import ConnectionReport, ProblemCode
@@ -135,6 +136,11 @@ class ConfigurationOut(BaseModel):
     # Whatever was written there by SQL is shown as it is.
     metadata: Annotated[Any, WithJsonSchema({"type": "object", "additionalProperties": True})] = Field(
         description=_METADATA
+    )
+    missing: list[MissingOut] = Field(
+        default_factory=list,
+        description="What is missing from the tables of this source, by entity, until it is mended; told where one "
+        "configuration is asked for.",
     )
     created_at: Moment
     updated_at: Moment

@@ -19,6 +19,18 @@ CONFIGURATION: dict[str, Any] = {
     "last_webhook_refused_at": None,
     "last_webhook_refusal": None,
     "metadata": {"plan": "growth"},
+    "missing": [
+        {
+            "entity": "invoices",
+            "objects": 1,
+            "up_to_more": 0,
+            "is_absence_unproven": False,
+            "session_id": _SESSION,
+            "since": "2026-03-01T09:30:03.912906Z",
+            "message": "1 object of invoices is still missing from the tables, since 2026-03-01 09:30 UTC (session "
+            f"{_SESSION}): in_1Example (created: not a time).",
+        }
+    ],
     "created_at": "2026-03-01T09:29:58.083458Z",
     "updated_at": "2026-03-01T09:29:58.083458Z",
 }
@@ -82,6 +94,7 @@ STATE: dict[str, Any] = {
                 "unchanged": 0,
                 "deleted": 0,
                 "failed": 0,
+                "flagged": 0,
                 "done": False,
                 "requests": 15,
                 "error": None,
@@ -93,6 +106,7 @@ STATE: dict[str, Any] = {
         "eta_seconds": 1,
         "requests": 17,
         "retries": 0,
+        "missing": [],
     },
     "error_summary": None,
 }

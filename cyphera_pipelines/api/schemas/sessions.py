@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import BatchSize, Moment, OptionalConflictStrategy, RequestBody
+from cyphera_pipelines.api.schemas.missing import MissingOut
 from cyphera_pipelines.model.entities import Entity, parse_entities
 from cyphera_pipelines.model.sessions import (
     ConflictStrategy,
@@ -85,6 +86,7 @@ class EntityProgressOut(BaseModel):
     unchanged: int = Field(description="Rows that were there and did not differ: they were not rewritten.")
     deleted: int = Field(description="Rows of objects that are gone at the provider; they keep their row.")
     failed: int = Field(description="Objects that could not be loaded; each is kept in an event.")
+    flagged: int = Field(description="Objects that were left as they are although they differ; an event names each.")
     done: bool = Field(description="Whether the entity is complete.")
     requests: int = Field(description="Requests made to the provider.")
     error: str | None = Field(description="Why the entity did not complete.")
@@ -102,6 +104,10 @@ class ProgressOut(BaseModel):
     eta_seconds: float | None = Field(description="Seconds that are left; null while nobody knows.")
     requests: int = Field(description="Requests made to the provider.")
     retries: int = Field(description="Requests that had to be made again, for rate limits or errors.")
+    missing: list[MissingOut] = Field(
+        description="What was missing from the source's tables when the session ended, also of earlier sessions; a "
+        "session that ended `completed` says here what it could not mend."
+    )
 
     @classmethod
     def of(cls, session: Session) -> "ProgressOut":
@@ -109,7 +115,8 @@ class ProgressOut(BaseModel):
         entities = {entity.value: asdict(EntityProgress()) for entity in session.entity_types}
         for entity, counts in session.entity_progress():
             entities[entity.value] = {**asdict(EntityProgress()), **counts}
-        nothing = {"percent": 0.0, "rows_per_second": 0.0, "eta_seconds": None, "requests": 0, "retries": 0}
+        nothing: dict[str, Any] = {"percent": 0.0, "rows_per_second": 0.0, "eta_seconds": None}
+        nothing |= {"requests": 0, "retries": 0, "missing": []}
         return cls.model_validate({**nothing, **session.progress, "entities": entities})
 
 

@@ -108,6 +108,14 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
             "UPDATE": ("watermark", "unfinished", "full_listing_at", "owed", "updated_at", "mapping_version"),
         }
     },
+    "sync.missing_objects": {
+        Role.TENANT: {
+            "SELECT": WHOLE,
+            "INSERT": WHOLE,
+            "UPDATE": ("kind", "reason", "objects", "listing", "last_session_id", "last_seen_at"),
+            "DELETE": WHOLE,
+        }
+    },
     "sync.synced_accounts": {
         Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("account_id", "key_digest", "updated_at")}
     },

@@ -1,6 +1,7 @@
 """The tables as SQLAlchemy Core objects. Migrations make them; a test asserts that both agree."""
 
 from cyphera_pipelines.store.tables.control import (
+    missing_objects,
     payment_sync_events,
     payment_sync_sessions,
     source_locks,
@@ -20,6 +21,7 @@ __all__ = [
     "CONTROL_SCHEMA",
     "PAYMENTS_SCHEMA",
     "metadata",
+    "missing_objects",
     "payment_sync_events",
     "payment_sync_sessions",
     "source_locks",

@@ -6,9 +6,11 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Integer,
     Table,
     Text,
     UniqueConstraint,
@@ -18,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, metadata
 
@@ -258,6 +261,26 @@ sync_cursors = Table(
     _one_of("entity_type", [entity.value for entity in Entity]),
     schema=CONTROL_SCHEMA,
     comment="Where each source's syncs stand, per entity",
+)
+
+missing_objects = Table(
+    "missing_objects",
+    metadata,
+    *_source_key(),
+    Column("entity_type", Text, primary_key=True, comment="The entity that the object is one of"),
+    Column("object_id", Text, primary_key=True, comment="The provider's id of the object, or what stands for it"),
+    _text("kind", "not_loaded, incomplete, absence_unproven or not_named"),
+    _text("reason", "Why it is missing, for people"),
+    Column("objects", Integer, nullable=False, comment="How many objects the row stands for"),
+    Column("listing", Double, comment="Which listing last met it; NULL where an event told of it"),
+    # No foreign keys: what is missing outlives the sessions that told of it.
+    Column("first_session_id", UUID(as_uuid=True), nullable=False, comment="The session that met it first"),
+    Column("last_session_id", UUID(as_uuid=True), nullable=False, comment="The session that met it last"),
+    _moment("first_seen_at", "When it was first met", now=True),
+    _moment("last_seen_at", "When it was last met", now=True),
+    _one_of("kind", [kind.value for kind in MissingKind]),
+    schema=CONTROL_SCHEMA,
+    comment="What is missing from the synced tables, until it is mended",
 )
 
 synced_accounts = Table(

@@ -229,6 +229,8 @@ class EntityVerification:
         context, entity = self._context, self._entity
         tables = []
         with context.tenant(connection):
+            if context.session is not None:
+                store.forget_mended(connection, context.source, entity, livemode=context.livemode)
             for table in (entity_table(entity), *child_tables(entity)):
                 by_kind = {kind.value: differences.find_rows(connection, table, kind) for kind in DifferenceKind}
                 checked, mended = store.count_checked(connection, table), differences.count_mended(connection, table)

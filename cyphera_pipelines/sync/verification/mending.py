@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import SessionEvent
 from cyphera_pipelines.model.synced_tables import child_tables
@@ -13,6 +14,7 @@ from cyphera_pipelines.store import verification as store
 from cyphera_pipelines.store.differences import Difference, DifferenceKind
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
+from cyphera_pipelines.store.missing import note_missing
 from cyphera_pipelines.store.tombstones import tombstone_object
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.verification.context import VerificationContext
@@ -110,4 +112,13 @@ def record_unmappable(
     first = context.progress.first_mention(entity, unmappable)
     if context.session is not None:
         insert_events(connection, context.session, mapping_events(entity, (), first, (), ()))
+        note_missing(
+            connection,
+            context.session,
+            entity,
+            unmappable,
+            MissingKind.NOT_LOADED,
+            livemode=context.livemode,
+            listing=None,
+        )
     return len(first)

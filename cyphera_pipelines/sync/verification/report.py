@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.missing import MissingObjects
 from cyphera_pipelines.store.checks import Finding
 
 NOTHING = Finding(0, ())
@@ -67,6 +68,7 @@ class VerificationReport:
     seconds: float
     entities: tuple[EntityReport, ...]
     session_id: UUID | None = None
+    still_missing: tuple[MissingObjects, ...] = ()
 
     @property
     def is_complete(self) -> bool:

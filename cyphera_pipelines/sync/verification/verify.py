@@ -31,6 +31,7 @@ from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
 from cyphera_pipelines.store.database_errors import what_happened
+from cyphera_pipelines.store.missing import list_missing
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.client import open_client
 from cyphera_pipelines.sync.listing import ListingStart
@@ -138,7 +139,12 @@ def compare(
     reports = tuple(findings.reports[entity] for entity in job.entities)
     seconds = round(time.monotonic() - began, 1)
     session_id = None if session is None else session.id
-    return Verified(VerificationReport(job.source.key, began_at, seconds, reports, session_id), findings.errors)
+    missing = list_missing(
+        job.database, job.source.workspace_id, job.source.provider, livemode=not job.source.is_test_mode
+    )
+    still = tuple(each for each in missing if each.entity in job.entities)
+    report = VerificationReport(job.source.key, began_at, seconds, reports, session_id, still)
+    return Verified(report, findings.errors)
 
 
 def _begin(client: ProviderClient) -> ListingStart:
