@@ -22,7 +22,7 @@ from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.benchmarks.consumption import measured
 
 CONNECTIONS = 80
-"""Kept open; as many again may be opened for a while. The embedded server allows 200 in all."""
+"""For 32 syncs at once: a lock each, and one for each that they share. The embedded server allows 200 in all."""
 
 
 def main() -> None:
