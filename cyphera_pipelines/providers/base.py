@@ -12,6 +12,9 @@ from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 
+BELIEVED_WITHIN = 300.0
+"""Seconds by which a provider's time may differ from ours: one that is farther off is not gone by."""
+
 
 class ProviderError(CypheraError):
     """The provider did not do what it was asked, or cannot be reached. The message holds no secret."""
@@ -165,14 +168,17 @@ class WebhookEvent:
     """A provider event that was sent to us.
 
     `entity` is what it is about; None if it is of no interest. `account` is the account that it names, if any.
+    `problem` says why nobody can tell what it says, where that is so: then `id` is one of ours, `livemode` is None, and
+    `payload` holds its beginning.
     """
 
     id: str
     kind: str
-    livemode: bool
+    livemode: bool | None
     entity: Entity | None
     payload: dict[str, Any]
     account: str | None = None
+    problem: str | None = None
 
 
 @dataclass
@@ -206,6 +212,15 @@ class RequestNote:
     reason: str
     wait: float
     attempt: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a client noticed and the session's reader should know; `kind` names it as events are named."""
+
+    kind: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LimitScope(StrEnum):
@@ -298,7 +313,7 @@ class ProviderClient(Protocol):
         ...
 
     def now(self) -> float:
-        """A lower bound on the provider's clock, in seconds since 1970."""
+        """A lower bound on the provider's clock, in seconds since 1970: from then on changes may be missing."""
         ...
 
 
@@ -306,13 +321,14 @@ class ProviderClient(Protocol):
 class ClientOptions:
     """How a client behaves towards its caller.
 
-    `on_retry` hears of every request that has to be tried again. `is_cancelled` is asked before requests and while
-    waiting, for an answer too. `attempts` bounds how often a failing request is made; rate limits are waited out for
-    `rate_limit_patience` seconds. `answer_within` is how long, in seconds, an answer may take from the request to its
-    last byte, and longer only while its bytes come quickly.
+    `on_retry` hears of every request that has to be tried again, `on_notice` of what else people should know.
+    `is_cancelled` is asked before requests and while waiting, for an answer too. `attempts` bounds how often a failing
+    request is made; rate limits are waited out for `rate_limit_patience` seconds. `answer_within` is how long, in
+    seconds, an answer may take from the request to its last byte, and longer only while its bytes come quickly.
     """
 
     on_retry: Callable[[RequestNote], None] = lambda _note: None
+    on_notice: Callable[[Notice], None] = lambda _notice: None
     is_cancelled: Callable[[], bool] = lambda: False
     limits: Limits = field(default_factory=Unlimited)
     attempts: int = 8
@@ -351,7 +367,7 @@ class Provider(Protocol):
     def open_webhook(self, body: bytes, headers: Mapping[str, str], secret: str) -> WebhookEvent:
         """Return the event in a webhook whose signature proves that the provider sent it, a short while ago.
 
-        Raises WebhookRejectedError.
+        Raises WebhookRejectedError if it proves nothing. Whatever is signed is an event, though it may be unreadable.
         """
         ...
 

@@ -20,6 +20,8 @@ from cyphera_pipelines.store.tables import webhook_events as inbox
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
 MOST_AT_ONCE = 1_000
+UNREADABLE = "unreadable"
+"""Stands for the entity of events of which nobody can tell what they are about."""
 TRIED_AGAIN_AFTER_SECONDS = 600.0
 REFUSAL_IS_NOTED_EVERY = timedelta(minutes=1)
 
@@ -68,13 +70,13 @@ def keep_webhook(
     *,
     external_id: str,
     kind: str,
-    entity: Entity,
+    entity: Entity | None,
     payload: dict[str, Any],
     quotas: Quotas | None = None,
 ) -> bool:
     """Put the event into the inbox. Returns False if it is there already, handled or not.
 
-    Raises QuotaReachedError if too much of the workspace waits there.
+    Without an entity it is unreadable: its payload says under `problem` why. Raises QuotaReachedError if too much of the workspace waits there.
     """
     size = len(json.dumps(payload))
     row = {
@@ -83,7 +85,7 @@ def keep_webhook(
         "livemode": not target.is_test_mode,
         "external_id": external_id,
         "event_type": storable(kind),
-        "entity_type": entity.value,
+        "entity_type": UNREADABLE if entity is None else entity.value,
         "payload": storable(payload),
         "payload_bytes": size,
     }
@@ -129,6 +131,24 @@ def list_unhandled(
     )
     with database.tenant(source.workspace_id) as connection:
         return [_to_webhook(row) for row in connection.execute(statement)]
+
+
+def list_unreadable(database: Database, source: Source, *, livemode: bool) -> dict[str, str]:
+    """The source's events that nobody can read and no sync has named yet: their ids, and what is wrong with each."""
+    statement = (
+        select(inbox.c.external_id, inbox.c.payload["problem"].astext)
+        .where(
+            inbox.c.workspace_id == source.workspace_id,
+            inbox.c.provider_name == source.provider,
+            inbox.c.livemode == livemode,
+            inbox.c.entity_type == UNREADABLE,
+            inbox.c.handled_at.is_(None),
+        )
+        .order_by(inbox.c.received_at)
+        .limit(MOST_AT_ONCE)
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return {event_id: problem or "nobody knows" for event_id, problem in connection.execute(statement)}
 
 
 def mark_handled(database: Database, source: Source, external_ids: Collection[str], *, livemode: bool) -> None:

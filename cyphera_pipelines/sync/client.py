@@ -12,6 +12,7 @@ from cyphera_pipelines.providers.base import (
     ClientOptions,
     Limits,
     LimitScope,
+    Notice,
     ProviderClient,
     RequestNote,
 )
@@ -43,6 +44,7 @@ def open_client(
     on_request: Callable[[], None],
     on_retry: Callable[[RequestNote], None],
     is_cancelled: Callable[[], bool],
+    on_notice: Callable[[Notice], None] = lambda _notice: None,
 ) -> OpenedAccount:
     """Return a client of the source's account, to be closed by the caller. Makes no request.
 
@@ -57,7 +59,7 @@ def open_client(
     published = source.rate_limits or provider.published_limits(api_key)
     opens = api_key if source.connected_account_id is None else f"{api_key} {source.connected_account_id}"
     limits = _CountedLimits(account_limits(opens, address, published), on_request)
-    options = ClientOptions(on_retry=on_retry, is_cancelled=is_cancelled, limits=limits)
+    options = ClientOptions(on_retry=on_retry, on_notice=on_notice, is_cancelled=is_cancelled, limits=limits)
     client = provider.connect(credentials, options, source.connected_account_id)
     digest = hashlib.sha256(f"{address} {opens}".encode()).digest()
     return OpenedAccount(client, digest, provider.scope(api_key, source.connected_account_id))

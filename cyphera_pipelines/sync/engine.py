@@ -40,6 +40,7 @@ from cyphera_pipelines.sync.client import open_client
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.heartbeat import Heartbeat
 from cyphera_pipelines.sync.memory import rare_collections, share_arenas
+from cyphera_pipelines.sync.notices import NoticeLog
 from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.retries import RetryLog
@@ -140,13 +141,14 @@ def _begin(job: SyncJob, progress: SyncProgress) -> None:
 
 
 def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: HeldLock) -> SyncOutcome:
-    retries = RetryLog(job.database, job.session, progress)
+    retries, notices = RetryLog(job.database, job.session, progress), NoticeLog(job.database, job.session)
     opened = open_client(
         job.database,
         job.keyring,
         job.source,
         on_request=progress.requested,
         on_retry=retries.note,
+        on_notice=notices.note,
         is_cancelled=heartbeat.is_cancelled,
     )
     errors: dict[Entity, CypheraError]
@@ -173,6 +175,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: Held
     finally:
         opened.client.close()
     retries.summarise()
+    notices.summarise()
     refresh_statistics(job.database, progress.created_rows())
     counts = {entity: progress.entity(entity) for entity in job.request.entities}
     return judge(job.session, counts, errors, is_cancelled=heartbeat.is_cancelled())

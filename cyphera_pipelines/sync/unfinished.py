@@ -1,12 +1,13 @@
 """A listing that is not over: what the next sync has to know to go on with it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.cursors import SyncPosition
 from cyphera_pipelines.sync.context import SyncContext
+from cyphera_pipelines.sync.watermarks import is_to_come
 
 STALE_AFTER = 7 * 86_400.0
 """Seconds after which an unfinished listing is not worth going on with."""
@@ -49,6 +50,16 @@ def unfinished_of(position: SyncPosition) -> UnfinishedListing | None:
     if stored is None or "strategy" not in stored:
         return None
     return UnfinishedListing(**{**stored, "strategy": ConflictStrategy(stored["strategy"])})
+
+
+def without_times_to_come(position: SyncPosition) -> SyncPosition:
+    """The position without what a wrong clock wrote down: from when on changes are missing is not known then."""
+    unfinished, watermark = unfinished_of(position), position.watermark
+    if watermark is not None and is_to_come(watermark.timestamp()):
+        position = replace(position, watermark=None)
+    if unfinished is not None and is_to_come(max(unfinished.watermark, unfinished.listed_until)):
+        position = replace(position, unfinished=None)
+    return position
 
 
 def to_be_continued(context: SyncContext, now: float, position: SyncPosition) -> UnfinishedListing | None:

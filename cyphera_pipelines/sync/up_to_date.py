@@ -16,17 +16,18 @@ from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.cursors import SyncPosition, end_listing, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
-from cyphera_pipelines.store.webhooks import ReceivedWebhook, list_unhandled, mark_handled
+from cyphera_pipelines.store.webhooks import ReceivedWebhook, list_unhandled, list_unreadable, mark_handled
 from cyphera_pipelines.sync.account import ask_for_account, settle_account
 from cyphera_pipelines.sync.changes import Errors, apply_changes, ask_for_owed
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
 from cyphera_pipelines.sync.pages import SyncCancelledError
-from cyphera_pipelines.sync.unfinished import unfinished_of
+from cyphera_pipelines.sync.unfinished import unfinished_of, without_times_to_come
 from cyphera_pipelines.sync.unlisted import list_unlisted
-from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, watermark_at
+from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, is_to_come, watermark_at
 
 _PRICED = (Entity.PRICES, Entity.SUBSCRIPTIONS)
+MOST_NAMED = 5
 Positions = Mapping[Entity, SyncPosition]
 Owed = dict[Entity, list[str]]
 
@@ -57,6 +58,7 @@ def bring_up_to_date(context: SyncContext) -> Errors:
         message = f"{obstacle} A full listing runs instead."
         record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
         account = account or ask_for_account(context)
+    positions = {entity: without_times_to_come(position) for entity, position in positions.items()}
     errors = list_entities(context, account, positions)
     listed = [entity for entity in context.request.entities if context.progress.entity(entity).done]
     list_unlisted(context, listed)
@@ -87,6 +89,8 @@ def _obstacle(context: SyncContext, positions: Positions) -> str | None:
             return f"Rows of {entity.value} are made in another way since this program was upgraded."
         if position.watermark is None:
             return f"What changed since {entity.value} was last listed could not be read from the provider's events."
+        if is_to_come(position.watermark.timestamp()):
+            return f"The time until which {entity.value} is up to date lies ahead: a clock was wrong."
         if context.client.now() - position.watermark.timestamp() > EVENTS_ARE_KEPT_FOR:
             return f"{entity.value} was last synced longer ago than the provider keeps its events."
     return None
@@ -153,6 +157,7 @@ def _listed_since(context: SyncContext, position: SyncPosition) -> datetime:
 
 def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float, owed: Owed) -> Errors:
     began = time.monotonic()
+    _name_unreadable_webhooks(context)
     received = list_unhandled(context.database, context.source, entities, livemode=context.livemode)
     told = context.client.changes_of([webhook.payload for webhook in received])
     try:
@@ -172,6 +177,23 @@ def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float,
         event = SessionEvent("changes_applied", message, level=EventLevel.INFO, event_details={"changes": changes})
         record_events(context.database, context.session, [event])
     return errors
+
+
+def _name_unreadable_webhooks(context: SyncContext) -> None:
+    """People have to look at them: nothing that they tell can be applied, now or later."""
+    unreadable = list_unreadable(context.database, context.source, livemode=context.livemode)
+    if not unreadable:
+        return
+    shown = "; ".join(f"{event_id} ({why})" for event_id, why in list(unreadable.items())[:MOST_NAMED])
+    others = " and others" if len(unreadable) > MOST_NAMED else ""
+    message = (
+        f"{len(unreadable)} webhooks are signed and could not be read, so that what they tell is not applied: {shown}"
+        f"{others}. The table sync.webhook_events keeps the beginning of each."
+    )
+    details = {"webhooks": unreadable}
+    event = SessionEvent("webhooks_unreadable", message, level=EventLevel.WARNING, event_details=details)
+    record_events(context.database, context.session, [event])
+    mark_handled(context.database, context.source, list(unreadable), livemode=context.livemode)
 
 
 def _settle_webhooks(context: SyncContext, webhooks: Sequence[ReceivedWebhook]) -> None:

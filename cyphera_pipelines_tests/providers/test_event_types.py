@@ -9,11 +9,13 @@ import pytest
 import stripe
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.providers.stripe.changes import changes_of, entity_of, event_type_groups
+from cyphera_pipelines.providers.stripe.changes import ChangeReader, EventReader, event_type_groups
+from cyphera_pipelines.providers.stripe.clock import ProviderClock
 from cyphera_pipelines.settings import project_root
 from cyphera_pipelines_tests.webhooks import event_about
 
 GREATEST_GROUP = 20
+EVENTS = EventReader(ProviderClock())
 KNOWN_TYPES = get_args(stripe.Event.__annotations__["type"])
 
 
@@ -84,7 +86,8 @@ def test_what_happens_to_something_else_changes_its_owner_which_has_to_be_fetche
     kind: str, obj: dict[str, Any], changed: list[tuple[Entity, str]]
 ) -> None:
     event = event_about(obj, kind)
-    told = changes_of([event])
+    reader = ChangeReader(EVENTS)
+    told = reader.read_all([event])
     assert [(change.entity, change.object_id) for change in told] == changed
     assert all(change.snapshot is None and not change.is_deleted for change in told)
-    assert entity_of(event) == (changed[0][0] if changed else None)
+    assert bool(reader.take_unreadable()) is (obj.get("customer") == ["cus_1"])

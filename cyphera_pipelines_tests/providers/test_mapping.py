@@ -27,7 +27,7 @@ def example(entity: Entity, at: int = 0, /, **changes: Any) -> Json:
 
 
 def page_of(entity: Entity, objects: list[Any], *, livemode: bool = False) -> MappedPage:
-    return map_objects(entity, objects, version=VERSION, default_livemode=livemode)
+    return map_objects(entity, objects, version=VERSION, livemode=livemode)
 
 
 def mapped(entity: Entity, obj: Json) -> MappedObject:
@@ -186,7 +186,6 @@ def test_one_bad_object_does_not_keep_the_others() -> None:
     page = page_of(
         Entity.PRODUCTS,
         [example(Entity.PRODUCTS), {"id": "prod_bad"}, example(Entity.PRODUCTS, 1)],
-        livemode=True,
     )
     assert len(page.objects) == 2
     assert [each.id for each in page.unmappable] == ["prod_bad"]
@@ -255,3 +254,34 @@ def test_the_order_of_fields_does_not_matter_and_that_of_lines_does() -> None:
     ]
     assert hashes[0].keys() == hashes[1].keys()
     assert hashes[0] != hashes[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"livemode": True}, "it is of live mode, and the key of test mode"),
+        ({"livemode": "false"}, "`livemode` should be true or false, not 'false'"),
+        ({"object": "invoice"}, "`object` should be customer, not 'invoice'"),
+        ({"object": [1]}, "`object` should be customer, not [1]"),
+        ({"id": "cus\x00"}, "`id` holds characters that no id has, or more than 255"),
+        ({"id": "cus\ud800"}, "`id` holds characters that no id has, or more than 255"),
+        ({"id": "c" * 256}, "`id` holds characters that no id has, or more than 255"),
+        ({"id": 5}, "`id` is missing"),
+    ],
+)
+def test_what_is_another_thing_than_was_asked_for_is_not_taken_for_it(changes: Json, why: str) -> None:
+    assert reason(Entity.CUSTOMERS, example(Entity.CUSTOMERS, **changes)) == why
+
+
+def test_a_list_that_does_not_say_whether_it_is_whole_is_none() -> None:
+    invoice = example(Entity.INVOICES)
+    words: list[object] = ["false", 1, True, {}]
+    for word in words:
+        odd = {**invoice, "lines": {**invoice["lines"], "has_more": word}}
+        assert reason(Entity.INVOICES, odd) == "`lines` is not whole, and does not tell where it goes on"
+
+
+def test_numbers_of_any_size_are_one_object_s_trouble() -> None:
+    for amount in (10**400, "1e999", 1e300):
+        page = page_of(Entity.INVOICES, [example(Entity.INVOICES, total_taxes=[{"amount": 1.5}, {"amount": amount}])])
+        assert [each.id for each in page.unmappable] == [example(Entity.INVOICES)["id"]]

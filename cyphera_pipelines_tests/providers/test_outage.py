@@ -58,7 +58,7 @@ def test_when_one_request_was_given_up_the_others_end_at_their_next_failure(
     assert len(server.asked) <= at_once * ATTEMPTS + (requests - at_once)
 
 
-@pytest.mark.parametrize("answer", [Answer(), GONE], ids=["success", "refusal"])
+@pytest.mark.parametrize("answer", [Answer(body=b'{"id": "acct_1"}'), GONE], ids=["success", "refusal"])
 def test_any_answer_makes_requests_patient_again(answer: Answer, server: HeaderServer, connect: Connect) -> None:
     client = connect(base_url=server.url, attempts=ATTEMPTS)
     assert [give_up(client, server) for _ in range(2)] == [ATTEMPTS, 1]

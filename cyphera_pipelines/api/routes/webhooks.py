@@ -42,12 +42,13 @@ _BODY = {
 class WebhookReceived(BaseModel):
     """The webhook is kept, or needs not be."""
 
-    status: Literal["kept", "known", "ignored", "refused"] = Field(
+    status: Literal["kept", "known", "ignored", "refused", "unreadable"] = Field(
         description="`kept`: a sync will apply it. `known`: it came before. `ignored`: it is of the other mode, or of "
         "nothing that is synced. `refused`: it is of another account than the configuration's; sending it again would "
-        "not help, so that this is no error. The configuration's `last_webhook_refusal` shows it too."
+        "not help, so that this is no error. The configuration's `last_webhook_refusal` shows it too. "
+        "`unreadable`: it is signed, but nobody can tell what it says; it is kept, and the next sync names it."
     )
-    reason: str | None = Field(default=None, description="Why it was refused; else null.")
+    reason: str | None = Field(default=None, description="Why it was refused or is unreadable; else null.")
 
 
 router = APIRouter(prefix=PREFIX, tags=["Webhooks"])
@@ -131,7 +132,8 @@ def _credentials_of(services: Services, target: WebhookTarget) -> Credentials:
 
 
 def _keep(services: Services, target: WebhookTarget, credentials: Credentials, event: WebhookEvent) -> WebhookReceived:
-    if event.entity is None or event.livemode is target.is_test_mode:
+    is_of_interest = event.entity is not None or event.problem is not None
+    if not is_of_interest or event.livemode is target.is_test_mode:
         return WebhookReceived(status="ignored")
     refusal = refusal_of_webhook(services.database, target, credentials, event)
     if refusal is not None:
@@ -147,4 +149,6 @@ def _keep(services: Services, target: WebhookTarget, credentials: Credentials, e
         payload=event.payload,
         quotas=services.settings.quotas(),
     )
+    if event.problem is not None:
+        return WebhookReceived(status="unreadable", reason=event.problem)
     return WebhookReceived(status="kept" if is_new else "known")

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import stripe
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import Change
 from cyphera_pipelines.providers.stripe.access import account_of_event
+from cyphera_pipelines.providers.stripe.clock import ProviderClock
+from cyphera_pipelines.providers.stripe.paging import created_of
 from cyphera_pipelines.providers.stripe.values import reference
 
 _DISCOUNTS = ("customer.discount.created", "customer.discount.updated", "customer.discount.deleted")
@@ -83,30 +87,94 @@ def event_type_groups(entities: Iterable[Entity]) -> list[tuple[str, ...]]:
     return groups
 
 
+@dataclass(frozen=True)
+class EventReader:
+    """Reads single provider events, whatever they hold.
+
+    `livemode` is the mode of the account's own events, None where it is not known.
+    """
+
+    clock: ProviderClock
+    livemode: bool | None = None
+
+    def read(self, event: Any) -> tuple[Change, ...]:
+        """What the event says of objects of ours. Raises UnreadableEventError, which says why, if that is not plain.
+
+        Of an event whose time cannot be believed the order is not known: its object has to be fetched.
+        """
+        if not isinstance(event, dict):
+            raise UnreadableEventError("it is no object")
+        kind, data, mode = event.get("type"), event.get("data"), event.get("livemode")
+        if not isinstance(kind, str):
+            raise UnreadableEventError("`type` is no text")
+        if kind not in _ENTITY_OF and kind not in _OWNERS:
+            return ()
+        if mode is not None and self.livemode is not None and mode is not self.livemode:
+            raise UnreadableEventError("it is not of the key's mode")
+        obj = data.get("object") if isinstance(data, dict) else None
+        if not isinstance(obj, dict):
+            raise UnreadableEventError("`data.object` is no object")
+        return tuple(self._changes_told(event, kind, obj))
+
+    def _changes_told(self, event: Mapping[str, Any], kind: str, obj: dict[str, Any]) -> Iterator[Change]:
+        created, account = created_of(event), account_of_event(event)
+        is_in_order = created is not None and created >= 0 and self.clock.believes(created)
+        version = float(created) if created is not None and is_in_order else max(0.0, self.clock.now())
+        for owner, name in _OWNERS.get(kind, {}).items():
+            owner_id = reference(name)(obj)
+            if is_usable_id(owner_id):
+                yield Change(owner, owner_id, version, account=account)
+            elif owner_id is not None:
+                raise UnreadableEventError(f"`data.object.{name}` is no usable id")
+        entity = _ENTITY_OF.get(kind)
+        if entity is None:
+            return
+        if not is_usable_id(obj.get("id")):
+            raise UnreadableEventError("`data.object.id` is no usable id")
+        is_ours = event.get("api_version") == stripe.api_version
+        is_told = is_ours and is_in_order and kind not in _DELETIONS and _is_whole(entity, obj)
+        yield Change(
+            entity,
+            obj["id"],
+            version,
+            snapshot=obj if is_told else None,
+            is_deleted=is_in_order and kind in _DELETIONS,
+            last_known=obj if is_ours else None,
+            account=account,
+        )
+
+
+class UnreadableEventError(Exception):
+    """A provider event does not tell plainly what changed."""
+
+
 @dataclass
 class ChangeReader:
     """Reduces provider events, given newest first, to one change per object.
 
     An object's newest event decides. Two of the same second for one object do not tell which came last: then the object
-    has to be fetched, so that the changes of the last second of a page are held back until the next page is known.
+    has to be fetched, so that the changes of the last second of a page are held back until the next page is known. So
+    it has where a newer one follows after all.
     """
 
+    _events: EventReader
     _seen: dict[_Name, int] = field(default_factory=dict)
     _held: dict[_Name, Change] = field(default_factory=dict)
+    _unreadable: list[tuple[str, str]] = field(default_factory=list)
 
-    def read(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
+    def read(self, events: Iterable[Any]) -> Iterator[Change]:
         """Yield the changes that are certain after this page of events."""
         oldest = None
-        for event in events:
-            for change in _changes_told(event):
-                oldest = int(change.version)
-                name = (change.entity, change.object_id, change.account)
-                newest = self._seen.get(name)
-                if newest is None:
-                    self._seen[name] = oldest
-                    self._held[name] = change
-                elif newest == oldest and name in self._held:
-                    self._held[name] = replace(change, snapshot=None, is_deleted=False)
+        for change in chain.from_iterable(map(self._told, events)):
+            oldest = int(change.version)
+            name = (change.entity, change.object_id, change.account)
+            newest = self._seen.get(name)
+            if newest is None:
+                self._seen[name] = oldest
+                self._held[name] = change
+            elif newest < oldest or (newest == oldest and name in self._held):
+                self._seen[name] = oldest
+                self._held[name] = replace(change, snapshot=None, is_deleted=False)
         if oldest is not None:
             yield from self._release(newer_than=oldest)
 
@@ -114,47 +182,27 @@ class ChangeReader:
         """Yield what was held back: there are no more events."""
         yield from self._release(newer_than=-1)
 
+    def read_all(self, events: Iterable[Any]) -> list[Change]:
+        """The changes that these events tell, in whatever order they come: one per object."""
+        told = sorted(events, key=lambda event: created_of(event) or 0, reverse=True)
+        return [*self.read(told), *self.rest()]
+
+    def take_unreadable(self) -> list[tuple[str, str]]:
+        """The ids of the events that could not be read since this was last asked, and why not."""
+        unreadable, self._unreadable = self._unreadable, []
+        return unreadable
+
+    def _told(self, event: Any) -> tuple[Change, ...]:
+        try:
+            return self._events.read(event)
+        except UnreadableEventError as why:
+            event_id = event.get("id") if isinstance(event, dict) else None
+            self._unreadable.append((event_id if is_usable_id(event_id) else "one without an id", str(why)))
+            return ()
+
     def _release(self, *, newer_than: int) -> Iterator[Change]:
         for name in [name for name, change in self._held.items() if change.version > newer_than]:
             yield self._held.pop(name)
-
-
-def entity_of(event: Mapping[str, Any]) -> Entity | None:
-    """The entity that the event tells a change of, of several the first; None if it tells of none."""
-    return next((change.entity for change in _changes_told(event)), None)
-
-
-def changes_of(events: Iterable[Mapping[str, Any]]) -> list[Change]:
-    """The changes that these events tell, in whatever order they come: one per object."""
-    reader = ChangeReader()
-    told = [event for event in events if entity_of(event) is not None]
-    newest_first = sorted(told, key=lambda event: int(event["created"]), reverse=True)
-    return [*reader.read(newest_first), *reader.rest()]
-
-
-def _changes_told(event: Mapping[str, Any]) -> Iterator[Change]:
-    """What one event says of objects of ours."""
-    kind, data = str(event.get("type")), event.get("data")
-    obj = data.get("object") if isinstance(data, dict) else None
-    entity, created = _ENTITY_OF.get(kind), event.get("created")
-    if not isinstance(obj, dict) or not isinstance(created, int):
-        return
-    for owner, name in _OWNERS.get(kind, {}).items():
-        owner_id = reference(name)(obj)
-        if isinstance(owner_id, str) and owner_id:
-            yield Change(owner, owner_id, float(created), account=account_of_event(event))
-    if entity is None or not isinstance(obj.get("id"), str):
-        return
-    is_ours = event.get("api_version") == stripe.api_version
-    yield Change(
-        entity,
-        obj["id"],
-        float(created),
-        snapshot=obj if is_ours and kind not in _DELETIONS and _is_whole(entity, obj) else None,
-        is_deleted=kind in _DELETIONS,
-        last_known=obj if is_ours else None,
-        account=account_of_event(event),
-    )
 
 
 def _is_whole(entity: Entity, snapshot: Mapping[str, Any]) -> bool:

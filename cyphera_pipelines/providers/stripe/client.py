@@ -12,6 +12,7 @@ from urllib.parse import quote
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import UnmappableObject
+from cyphera_pipelines.model.storable import is_usable_id, storable
 from cyphera_pipelines.providers.base import (
     NOT_ABOUT_ONE_OBJECT,
     AccountNotOpenError,
@@ -20,6 +21,7 @@ from cyphera_pipelines.providers.base import (
     CreatedInterval,
     CursorLostError,
     MappedPage,
+    Notice,
     ObjectGoneError,
     Page,
     ProviderAccount,
@@ -28,19 +30,23 @@ from cyphera_pipelines.providers.base import (
     RefusedRequestError,
 )
 from cyphera_pipelines.providers.stripe.access import own_account_id
-from cyphera_pipelines.providers.stripe.changes import ChangeReader, changes_of, event_type_groups
+from cyphera_pipelines.providers.stripe.changes import ChangeReader, EventReader, event_type_groups
 from cyphera_pipelines.providers.stripe.clock import just_after, just_before
-from cyphera_pipelines.providers.stripe.errors import UnreadableBodyError
+from cyphera_pipelines.providers.stripe.errors import AnswerTooLargeError, UnreadableBodyError
+from cyphera_pipelines.providers.stripe.json_text import first_id_in_list
 from cyphera_pipelines.providers.stripe.keys import is_test_key
-from cyphera_pipelines.providers.stripe.mapping import map_objects
+from cyphera_pipelines.providers.stripe.mapping import OBJECT_NAMES, map_objects
 from cyphera_pipelines.providers.stripe.nested import NestedList, OptionTiers, unfinished_lists, untold_tiers
 from cyphera_pipelines.providers.stripe.page_size import PageSize
+from cyphera_pipelines.providers.stripe.paging import Paging, created_of, endless, entries_of, next_cursor
 from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
+from cyphera_pipelines.providers.stripe.values import path as value_at
 
 _log = logging.getLogger(__name__)
 
 PAGE_LIMIT = 100
 EXPANSIONS_AT_ONCE = 15
+EVENTS_IN_A_MESSAGE = 5
 MOST_RESTARTS = 3  # of one nested list that changes while it is read
 NESTED_LISTS_AT_ONCE = 32  # Stripe's 25 per second, up to 1.3 s each
 
@@ -64,6 +70,10 @@ class StripeAccountClient:
         self._transport = StripeTransport(credentials, options, connected_account_id)
         self._own_account_id = own_account_id(connected_account_id)
         self._livemode = is_test_key(credentials.api_key.get_secret_value()) is False
+        self._clock, self._on_notice = self._transport.clock, options.on_notice
+        # None where the key does not tell: then the objects do.
+        self._mode = None if is_test_key(credentials.api_key.get_secret_value()) is None else self._livemode
+        self._events = EventReader(self._clock, self._mode)
         self._known_test_clocks: list[str] | None = None
         self._test_clocks_lock = threading.Lock()
         self._page_sizes = {entity: PageSize() for entity in Entity}
@@ -81,16 +91,17 @@ class StripeAccountClient:
                 f"Asked for account {self._own_account_id}, the provider answers for another one: nothing was read "
                 "from it. Check connected_account_id, and that base_url leads to Stripe's API."
             )
-        profile = account.get("business_profile") or {}
-        dashboard = (account.get("settings") or {}).get("dashboard") or {}
-        created = account.get("created")
+        if not is_usable_id(account.get("id")):
+            raise ProviderError("Stripe's answer to reading the account names none.")
+        shown_name = value_at("settings", "dashboard", "display_name")(account)
+        name, created = value_at("business_profile", "name")(account), created_of(account)
         return ProviderAccount(
-            id=str(account.get("id")),
-            name=dashboard.get("display_name") or profile.get("name") or account.get("email"),
+            id=account["id"],
+            name=_first_text(shown_name, name, account.get("email")),
             livemode=self._livemode,
-            country=account.get("country"),
-            default_currency=account.get("default_currency"),
-            created=datetime.fromtimestamp(created, UTC) if isinstance(created, int) else None,
+            country=_first_text(account.get("country")),
+            default_currency=_first_text(account.get("default_currency")),
+            created=datetime.fromtimestamp(created, UTC) if created is not None and 0 <= created < 2**33 else None,
         )
 
     def check_readable(self, entity: Entity) -> None:
@@ -109,15 +120,23 @@ class StripeAccountClient:
             asked = size.at_most(wanted)
             try:
                 page = self._list_page(entity, interval, cursor, asked)
-            except UnreadableBodyError:
+            except UnreadableBodyError as error:
                 if asked == 1:
-                    raise
+                    return self._page_of_unread(entity, error)
                 size.cut_off(asked)
                 # For this very page, whatever size gets through elsewhere meanwhile.
                 wanted = asked // 2
             else:
                 size.arrived(asked, limit)
                 return page
+
+    def _page_of_unread(self, entity: Entity, error: UnreadableBodyError) -> Page:
+        """A page of one object that is too large to be read, but not to be named; or else the error."""
+        object_id = first_id_in_list(error.beginning) if isinstance(error, AnswerTooLargeError) else None
+        if not is_usable_id(object_id):
+            raise error
+        # Whether others follow is not known, which the next page tells.
+        return Page(entity, [_Unread(object_id, str(error))], has_more=True, version=just_before(self._clock.now()))
 
     def _list_page(self, entity: Entity, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
         parameters: dict[str, Any] = {"limit": limit, **_LIST_PARAMETERS.get(entity, {})}
@@ -127,13 +146,15 @@ class StripeAccountClient:
             parameters["created[lt]"] = interval.lt
         if cursor is not None:
             parameters["starting_after"] = cursor
-        version = just_before(self.now())
+        version = just_before(self._clock.now())
         operation = f"listing {entity.value}"
         path = f"/v1/{entity.value}"
         answer = self._transport.get(path, parameters, operation, endpoint=entity.value, entity=entity)
-        objects = _data_of(answer, operation)
-        has_more = _next_cursor(answer, objects, operation) is not None
-        return Page(entity, objects, has_more, version)
+        objects = entries_of(answer, operation)
+        following = next_cursor(answer, objects, operation)
+        if following is not None and following == cursor:
+            raise endless(operation, f"what follows {cursor} ends with it again")
+        return Page(entity, objects, following is not None, version)
 
     def list_unlisted(self, entity: Entity) -> Iterator[Page] | None:
         """See `ProviderClient`: what belongs to test clocks, which are there in test mode only."""
@@ -143,7 +164,7 @@ class StripeAccountClient:
 
     def _list_of_test_clocks(self, entity: Entity) -> Iterator[Page]:
         for clock in self._test_clocks():
-            version, operation = just_before(self.now()), f"listing the {entity.value} of test clock {clock}"
+            version, operation = just_before(self._clock.now()), f"listing the {entity.value} of test clock {clock}"
             parameters = {**_LIST_PARAMETERS.get(entity, {}), "test_clock": clock}
             for objects in self._pages(f"/v1/{entity.value}", parameters, operation, entity):
                 yield Page(entity, objects, has_more=False, version=version)
@@ -165,59 +186,75 @@ class StripeAccountClient:
         self, path: str, parameters: Mapping[str, Any], operation: str, entity: Entity | None
     ) -> Iterator[list[dict[str, Any]]]:
         """A short list's pages, one after the other."""
-        cursor: str | None = None
+        cursor, paging = None, Paging(operation, is_short=True)
         while True:
             asked: dict[str, Any] = {"limit": PAGE_LIMIT, **parameters}
             if cursor is not None:
                 asked["starting_after"] = cursor
             endpoint = "test clocks" if entity is None else entity.value
             answer = self._transport.get(path, asked, operation, endpoint=endpoint, entity=entity)
-            objects = _data_of(answer, operation)
+            objects = entries_of(answer, operation)
             yield objects
-            following = _next_cursor(answer, objects, operation)
-            if following is None:
+            cursor = paging.following(answer, objects)
+            if cursor is None:
                 return
-            if following == cursor:
-                raise ProviderError(f"Stripe's pages of {operation} do not come to an end.")
-            cursor = following
 
     def changes(self, entities: Sequence[Entity], since: int) -> Iterator[list[Change]]:
         """See `ProviderClient`."""
+        operation = "listing provider events"
         for types in event_type_groups(entities):
-            reader, cursor = ChangeReader(), None
+            reader, cursor, paging = ChangeReader(self._events), None, Paging(operation, is_short=False)
             while True:
                 parameters: dict[str, Any] = {"limit": PAGE_LIMIT, "created[gte]": since, "types[]": types}
                 if cursor is not None:
                     parameters["starting_after"] = cursor
-                operation = "listing provider events"
                 answer = self._transport.get("/v1/events", parameters, operation, endpoint="events")
-                events = _data_of(answer, operation)
-                cursor = _next_cursor(answer, events, operation)
+                events = entries_of(answer, operation)
                 certain = list(reader.read(events))
+                self._tell_of_unreadable(reader)
+                cursor = paging.following(answer, events)
                 yield certain if cursor is not None else [*certain, *reader.rest()]
                 if cursor is None:
                     break
 
     def changes_of(self, events: Sequence[Mapping[str, Any]]) -> list[Change]:
         """See `ProviderClient`."""
-        return changes_of(events)
+        reader = ChangeReader(self._events)
+        changes = reader.read_all(events)
+        self._tell_of_unreadable(reader)
+        return changes
+
+    def _tell_of_unreadable(self, reader: ChangeReader) -> None:
+        unreadable = reader.take_unreadable()
+        if not unreadable:
+            return
+        shown = "; ".join(f"{name} ({why})" for name, why in unreadable[:EVENTS_IN_A_MESSAGE])
+        others = " and others" if len(unreadable) > EVENTS_IN_A_MESSAGE else ""
+        message = f"{len(unreadable)} provider events could not be read, and were not applied: {shown}{others}."
+        self._on_notice(Notice("provider_events_unreadable", message, {"events": unreadable[:PAGE_LIMIT]}))
 
     def fetch(self, change: Change) -> Page:
         """See `ProviderClient`."""
         entity, object_id = change.entity, change.object_id
-        version = max(just_before(self.now()), just_after(change.version))
-        path, operation = f"/v1/{entity.value}/{quote(object_id, safe='')}", f"reading {object_id} of {entity.value}"
+        version = max(just_before(self._clock.now()), just_after(change.version))
+        address, operation = f"/v1/{entity.value}/{quote(object_id, safe='')}", f"reading {object_id} of {entity.value}"
         try:
             answer = self._transport.get(
-                path, _READ_PARAMETERS.get(entity, {}), operation, endpoint=f"one of {entity.value}", entity=entity
+                address, _READ_PARAMETERS.get(entity, {}), operation, endpoint=f"one of {entity.value}", entity=entity
             )
         except ObjectGoneError:
-            answer = {"deleted": True}
+            return Page(entity, [], has_more=False, version=version)
+        if not _is_the_one(answer, entity, object_id):
+            raise ProviderError(f"Stripe's answer to {operation} is not that object.")
         objects = [] if answer.get("deleted") is True else [answer]
         return Page(entity, objects, has_more=False, version=version)
 
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""
+        unread = [obj for obj in page.objects if isinstance(obj, _Unread)]
+        if unread:
+            page.incomplete += [UnmappableObject(obj["id"], obj.reason, None) for obj in unread]
+            page.objects = [obj for obj in page.objects if not isinstance(obj, _Unread)]
         lists: list[NestedList | OptionTiers] = []
         for obj in page.objects:
             lists += unfinished_lists(page.entity, obj)
@@ -225,12 +262,16 @@ class StripeAccountClient:
         requests = sum(self._nested_fetches.map(self._fetch_rest_or_note, lists))
         gone = {nested.object_id for nested in lists if nested.is_gone}
         failed = {nested.object_id: nested.failure for nested in lists if nested.failure is not None}
-        for obj in page.objects if failed else ():
-            failure = failed.get(str(obj.get("id")))
-            if failure is not None:
-                page.incomplete.append(UnmappableObject(obj["id"], failure, obj))
-        if gone or failed:
-            page.objects = [obj for obj in page.objects if obj.get("id") not in gone | failed.keys()]
+        if not gone and not failed:
+            return requests
+        left = []
+        for obj in page.objects:
+            object_id = obj.get("id") if isinstance(obj, dict) else None
+            if not isinstance(object_id, str) or object_id not in gone | failed.keys():
+                left.append(obj)
+            elif object_id in failed:
+                page.incomplete.append(UnmappableObject(object_id, failed[object_id], obj))
+        page.objects = left
         return requests
 
     def _fetch_rest_or_note(self, nested: NestedList | OptionTiers) -> int:
@@ -271,13 +312,14 @@ class StripeAccountClient:
 
     def _fetch_pages(self, nested: NestedList) -> int:
         requests, restarts, cursor, items = 0, 0, nested.last_id, list(nested.items)
+        paging = Paging(nested.operation, is_short=True)
         while True:
             parameters: dict[str, Any] = {"limit": PAGE_LIMIT, **nested.parameters}
             if cursor is not None:
                 parameters["starting_after"] = cursor
             requests += 1
             try:
-                answer = self._transport.get(quote(nested.path), parameters, nested.operation, endpoint=nested.endpoint)
+                answer = self._transport.get(nested.path, parameters, nested.operation, endpoint=nested.endpoint)
             except CursorLostError as error:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
@@ -285,39 +327,37 @@ class StripeAccountClient:
                         f"The list kept changing during {nested.operation}. The next sync tries again."
                     ) from error
                 # The item to go on from was taken out of the list, and perhaps others before it.
-                cursor, items = None, []
+                cursor, items, paging = None, [], Paging(nested.operation, is_short=True)
                 continue
-            more = _data_of(answer, nested.operation)
+            more = entries_of(answer, nested.operation)
             items += more
-            cursor = _next_cursor(answer, more, nested.operation)
+            cursor = paging.following(answer, more)
             if cursor is None:
                 nested.replace(items)
                 return requests
 
     def map_page(self, page: Page) -> MappedPage:
         """See `ProviderClient`."""
-        mapped = map_objects(page.entity, page.objects, version=page.version, default_livemode=self._livemode)
+        mapped = map_objects(page.entity, page.objects, version=page.version, livemode=self._mode)
         mapped.incomplete = page.incomplete
         return mapped
 
     def now(self) -> float:
         """See `ProviderClient`."""
-        return self._transport.clock.now()
+        return self._clock.earliest()
 
 
-def _data_of(answer: dict[str, Any], operation: str) -> list[dict[str, Any]]:
-    data = answer.get("data")
-    if not isinstance(data, list):
-        raise ProviderError(f"Stripe's answer to {operation} is not a list.")
-    return data
+class _Unread(dict[str, Any]):
+    """An object on a page of which nothing could be read but its id, and why."""
+
+    def __init__(self, object_id: str, reason: str) -> None:
+        super().__init__(id=object_id)
+        self.reason = reason
 
 
-def _next_cursor(answer: dict[str, Any], objects: list[dict[str, Any]], operation: str) -> str | None:
-    """Where the next page starts. More pages without an id to go on from are an error: nothing is lost in silence."""
-    if not answer.get("has_more"):
-        return None
-    last = objects[-1] if objects else None
-    last_id = last.get("id") if isinstance(last, dict) else None
-    if not isinstance(last_id, str) or not last_id:
-        raise ProviderError(f"Stripe says that {operation} has more pages, but the last object of this one has no id.")
-    return last_id
+def _is_the_one(answer: Mapping[str, Any], entity: Entity, object_id: str) -> bool:
+    return answer.get("id") == object_id and answer.get("object") in (None, OBJECT_NAMES[entity])
+
+
+def _first_text(*values: Any) -> str | None:
+    return next((str(storable(value)) for value in values if isinstance(value, str) and value), None)

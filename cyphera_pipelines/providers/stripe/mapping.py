@@ -12,7 +12,7 @@ from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.json_text import to_json
 from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
-from cyphera_pipelines.model.storable import storable
+from cyphera_pipelines.model.storable import LONGEST_ID, is_usable_id, storable
 from cyphera_pipelines.providers.base import MappedPage
 from cyphera_pipelines.providers.stripe import fields
 from cyphera_pipelines.providers.stripe.rows import UnmappableValueError, row_mapper
@@ -20,12 +20,14 @@ from cyphera_pipelines.providers.stripe.values import currency
 
 # Part of every content hash: raise it when a mapping changes, so that the next full sync rewrites all rows.
 MAPPING_VERSION = 3
-LONGEST_ID = 255
-"""Characters, as many as Stripe itself promises at most. Two of them, a parent's and a child's, fit into an index."""
 # Links that Stripe signs anew for every reader: they must not make an unchanged invoice look changed.
 VOLATILE_FIELDS: dict[Entity, tuple[str, ...]] = {Entity.INVOICES: ("hosted_invoice_url", "invoice_pdf")}
 
 _CURRENCY, _PRICE_CURRENCY = currency("currency"), currency("price", "currency")
+OBJECT_NAMES = {entity: entity.value.removesuffix("s") for entity in Entity}
+"""What Stripe calls a single object of the entity."""
+_MODES = {True: "live", False: "test"}
+
 _ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
     table.name: row_mapper(table, getters)
     for table, getters in (
@@ -42,13 +44,16 @@ _ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
 }
 
 
-def map_objects(entity: Entity, objects: Iterable[Any], *, version: float, default_livemode: bool) -> MappedPage:
-    """Map a page's completed objects. What cannot be mapped is reported with its reason, whole."""
+def map_objects(entity: Entity, objects: Iterable[Any], *, version: float, livemode: bool | None) -> MappedPage:
+    """Map a page's completed objects. What cannot be mapped is reported with its reason, whole.
+
+    `livemode` is the mode that they have to be of; None if any will do.
+    """
     page = MappedPage()
     for obj in objects:
         try:
-            mapped, was_cleaned = _map_object(entity, obj, version, default_livemode)
-        except (UnmappableValueError, TypeError, KeyError, AttributeError, ValueError, RecursionError) as problem:
+            mapped, was_cleaned = _map_object(entity, obj, version, livemode)
+        except Exception as problem:  # whatever stands in it, it is one object's trouble
             object_id = obj.get("id") if isinstance(obj, dict) else None
             reason = (
                 str(problem) if isinstance(problem, UnmappableValueError) else f"it has an unknown shape ({problem!r})"
@@ -61,14 +66,18 @@ def map_objects(entity: Entity, objects: Iterable[Any], *, version: float, defau
     return page
 
 
-def _map_object(entity: Entity, obj: Any, version: float, default_livemode: bool) -> tuple[MappedObject, bool]:
+def _map_object(entity: Entity, obj: Any, version: float, wanted: bool | None) -> tuple[MappedObject, bool]:
     if not isinstance(obj, dict):
         raise UnmappableValueError("it is not an object")
-    obj, raw, was_cleaned = _to_storable(obj)
     object_id = _id_of(obj)
-    livemode = obj.get("livemode", default_livemode)
+    if obj.get("object") not in (None, OBJECT_NAMES[entity]):
+        raise UnmappableValueError(f"`object` should be {OBJECT_NAMES[entity]}, not {_shown(obj['object'])}")
+    livemode = obj.get("livemode", bool(wanted))
     if not isinstance(livemode, bool):
-        raise UnmappableValueError(f"`livemode` should be true or false, not {livemode!r}")
+        raise UnmappableValueError(f"`livemode` should be true or false, not {_shown(livemode)}")
+    if wanted is not None and livemode is not wanted:
+        raise UnmappableValueError(f"it is of {_MODES[livemode]} mode, and the key of {_MODES[wanted]} mode")
+    obj, raw, was_cleaned = _to_storable(obj)
     children = {table.name: _CHILDREN[table.name](table, obj) for table in tables.child_tables(entity)}
     mapped = MappedObject(
         id=object_id,
@@ -98,8 +107,8 @@ def _id_of(obj: Mapping[str, Any]) -> str:
     object_id = obj.get("id")
     if not isinstance(object_id, str) or not object_id:
         raise UnmappableValueError("`id` is missing")
-    if len(object_id) > LONGEST_ID:
-        raise UnmappableValueError(f"`id` has {len(object_id):,} characters, more than {LONGEST_ID}")
+    if not is_usable_id(object_id):
+        raise UnmappableValueError(f"`id` holds characters that no id has, or more than {LONGEST_ID}")
     return object_id
 
 
@@ -131,7 +140,13 @@ def _items(obj: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     embedded = obj.get(name)
     if not isinstance(embedded, dict) or not isinstance(embedded.get("data"), list):
         raise UnmappableValueError(f"`{name}` is not a list")
+    if embedded.get("has_more") not in (None, False):
+        raise UnmappableValueError(f"`{name}` is not whole, and does not tell where it goes on")
     return list(embedded["data"])
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:80]
 
 
 def _lines(table: SyncedTable, invoice: dict[str, Any]) -> list[ChildRow]:

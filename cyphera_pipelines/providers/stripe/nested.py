@@ -1,10 +1,16 @@
 """Lists inside objects: Stripe embeds their beginning only, and tiers in further currencies only if they are named."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.storable import is_usable_id
+
+
+_CURRENCY = re.compile("[a-z]{3}")
 
 
 @dataclass
@@ -24,14 +30,14 @@ class NestedList:
     failure: str | None = None
 
     @property
-    def items(self) -> list[dict[str, Any]]:
+    def items(self) -> list[Any]:
         """What is embedded."""
         return self.embedded.get("data") or []
 
     @property
     def last_id(self) -> str | None:
         """The last embedded item: the rest starts after it."""
-        return self.items[-1]["id"] if self.items else None
+        return str(self.items[-1]["id"]) if self.items else None
 
     def replace(self, items: list[dict[str, Any]]) -> None:
         """Embed the whole list in place of its beginning."""
@@ -66,27 +72,29 @@ class OptionTiers:
                 self.options[name]["tiers"] = tiers
 
 
-def untold_tiers(entity: Entity, obj: dict[str, Any]) -> Iterator[OptionTiers]:
+def untold_tiers(entity: Entity, obj: Any) -> Iterator[OptionTiers]:
     """The object's tiers in other currencies than its own, where it is a price that has such."""
-    if entity is not Entity.PRICES or not isinstance(obj, dict) or not isinstance(obj.get("id"), str):
+    if entity is not Entity.PRICES or not isinstance(obj, dict) or not is_usable_id(obj.get("id")):
         return
     options = obj.get("currency_options")
     if obj.get("billing_scheme") != "tiered" or not isinstance(options, dict):
         return
     missing = [name for name, option in options.items() if isinstance(option, dict) and option.get("tiers") is None]
-    currencies = tuple(name for name in missing if name != obj.get("currency"))
+    currencies = tuple(name for name in missing if name != obj.get("currency") and _CURRENCY.fullmatch(name))
     if currencies:
         yield OptionTiers(obj["id"], options, currencies)
 
 
-def unfinished_lists(entity: Entity, obj: dict[str, Any]) -> Iterator[NestedList]:
+def unfinished_lists(entity: Entity, obj: Any) -> Iterator[NestedList]:
     """The object's nested lists that belong to child tables and are not whole."""
-    if not isinstance(obj, dict) or not isinstance(obj.get("id"), str):
+    if not isinstance(obj, dict) or not is_usable_id(obj.get("id")):
         return
     object_id = obj["id"]
     if entity is Entity.INVOICES and _has_more(obj.get("lines")):
         operation = f"listing the lines of invoice {object_id}"
-        yield NestedList(object_id, obj["lines"], f"/v1/invoices/{object_id}/lines", {}, operation, "invoice lines")
+        yield NestedList(
+            object_id, obj["lines"], f"/v1/invoices/{quote(object_id, safe='')}/lines", {}, operation, "invoice lines"
+        )
     if entity is Entity.SUBSCRIPTIONS and _has_more(obj.get("items")):
         operation = f"listing the items of subscription {object_id}"
         yield NestedList(
@@ -100,9 +108,11 @@ def unfinished_lists(entity: Entity, obj: dict[str, Any]) -> Iterator[NestedList
 
 
 def _has_more(embedded: Any) -> bool:
-    """Whether the list goes on. One without an id to go on from is left for the mapping to report."""
-    if not isinstance(embedded, dict) or not embedded.get("has_more"):
+    """Whether the list goes on. One without an id to go on from, or a plain word, is left for the mapping to report."""
+    if not isinstance(embedded, dict) or embedded.get("has_more") is not True:
         return False
-    items = embedded.get("data") or [{"id": ""}]
+    items = embedded.get("data")
+    if not items and (items is None or isinstance(items, list)):
+        return True
     last = items[-1] if isinstance(items, list) else None
-    return isinstance(last, dict) and isinstance(last.get("id"), str)
+    return isinstance(last, dict) and is_usable_id(last.get("id"))

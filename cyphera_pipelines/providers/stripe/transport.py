@@ -17,6 +17,7 @@ from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import (
     ClientOptions,
+    Notice,
     ProviderUnavailableError,
     RequestAbandonedError,
     RequestNote,
@@ -69,7 +70,7 @@ class StripeTransport:
             http_client=shared_http_client(base_url, options.answer_within),
             max_network_retries=0,
         )
-        self.clock = ProviderClock()
+        self.clock = ProviderClock(self._tell_of_clock)
         self._breaker = Breaker()
         self._options = options
         self._base_url = base_url
@@ -144,6 +145,14 @@ class StripeTransport:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return interrupted_body(error, operation, self._host)
         return Answer(status, headers, body)
+
+    def _tell_of_clock(self, ahead: float) -> None:
+        hours = f"{abs(ahead) / 3600:,.1f} hours {'ahead of' if ahead > 0 else 'behind'}"
+        message = (
+            f"A time that {self._host} gave is {hours} our own clock and is not gone by. If it is the provider's clock "
+            "that is right, set this machine's."
+        )
+        self._options.on_notice(Notice("provider_clock_off", message, {"seconds_ahead": round(ahead)}))
 
     def _wait_after(self, failure: Failure, patience: Patience, answers_before: int) -> float | None:
         """How many seconds to wait for the next attempt; None if the request is to be given up."""

@@ -1,16 +1,22 @@
 """Webhooks of Stripe: signed provider events."""
 
+import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import stripe
 
+from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import WebhookEvent, WebhookRejectedError
 from cyphera_pipelines.providers.stripe.access import account_of_event
-from cyphera_pipelines.providers.stripe.changes import entity_of
-from cyphera_pipelines.providers.stripe.json_text import NotJsonError, parse_json
+from cyphera_pipelines.providers.stripe.changes import EventReader, UnreadableEventError
+from cyphera_pipelines.providers.stripe.clock import ProviderClock
+from cyphera_pipelines.providers.stripe.json_text import NotJsonError, is_too_deep, parse_json
 
 SIGNATURE_HEADER = "Stripe-Signature"
 TOLERANCE_SECONDS = 300
+KEPT_OF_UNREADABLE = 4_000
+"""Bytes."""
 
 
 def open_webhook(body: bytes, headers: Mapping[str, str], secret: str) -> WebhookEvent:
@@ -24,9 +30,26 @@ def open_webhook(body: bytes, headers: Mapping[str, str], secret: str) -> Webhoo
         ) from None
     try:
         event = parse_json(body)
-    except NotJsonError:
-        event = None
-    if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in ("id", "type")):
-        raise WebhookRejectedError("This is signed, but it is no event.")
-    livemode, account = event.get("livemode") is True, account_of_event(event)
-    return WebhookEvent(event["id"], event["type"], livemode, entity_of(event), event, account)
+        if is_too_deep(event):
+            raise NotJsonError("it nests too deeply")
+        return _read(event)
+    except (NotJsonError, UnreadableEventError) as why:
+        return _unreadable(body, str(why))
+
+
+def _read(event: Any) -> WebhookEvent:
+    told, livemode = EventReader(ProviderClock()).read(event), event.get("livemode")
+    if not told:
+        return WebhookEvent("", event["type"], livemode is True, None, event)
+    if not is_usable_id(event.get("id")):
+        raise UnreadableEventError("`id` is no usable id")
+    if livemode is not None and not isinstance(livemode, bool):
+        raise UnreadableEventError("`livemode` is neither true nor false")
+    return WebhookEvent(event["id"], event["type"], livemode is True, told[0].entity, event, account_of_event(event))
+
+
+def _unreadable(body: bytes, why: str) -> WebhookEvent:
+    """An event that Stripe signed and nobody can read: sending it again would not help, so it is kept for people."""
+    name = f"unreadable_{hashlib.sha256(body).hexdigest()[:32]}"
+    kept = {"problem": why, "body": body[:KEPT_OF_UNREADABLE].decode("utf-8", "replace")}
+    return WebhookEvent(name, "unreadable", livemode=None, entity=None, payload=kept, problem=why)
