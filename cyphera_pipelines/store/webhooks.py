@@ -76,7 +76,8 @@ def keep_webhook(
 ) -> bool:
     """Put the event into the inbox. Returns False if it is there already, handled or not.
 
-    Without an entity it is unreadable: its payload says under `problem` why. Raises QuotaReachedError if too much of the workspace waits there.
+    Without an entity it is unreadable: its payload says under `problem` why. Raises QuotaReachedError if too much of
+    the workspace waits there.
     """
     size = len(json.dumps(payload))
     row = {

@@ -28,12 +28,13 @@ from cyphera_pipelines.store.tombstones import TimeSpan, find_missing, tombstone
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.memory import collect_if_due
-from cyphera_pipelines.sync.pages import FetchedPage, PageStream
+from cyphera_pipelines.sync.pages import PROVIDERS_BEGAN, FetchedPage, PageStream
 from cyphera_pipelines.sync.slicing import Slice, SlicePlan, restore
 from cyphera_pipelines.sync.unfinished import UnfinishedListing, to_be_continued
 from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, watermark_at
 
-STRIPE_BEGAN = 1_262_304_000  # 2010: nothing is older, as far as dividing the work is concerned
+MOST_UNDATED = 1_000
+"""Objects of one entity with impossible times of creation. Where there are more, nothing is concluded from times."""
 MOST_OWED = 100
 """Objects of one entity that may be owed. Where more cannot be read to their end, it is not their fault."""
 _DAY = 86_400
@@ -74,6 +75,7 @@ class EntityListing:
             self._leaves_gaps, self._not_loaded = continued.leaves_gaps, continued.not_loaded
             self._owed = set(position.owed)
         self._knows_missing = has_missing(context.database, context.source, entity, livemode=context.livemode)
+        self._undated = set[str]()
         self._guesses_total = continued is not None or position.full_listing_at is None
         plan = plan_listing(start, slices, context.request.batch_size)
         self._pages = PageStream(context.client, entity, plan, context.is_cancelled)
@@ -143,11 +145,13 @@ class EntityListing:
     def _bury(self, connection: Connection, page: FetchedPage, result: LoadResult) -> list[str]:
         """Mark what the page proves to be gone; or return its ids, where rows are to be flagged and left alone."""
         coverage, context = page.arrival.coverage, self._context
-        self._leaves_gaps = self._leaves_gaps or coverage.leaves_a_gap or not page.names_everything
-        if not self._met_rows or not page.names_everything or coverage.is_empty:
+        self._undated |= set(page.undated)
+        names_everything = page.names_everything and len(self._undated) <= MOST_UNDATED
+        self._leaves_gaps = self._leaves_gaps or coverage.leaves_a_gap or not names_everything
+        if not self._met_rows or not names_everything or coverage.is_empty:
             return []
         span = TimeSpan(coverage.after, coverage.until)
-        present = [*page.present, *coverage.also]
+        present = [*page.present, *coverage.also, *self._undated]
         about = (connection, context.source, self._entity, span, present)
         unlisted = self._provider.unlisted_with.get(self._entity)
         if self._strategy is ConflictStrategy.OVERWRITE:
@@ -216,7 +220,7 @@ class EntityListing:
 
 def plan_listing(start: ListingStart, slices: list[Slice], page_size: int) -> SlicePlan:
     """A plan for the slices, with the bounds of time in which the account's objects are likely to be."""
-    floor = round(start.account_created) if start.account_created is not None else STRIPE_BEGAN
+    floor = round(start.account_created) if start.account_created is not None else PROVIDERS_BEGAN
     ceiling = round(start.watermark) + _DAY
     return SlicePlan(slices, min(floor, ceiling), ceiling, page_size)
 

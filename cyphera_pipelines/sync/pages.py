@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.storable import storable
+from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import CursorLostError, MappedPage, Page, ProviderClient
 from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE, Concurrency
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan
 
 PAGES_AT_ONCE = 4
 """Pages that are handed out together when they are ready: a transaction for each costs Postgres a fifth more."""
+
+PROVIDERS_BEGAN = 1_262_304_000  # 2010: nothing is older
 
 LOOK_UP_EVERY = 0.5  # seconds after which a waiting worker looks whether the sync was cancelled
 
@@ -26,7 +28,10 @@ class SyncCancelledError(Exception):
 
 @dataclass(frozen=True)
 class FetchedPage:
-    """A page ready to be merged. `present` are the ids that the provider listed, mappable or not."""
+    """A page ready to be merged. `present` are the ids that the provider listed, mappable or not.
+
+    `undated` are those of objects whose time of creation cannot be right: any page may be the one that brings them.
+    """
 
     arrival: Arrival
     mapped: MappedPage
@@ -35,6 +40,7 @@ class FetchedPage:
     version: float
     fetched: int
     requests: int
+    undated: tuple[str, ...] = ()
 
 
 class PageStream:
@@ -146,7 +152,7 @@ class PageStream:
                 self._plan.lost_cursor(request)
                 self._changed.notify_all()
             return
-        listed = [_listed(obj) for obj in page.objects]
+        listed = [self._listed(obj, request) for obj in page.objects]
         with self._changed:
             self._concurrency.observe(time.monotonic() - began)
             arrival = self._plan.arrived(request, listed, has_more=page.has_more)
@@ -154,11 +160,26 @@ class PageStream:
             self._completing += 1
             self._changed.notify_all()
         page.objects = [obj for obj, counts in zip(page.objects, arrival.keep, strict=True) if counts]
-        self._completers.submit(self._complete, page, arrival)
+        undated = tuple(obj.id for obj in listed if obj.created is None and obj.id is not None)
+        self._completers.submit(self._complete, page, arrival, undated)
 
-    def _complete(self, page: Page, arrival: Arrival) -> None:
+    def _listed(self, obj: Any, request: PageRequest) -> Listed:
+        """An object's id and creation time, as far as they can be right: the object may still prove unmappable.
+
+        A time that was not asked for, or in which there was no provider or is none yet, is as good as none.
+        """
+        created = obj.get("created") if isinstance(obj, dict) else None
+        if created.__class__ is float and created.is_integer():
+            created = int(created)
+        if created.__class__ is not int or not PROVIDERS_BEGAN <= created <= self._plan.ceiling:
+            return Listed(_id_of(obj), None)
+        gte, lt = request.interval.gte, request.interval.lt
+        was_asked_for = (gte is None or created >= gte) and (lt is None or created < lt)
+        return Listed(_id_of(obj), created if was_asked_for else None)
+
+    def _complete(self, page: Page, arrival: Arrival, undated: tuple[str, ...]) -> None:
         try:
-            self._ready.put(self._completed(page, arrival))
+            self._ready.put(self._completed(page, arrival, undated))
         except BaseException as error:  # the thread that takes the pages raises it
             self._ready.put(error)
         finally:
@@ -171,18 +192,18 @@ class PageStream:
         if not self._fetching and not self._completing:
             self._ready.put(None)
 
-    def _completed(self, page: Page, arrival: Arrival) -> FetchedPage:
+    def _completed(self, page: Page, arrival: Arrival, undated: tuple[str, ...]) -> FetchedPage:
         requests = page.requests + self._client.complete(page)
-        listed = [_listed(obj) for obj in page.objects]
-        ids = [obj.id for obj in listed] + [obj.id for obj in page.incomplete]
+        ids = [_id_of(obj) for obj in page.objects] + [obj.id for obj in page.incomplete]
         return FetchedPage(
             arrival=arrival,
             mapped=self._client.map_page(page),
-            present=tuple(str(storable(object_id)) for object_id in ids if object_id is not None),
+            present=tuple(object_id for object_id in ids if object_id is not None),
             names_everything=None not in ids,
             version=page.version,
             fetched=len(ids),
             requests=requests,
+            undated=undated,
         )
 
     def _in_order_of_their_slices(self) -> Iterator[list[FetchedPage]]:
@@ -221,12 +242,6 @@ class PageStream:
             self._changed.notify_all()
 
 
-def _listed(obj: Any) -> Listed:
-    """An object's id and creation time, as far as they can be read: the object may still prove unmappable."""
-    if not isinstance(obj, dict):
-        return Listed(None, None)
-    object_id, created = obj.get("id"), obj.get("created")
-    return Listed(
-        object_id if isinstance(object_id, str) and object_id else None,
-        created if isinstance(created, int) and not isinstance(created, bool) else None,
-    )
+def _id_of(obj: Any) -> str | None:
+    object_id = obj.get("id") if isinstance(obj, dict) else None
+    return object_id if is_usable_id(object_id) else None

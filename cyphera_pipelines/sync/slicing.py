@@ -10,11 +10,11 @@ so that the slices of a listing always cover all of time.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from cyphera_pipelines.providers.base import CreatedInterval
+from cyphera_pipelines.providers.base import CreatedInterval, ProviderError
 
 PAGES_WORTH_DIVIDING = 2.0
 """A slice with less estimated work than this many pages is not divided: a slice costs about one request more."""
@@ -22,8 +22,18 @@ PAGES_WORTH_DIVIDING = 2.0
 SHARE_TO_GUESS_FROM = 0.01
 """Of less than this share of the time nothing is concluded about the rest."""
 
+MOST_PAGES_OF_ONE_MOMENT = 20_000
+"""Two million objects that are not older than those before: no list has so many of one second."""
+
 MOST_STORED_IDS = 1_000
 """A checkpoint names at most so many objects of the second that it stands in."""
+
+
+class EndlessListError(ProviderError):
+    """The provider's pages do not come to an end."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The provider's pages do not come to an end: {why}. What came before is kept.")
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class Slice:
     `is_ordered` turns false for good when a page shows that the provider does not list newest first after all: then
     the slice is paged to its end undivided, and proves nothing of what is gone.
     `fetched` is where the next page starts, `committed` is how far the tables are. `density` is in objects per second.
+    `cursors` are where its pages ended, `pages_of_one_moment` how many in succession brought nothing older.
     """
 
     gte: int | None = None
@@ -64,6 +75,8 @@ class Slice:
     is_ordered: bool = True
     is_busy: bool = False
     is_exhausted: bool = False
+    cursors: set[str] = field(default_factory=set)
+    pages_of_one_moment: int = 0
 
     @property
     def interval(self) -> CreatedInterval:
@@ -146,13 +159,26 @@ class SlicePlan:
         return self._begin(self._divide(max(dividable, key=self._pages_left)))
 
     def arrived(self, request: PageRequest, objects: Sequence[Listed], *, has_more: bool) -> Arrival:
-        """Take note of a fetched page, listed newest first, and say which of its objects count."""
+        """Take note of a fetched page, listed newest first, and say which of its objects count.
+
+        One object alone beyond the slice's end may be one with a wrong date: the page is not the last one for that.
+        Raises EndlessListError.
+        """
         part, before = request.part, request.part.fetched
         part.is_ordered = part.is_ordered and _are_newest_first(objects, before)
-        keep = tuple(obj.created is None or _is_inside(obj.created, part) for obj in objects)
-        oldest = next((obj.created for obj in reversed(objects) if obj.created is not None), None)
+        # Out of order, dates do not tell to which slice an object belongs.
+        keep = tuple(not part.is_ordered or not _is_beyond(obj.created, part) for obj in objects)
+        beyond = len(keep) - sum(keep)
+        oldest = next(
+            (
+                obj.created
+                for obj, counts in zip(reversed(objects), reversed(keep), strict=True)
+                if obj.created is not None and counts
+            ),
+            None,
+        )
         cursor = next((obj.id for obj in reversed(objects) if obj.id is not None), None)
-        is_past = part.is_ordered and part.gte is not None and oldest is not None and oldest < part.gte
+        is_past = beyond > 1
         ends = not has_more or cursor is None or is_past
         part.is_busy = False
         number, part.arrivals = part.arrivals, part.arrivals + 1
@@ -163,14 +189,25 @@ class SlicePlan:
         assert cursor is not None, "a slice that goes on has a cursor"
         reached = self._high(part) if oldest is None or not part.is_ordered else oldest
         self._measure(part, objects, reached)
+        self._expect_an_end(part, cursor, before, reached)
         of_second = [obj.id for obj in objects if obj.created == reached and obj.id is not None]
         part.fetched = _advance(before, cursor, reached, of_second)
         return Arrival(part, number, keep, _coverage(part, before, reached), part.fetched)
+
+    def _expect_an_end(self, part: Slice, cursor: str, before: Position | None, reached: int) -> None:
+        if cursor in part.cursors:
+            raise EndlessListError(f"the page that ends with {cursor} came twice")
+        part.cursors.add(cursor)
+        is_older = before is None or reached < before.created
+        part.pages_of_one_moment = 1 if is_older else part.pages_of_one_moment + 1
+        if part.pages_of_one_moment >= MOST_PAGES_OF_ONE_MOMENT:
+            raise EndlessListError(f"nothing on the last {part.pages_of_one_moment} pages is older than before")
 
     def lost_cursor(self, request: PageRequest) -> None:
         """The cursor's object is gone: go on by time, which lists the cursor's second once more."""
         part = request.part
         part.is_busy = False
+        part.cursors.clear()
         if part.fetched is not None:
             part.lt, part.fetched = part.fetched.created + 1, None
 
@@ -277,8 +314,9 @@ def _are_newest_first(objects: Sequence[Listed], before: Position | None) -> boo
     return all(newer >= older for newer, older in pairwise(moments))
 
 
-def _is_inside(created: int, part: Slice) -> bool:
-    return (part.gte is None or created >= part.gte) and (part.lt is None or created < part.lt)
+def _is_beyond(created: int | None, part: Slice) -> bool:
+    """Whether an object is older than the slice reaches, which has been divided meanwhile."""
+    return created is not None and part.gte is not None and created < part.gte
 
 
 def _advance(before: Position | None, cursor: str, reached: int, of_second: list[str]) -> Position:

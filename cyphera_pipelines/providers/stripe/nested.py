@@ -9,7 +9,6 @@ from urllib.parse import quote
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.storable import is_usable_id
 
-
 _CURRENCY = re.compile("[a-z]{3}")
 
 
