@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
@@ -224,33 +225,73 @@ class Notice:
 
 
 class LimitScope(StrEnum):
-    """Which limit a request ran into."""
+    """Which limit a request ran into: the account's, the endpoint's, or one of the object that it was about."""
 
     ACCOUNT = "account"
     ENDPOINT = "endpoint"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True)
+class LimitMet:
+    """What a provider said in refusing a request for its limits.
+
+    It does not want to be asked for `pause` seconds. `of_concurrency`: too many requests were on their way at once;
+    otherwise they came too fast.
+    """
+
+    scope: LimitScope = LimitScope.ENDPOINT
+    pause: float = 0.0
+    of_concurrency: bool = False
+
+
+class Turn(Protocol):
+    """One request's turn. A context manager: the request is made inside, after `seconds_left` has returned 0 once."""
+
+    def seconds_left(self) -> float:
+        """How long to wait before asking again; 0 if the request is to be made now."""
+        ...
+
+    def refused(self, met: LimitMet, /) -> None:
+        """The provider refused the request for its limits."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
 
 
 class Limits(Protocol):
     """Whoever keeps a client to the provider's rate limits."""
 
-    def seconds_to_wait(self, endpoint: str, /) -> float:
-        """Take a turn at the endpoint and return how long to wait for it."""
-        ...
-
-    def slow_down(self, endpoint: str, scope: LimitScope, pause: float, /) -> None:
-        """Hear that the provider objected all the same, and does not want to be asked for `pause` seconds."""
+    def turn(self, endpoint: str, /) -> Turn:
+        """A turn at the endpoint, to wait for."""
         ...
 
 
 class Unlimited:
     """No limits at all: for a few requests."""
 
-    def seconds_to_wait(self, _endpoint: str, /) -> float:
+    def turn(self, _endpoint: str, /) -> Turn:
+        """One that is due."""
+        return _DueTurn()
+
+
+class _DueTurn:
+    def seconds_left(self) -> float:
         """At once."""
         return 0.0
 
-    def slow_down(self, _endpoint: str, _scope: LimitScope, _pause: float, /) -> None:
+    def refused(self, _met: LimitMet, /) -> None:
         """The retries wait anyway."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing to give back."""
 
 
 class ProviderClient(Protocol):

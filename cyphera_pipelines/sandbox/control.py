@@ -143,8 +143,8 @@ def control_routes(state: SandboxState) -> list[Route]:
         return _json(state.options.model_dump(mode="json"))
 
     async def change_options(request: Request) -> Response:
-        changed = {**state.options.model_dump(), **from_bytes(await request.body())}
-        state.set_options(SandboxOptions.model_validate(changed))
+        changes = from_bytes(await request.body())
+        state.change_options(SandboxOptions.model_validate({**state.options.model_dump(), **changes}))
         return _json(state.options.model_dump(mode="json"))
 
     async def get_faults(_request: Request) -> Response:

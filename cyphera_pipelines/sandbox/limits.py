@@ -1,21 +1,46 @@
-"""Rate limits, as Stripe's: token buckets per account and per endpoint of an account."""
+"""Rate limits, as Stripe's, per account and per endpoint of an account; how Stripe counts is not known: two ways."""
 
 import time
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal, Protocol
 
-from cyphera_pipelines.sandbox.options import SandboxOptions
+from cyphera_pipelines.sandbox.options import Limiter, SandboxOptions
 
-LimitReason = Literal["global-rate", "endpoint-rate"]
+LimitReason = Literal["global-rate", "endpoint-rate", "global-concurrency", "endpoint-concurrency"]
+
+
+class RequestLimit(Protocol):
+    """Lets through so many requests per second. Times are seconds of any steady clock."""
+
+    def change(self, rate: float, burst: float, now: float) -> None:
+        """From now on it is another limit; what was used stays used."""
+        ...
+
+    def ready(self, now: float) -> bool:
+        """Whether a request may come now."""
+        ...
+
+    def take(self) -> None:
+        """One has come."""
+        ...
 
 
 class TokenBucket:
-    """Fills at `rate` tokens per second up to `burst`; a request takes one. Times are monotonic seconds."""
+    """Fills at `rate` tokens per second up to `burst`; a request takes one."""
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
         self._rate = rate
         self._burst = burst
         self._tokens = burst
         self._filled_at = now
+
+    def change(self, rate: float, burst: float, now: float) -> None:
+        """See `RequestLimit`."""
+        self.ready(now)
+        self._tokens = max(0.0, min(burst, self._tokens + burst - self._burst))
+        self._rate, self._burst = rate, burst
 
     def ready(self, now: float) -> bool:
         """Fill up to `now` and return whether there is a token."""
@@ -28,40 +53,105 @@ class TokenBucket:
         self._tokens -= 1
 
 
-class RateLimits:
-    """The buckets of all accounts, made when first needed."""
+class FixedWindow:
+    """Lets `rate` requests through in each whole second of the clock; there is no other burst."""
 
-    def __init__(self, options: SandboxOptions) -> None:
+    def __init__(self, rate: float, _burst: float, _now: float) -> None:
+        self._rate = rate
+        self._second = 0
+        self._taken = 0
+
+    def change(self, rate: float, _burst: float, _now: float) -> None:
+        """See `RequestLimit`."""
+        self._rate = rate
+
+    def ready(self, now: float) -> bool:
+        """See `RequestLimit`."""
+        if int(now) != self._second:
+            self._second, self._taken = int(now), 0
+        return self._taken < self._rate
+
+    def take(self) -> None:
+        """See `RequestLimit`."""
+        self._taken += 1
+
+
+_LIMITS: dict[Limiter, Callable[[float, float, float], RequestLimit]] = {"bucket": TokenBucket, "window": FixedWindow}
+
+
+class RateLimits:
+    """The limits of all accounts, made when first needed."""
+
+    def __init__(self, options: SandboxOptions, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._on_their_way: Counter[tuple[str, str]] = Counter()
         self.set(options)
 
     def set(self, options: SandboxOptions) -> None:
-        """Apply other rates; all buckets start full."""
+        """Apply other rates; nothing counts as used."""
         self._options = options
-        self._buckets: dict[tuple[str, str], TokenBucket] = {}
+        self._limits: dict[tuple[str, str], RequestLimit] = {}
 
-    def _bucket(self, account_key: str, endpoint: str, rate: float | None, now: float) -> TokenBucket | None:
-        if rate is None:
-            return None
-        key = (account_key, endpoint)
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets[key] = TokenBucket(rate, self._options.burst or max(rate, 1.0), now)
-        return bucket
+    def change(self, options: SandboxOptions) -> None:
+        """Apply other rates; what was used of them stays used."""
+        if options.limiter != self._options.limiter:
+            self.set(options)
+            return
+        self._options, now = options, self._clock()
+        for key, limit in list(self._limits.items()):
+            rate, burst = self._rate_and_burst(key[1])
+            if rate is None:
+                del self._limits[key]
+            else:
+                limit.change(rate, burst, now)
+
+    @contextmanager
+    def on_its_way(self, account_key: str, endpoint: str) -> Iterator[None]:
+        """Count a request among those that are not answered yet."""
+        keys = ((account_key, ""), (account_key, endpoint))
+        self._on_their_way.update(keys)
+        try:
+            yield
+        finally:
+            self._on_their_way.subtract(keys)
 
     def exceeded(self, account_key: str, endpoint: str) -> LimitReason | None:
         """Count one request against the limits and return which limit it breaks, if any. A refused request is free."""
         options = self._options
-        if options.account_rate is None and options.endpoint_rate is None and not options.endpoint_rates:
+        if options.has_no_limits:
             return None
-        now = time.monotonic()
-        of_account = self._bucket(account_key, "", options.account_rate, now)
-        rate = options.endpoint_rates.get(endpoint, options.endpoint_rate)
-        of_endpoint = self._bucket(account_key, endpoint, rate, now)
+        now = self._clock()
+        if self._is_beyond(options.account_concurrency, account_key, ""):
+            return "global-concurrency"
+        if self._is_beyond(options.endpoint_concurrency, account_key, endpoint):
+            return "endpoint-concurrency"
+        of_account, of_endpoint = self._limit(account_key, "", now), self._limit(account_key, endpoint, now)
         if of_account is not None and not of_account.ready(now):
             return "global-rate"
         if of_endpoint is not None and not of_endpoint.ready(now):
             return "endpoint-rate"
-        for bucket in (of_account, of_endpoint):
-            if bucket is not None:
-                bucket.take()
+        for limit in (of_account, of_endpoint):
+            if limit is not None:
+                limit.take()
         return None
+
+    def _is_beyond(self, most: int | None, account_key: str, endpoint: str) -> bool:
+        return most is not None and self._on_their_way[account_key, endpoint] > most
+
+    def _limit(self, account_key: str, endpoint: str, now: float) -> RequestLimit | None:
+        rate, burst = self._rate_and_burst(endpoint)
+        if rate is None:
+            return None
+        key = (account_key, endpoint)
+        if key not in self._limits:
+            self._limits[key] = _LIMITS[self._options.limiter](rate, burst, now)
+        return self._limits[key]
+
+    def _rate_and_burst(self, endpoint: str) -> tuple[float | None, float]:
+        """Of an endpoint, or of the account if that is empty."""
+        options = self._options
+        if not endpoint:
+            rate, burst = options.account_rate, options.burst
+        else:
+            rate, burst = options.endpoint_rates.get(endpoint, options.endpoint_rate), options.endpoint_burst
+        return rate, burst or options.burst or max(rate or 0.0, 1.0)

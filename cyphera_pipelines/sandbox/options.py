@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Limiter = Literal["bucket", "window"]
+
 
 class FaultKind(StrEnum):
     """What goes wrong.
@@ -55,8 +57,11 @@ class SandboxOptions(BaseModel):
     """The server's behaviour towards every account.
 
     Latency is awaited before each answer: `latency_ms`, plus up to `latency_jitter_ms`. Rates are requests per second,
-    with bursts of up to one second's worth (or `burst` requests): per account (`account_rate`), per account and
-    endpoint (`endpoint_rate`), or for single endpoints (`endpoint_rates`, keys as `GET /v1/invoices`).
+    with bursts of up to one second's worth (or `burst` requests, at endpoints `endpoint_burst`): per account
+    (`account_rate`), per account and endpoint (`endpoint_rate`), or for single endpoints (`endpoint_rates`, keys as
+    `GET /v1/invoices`). A `limiter` "bucket" fills all the time, a "window" lets a second's worth through in each whole
+    second. Limits see requests after their latency, so that jitter lets them come bunched, or `limited_on_arrival`.
+    `account_concurrency` and `endpoint_concurrency` are how many requests may wait for their answers at once.
     `retry_after` is put on a 429 if set. None means no limit.
     """
 
@@ -68,7 +73,18 @@ class SandboxOptions(BaseModel):
     endpoint_rate: float | None = Field(default=None, gt=0)
     endpoint_rates: dict[str, float] = Field(default_factory=dict)
     burst: float | None = Field(default=None, ge=1)
+    endpoint_burst: float | None = Field(default=None, ge=1)
+    limiter: Limiter = "bucket"
+    limited_on_arrival: bool = False
+    account_concurrency: int | None = Field(default=None, ge=1)
+    endpoint_concurrency: int | None = Field(default=None, ge=1)
     retry_after: float | None = Field(default=None, ge=0)
     faults: tuple[Fault, ...] = ()
     fault_seed: int = 1
     log_level: Literal["critical", "error", "warning", "info"] = "error"
+
+    @property
+    def has_no_limits(self) -> bool:
+        """Whether requests may come as fast and as many at once as they like."""
+        limits = (self.account_rate, self.endpoint_rate, self.account_concurrency, self.endpoint_concurrency)
+        return not self.endpoint_rates and all(limit is None for limit in limits)

@@ -124,6 +124,10 @@ class SandboxProcess:
         """Replace the options; faults and rate limits start afresh."""
         self._call("PUT", "/options", options.model_dump(mode="json"))
 
+    def change_options(self, **changes: Any) -> None:
+        """Change some options while requests come in; see `SandboxState.change_options`."""
+        self._call("PATCH", "/options", changes)
+
     def set_faults(self, faults: Iterable[Fault]) -> None:
         """Replace all faults; none switches them off."""
         self._call("PUT", "/faults", [fault.model_dump(mode="json") for fault in faults])

@@ -65,6 +65,10 @@ def _lacks(missing: frozenset[str], endpoint: Endpoint) -> bool:
     return permission in names or (permission == "plan" and "price" in names)
 
 
+def _limits_key(dataset: Dataset | None) -> str:
+    return "" if dataset is None else f"{dataset.account.account_id}/{dataset.account.livemode}"
+
+
 class ProviderApi:
     """An ASGI application."""
 
@@ -89,7 +93,11 @@ class ProviderApi:
             fault = state.faults.choose(path, account_id, _page_size(query_string))
             if fault is not None:
                 state.counters.by_fault[fault.kind] += 1
-            await self._wait()
+            with state.limits.on_its_way(_limits_key(dataset), template):
+                on_arrival = state.options.limited_on_arrival
+                refusal = refusal or (self._over_limit(dataset, template) if on_arrival else None)
+                await self._wait()
+                refusal = refusal or (None if on_arrival else self._over_limit(dataset, template))
             for watch in state.watchers:
                 watch(template, query_string)
             headers = {
@@ -118,6 +126,13 @@ class ProviderApi:
             return self._state.opened(api_key, account, context), None
         except ProviderError as refusal:
             return None, refusal
+
+    def _over_limit(self, dataset: Dataset | None, template: str) -> ProviderError | None:
+        """Count the request against the limits of the account that it may read, and return what it breaks, if any."""
+        if dataset is None:
+            return None
+        broken = self._state.limits.exceeded(_limits_key(dataset), template)
+        return None if broken is None else rate_limited(broken, self._state.options.retry_after)
 
     async def _wait(self) -> None:
         options = self._state.options
@@ -162,9 +177,6 @@ class ProviderApi:
             raise rate_limited(fault.reason, fault.retry_after)
         if fault is not None and fault.kind is FaultKind.ERROR_500:
             raise server_error()
-        broken = self._state.limits.exceeded(f"{account.account_id}/{account.livemode}", endpoint.template)
-        if broken is not None:
-            raise rate_limited(broken, self._state.options.retry_after)
         missing = account.restricted_keys.get(api_key)
         is_forbidden = fault is not None and fault.kind is FaultKind.FORBIDDEN
         if is_forbidden or (missing and _lacks(missing, endpoint)):

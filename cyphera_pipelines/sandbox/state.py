@@ -103,6 +103,13 @@ class SandboxState:
         self.limits.set(options)
         self.faults = Faults(options.faults, options.fault_seed)
 
+    def change_options(self, options: SandboxOptions) -> None:
+        """Go on with other options: faults count on unless they change, and what was used of the limits stays used."""
+        if (options.faults, options.fault_seed) != (self.options.faults, self.options.fault_seed):
+            self.faults = Faults(options.faults, options.fault_seed)
+        self.options = options
+        self.limits.change(options)
+
     def warm(self, account_id: str) -> None:
         """Fill an account's cache (`cache_megabytes`), so that a benchmark does not pay for generating."""
         self.dataset(account_id).warm()

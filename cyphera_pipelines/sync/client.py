@@ -11,17 +11,17 @@ from cyphera_pipelines.providers.base import (
     AccountScope,
     ClientOptions,
     Limits,
-    LimitScope,
     Notice,
     ProviderClient,
     RequestNote,
+    Turn,
 )
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.settings import load_settings
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.sync.limits import account_limits
+from cyphera_pipelines.sync.limits.account import account_limits
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,7 @@ class _CountedLimits:
         self._limits = limits
         self._on_request = on_request
 
-    def seconds_to_wait(self, endpoint: str) -> float:
+    def turn(self, endpoint: str, /) -> Turn:
         """See `Limits`."""
         self._on_request()
-        return self._limits.seconds_to_wait(endpoint)
-
-    def slow_down(self, endpoint: str, scope: LimitScope, pause: float) -> None:
-        """See `Limits`."""
-        self._limits.slow_down(endpoint, scope, pause)
+        return self._limits.turn(endpoint)

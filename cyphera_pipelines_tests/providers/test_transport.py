@@ -14,6 +14,7 @@ from cyphera_pipelines.providers.base import (
     CreatedInterval,
     CredentialsRejectedError,
     CursorLostError,
+    LimitMet,
     LimitScope,
     PermissionDeniedError,
     ProviderError,
@@ -21,6 +22,8 @@ from cyphera_pipelines.providers.base import (
     RequestAbandonedError,
     RequestNote,
     RetryKind,
+    Turn,
+    Unlimited,
 )
 from cyphera_pipelines.providers.stripe import transport
 from cyphera_pipelines.providers.stripe.errors import LONGEST_RETRY_AFTER, UnreadableBodyError
@@ -237,30 +240,37 @@ def test_pages_grow_again_when_they_no_longer_arrive_cut_off(
     assert limits == [40, 20, *[10] * 5, *[20] * 5, *[40] * 2, 40]
 
 
-class Remembering:
-    """Limits that only remember what they heard."""
+class Remembering(Unlimited):
+    """No limits, but turns that remember what they heard."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, LimitScope, float]] = []
+        self.heard: list[tuple[str, LimitMet]] = []
 
-    def seconds_to_wait(self, _endpoint: str, /) -> float:
-        return 0.0
-
-    def slow_down(self, endpoint: str, scope: LimitScope, pause: float, /) -> None:
-        self.heard.append((endpoint, scope, pause))
+    def turn(self, endpoint: str, /) -> Turn:
+        turn = super().turn(endpoint)
+        turn.refused = lambda met: self.heard.append((endpoint, met))  # type: ignore[method-assign]
+        return turn
 
 
 @pytest.mark.parametrize(
-    ("reason", "scope"), [("global-rate", LimitScope.ACCOUNT), ("endpoint-rate", LimitScope.ENDPOINT)]
+    ("reason", "met"),
+    [
+        ("global-rate", LimitMet(LimitScope.ACCOUNT, 0.6)),
+        ("endpoint-rate", LimitMet(LimitScope.ENDPOINT, 0.6)),
+        ("global-concurrency", LimitMet(LimitScope.ACCOUNT, 0.6, of_concurrency=True)),
+        ("endpoint-concurrency", LimitMet(LimitScope.ENDPOINT, 0.6, of_concurrency=True)),
+        ("resource-specific", LimitMet(LimitScope.OBJECT)),
+        ("something-new", LimitMet(LimitScope.ENDPOINT, 0.6)),
+    ],
 )
 def test_retry_after_is_waited_for_and_passed_on(
-    reason: str, scope: LimitScope, sandbox: SandboxServer, connect: Connect
+    reason: str, met: LimitMet, sandbox: SandboxServer, connect: Connect
 ) -> None:
     fail(sandbox, FaultKind.RATE_LIMIT, times=1, retry_after=0.6, reason=reason)
     limits, notes = Remembering(), list[RequestNote]()
     connect(on_retry=notes.append, limits=limits).check_readable(Entity.PRODUCTS)
     assert [note.wait for note in notes] == [0.6]
-    assert limits.heard == [("products", scope, 0.6)]
+    assert limits.heard == [("products", met)]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from cyphera_pipelines.providers.base import (
     AccountNotOpenError,
     CredentialsRejectedError,
     CursorLostError,
+    LimitMet,
     LimitScope,
     ObjectGoneError,
     PermissionDeniedError,
@@ -40,14 +41,14 @@ _PERMISSION = re.compile(r"rak_[a-z_]+")
 class Failure:
     """Why one attempt failed.
 
-    `retry` is None where trying again does not help. `retry_after` is the provider's wish in seconds. `scope` tells
-    which limit a rate limited request ran into.
+    `retry` is None where trying again does not help. `retry_after` is the provider's wish in seconds. `limit_met` tells
+    which of the provider's limits the request ran into, if it did.
     """
 
     error: ProviderError
     retry: RetryKind | None = None
     retry_after: float | None = None
-    scope: LimitScope = LimitScope.ENDPOINT
+    limit_met: LimitMet | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def rejected_response(
             f"Stripe limits the rate of {operation} ({reason}) and did not relent. "
             "See who else calls this account, or give the source lower rates; the next sync continues from here."
         )
-        scope = LimitScope.ACCOUNT if reason.startswith("global") else LimitScope.ENDPOINT
-        return Failure(remains, RetryKind.RATE_LIMITED, _seconds(headers.get("Retry-After")), scope)
+        pause = _seconds(headers.get("Retry-After"))
+        return Failure(remains, RetryKind.RATE_LIMITED, pause, _limit_met(reason, refusal.code, pause or 0.0))
     if status == 401:
         return Failure(
             CredentialsRejectedError(
@@ -137,6 +138,17 @@ def rejected_response(
     if status == 404:
         return Failure(ObjectGoneError(f"Stripe has nothing for {operation}: {said}{request_id}"))
     return Failure(RefusedRequestError(f"Stripe refuses {operation} (HTTP {status}): {said}{request_id}"))
+
+
+def _limit_met(reason: str, code: str | None, pause: float) -> LimitMet:
+    """Which limit it was by `Stripe-Rate-Limited-Reason`: `global-rate`, `endpoint-concurrency`, `resource-specific`.
+
+    An object that is locked by another request is refused without a reason.
+    """
+    if reason == "resource-specific" or code == "lock_timeout":
+        return LimitMet(LimitScope.OBJECT)
+    scope = LimitScope.ACCOUNT if reason.startswith("global") else LimitScope.ENDPOINT
+    return LimitMet(scope, pause, of_concurrency=reason.endswith("concurrency"))
 
 
 def lost_connection(error: stripe.APIConnectionError, operation: str, host: str) -> Failure:

@@ -112,9 +112,17 @@ class StripeTransport:
             self._sleep(wait)
 
     def _attempt(self, url: str, operation: str, endpoint: str, entity: Entity | None) -> dict[str, Any] | Failure:
-        self._sleep(self._options.limits.seconds_to_wait(endpoint))
-        if self._options.is_cancelled():
-            raise RequestAbandonedError("The sync was cancelled.")
+        with self._options.limits.turn(endpoint) as turn:
+            while (wait := turn.seconds_left()) > 0:
+                self._sleep(wait)
+            if self._options.is_cancelled():
+                raise RequestAbandonedError("The sync was cancelled.")
+            answer = self._answer(url, operation, entity)
+            if isinstance(answer, Failure) and answer.limit_met is not None:
+                turn.refused(answer.limit_met)
+            return answer
+
+    def _answer(self, url: str, operation: str, entity: Entity | None) -> dict[str, Any] | Failure:
         with attempting(self._options.is_cancelled, self._options.answer_within) as attempt:
             answer = self._ask(attempt, url, operation)
         if attempt.cut is Cut.CANCELLED:
@@ -127,10 +135,7 @@ class StripeTransport:
         self.clock.observe(answer.headers.get("Date"))
         if 200 <= answer.status < 300:
             return read_answer(answer.body, answer.headers.get("Content-Type"), operation)
-        failure = rejected_response(Refusal.in_body(answer.body), answer.status, answer.headers, operation, entity)
-        if failure.retry is RetryKind.RATE_LIMITED:
-            self._options.limits.slow_down(endpoint, failure.scope, failure.retry_after or 0.0)
-        return failure
+        return rejected_response(Refusal.in_body(answer.body), answer.status, answer.headers, operation, entity)
 
     def _ask(self, attempt: Attempt, url: str, operation: str) -> Answer | Failure:
         try:

@@ -12,6 +12,7 @@ from cyphera_pipelines_tests.benchmarks.scenarios import (
     million_invoices,
     sdk_baseline,
     unchanged,
+    unknown_limits,
 )
 from cyphera_pipelines_tests.benchmarks.workbench import Workbench
 
@@ -35,6 +36,12 @@ SCENARIOS = {
         Scenario("unchanged", "a full re-sync in which nothing changed: what it writes", unchanged.run),
         Scenario("delta", "500 changes, applied from the provider's events", delta.run),
         Scenario("idle_sources", "1,000 sources in which nothing happened", idle_sources.run),
+        Scenario(
+            "unknown_limits",
+            "first loads at bursts, jitter and changes that nobody publishes",
+            unknown_limits.run,
+            by_default=False,
+        ),
         Scenario(
             "million_invoices", "memory over a load of a million invoices", million_invoices.run, by_default=False
         ),

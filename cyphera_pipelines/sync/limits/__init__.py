@@ -1,0 +1,1 @@
+"""Keeping to a provider's rate limits, those included that it does not tell."""

@@ -1,0 +1,38 @@
+"""How many requests may be on their way at once, learned from what the provider refuses for being too many."""
+
+CUT = 0.8
+"""What a refusal leaves of the number that was on its way."""
+REQUESTS_PER_PLACE = 1_000
+"""Requests that have to get through before one more is tried."""
+
+
+class Places:
+    """Any number until the provider objects. Not safe for threads by itself."""
+
+    def __init__(self) -> None:
+        self._most: float | None = None
+        self._taken = 0
+
+    @property
+    def is_one_free(self) -> bool:
+        """Whether one more request may be on its way."""
+        return self._most is None or self._taken < int(self._most)
+
+    def take(self) -> int:
+        """Take a place and return how many are taken now."""
+        self._taken += 1
+        return self._taken
+
+    def give_back(self) -> None:
+        """The request was answered."""
+        self._taken -= 1
+
+    def accepted(self) -> None:
+        """A request got through."""
+        if self._most is not None:
+            self._most += 1.0 / REQUESTS_PER_PLACE
+
+    def refused(self, taken: int) -> None:
+        """A request did not, which had been the so-manieth on its way."""
+        fewer = max(1.0, CUT * taken)
+        self._most = fewer if self._most is None else min(self._most, fewer)

@@ -1,0 +1,132 @@
+import pytest
+
+from cyphera_pipelines.model.limits import RateLimits
+from cyphera_pipelines.providers.base import LimitMet, LimitScope
+from cyphera_pipelines.sync.limits import account
+from cyphera_pipelines.sync.limits.account import LOOK_AGAIN, AccountLimits, AccountTurn, account_limits
+
+PUBLISHED = RateLimits(account=100, endpoint=25)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def limits(clock: Clock) -> AccountLimits:
+    return AccountLimits(PUBLISHED, clock)
+
+
+def begin(limits: AccountLimits, endpoint: str, clock: Clock) -> AccountTurn:
+    """A turn that has been waited for."""
+    turn = limits.turn(endpoint)
+    turn.__enter__()
+    while (left := turn.seconds_left()) > 0:
+        clock.now += left
+    return turn
+
+
+def refuse(limits: AccountLimits, endpoint: str, clock: Clock, met: LimitMet) -> None:
+    with begin(limits, endpoint, clock) as turn:
+        turn.refused(met)
+
+
+def test_retry_after_is_waited_for(limits: AccountLimits, clock: Clock) -> None:
+    refuse(limits, "invoices", clock, LimitMet(LimitScope.ENDPOINT, pause=30.0))
+    with limits.turn("customers") as elsewhere:
+        assert elsewhere.seconds_left() < 0.1
+    since = clock.now
+    with begin(limits, "invoices", clock):
+        assert clock.now - since >= 30.0
+
+
+def test_an_objection_to_the_account_holds_every_endpoint(limits: AccountLimits, clock: Clock) -> None:
+    refuse(limits, "invoices", clock, LimitMet(LimitScope.ACCOUNT, pause=2.0))
+    since = clock.now
+    with begin(limits, "customers", clock):
+        assert clock.now - since >= 2.0
+
+
+@pytest.mark.parametrize("scope", list(LimitScope))
+def test_only_the_limit_that_was_met_slows_down(scope: LimitScope, limits: AccountLimits, clock: Clock) -> None:
+    for _ in range(20):
+        clock.now += 0.1
+        refuse(limits, "invoices", clock, LimitMet(scope))
+    slowed = {endpoint for endpoint in ("invoices", "customers") if limits.rate_of(endpoint) < 25.0}
+    expected: dict[LimitScope, set[str]] = {
+        LimitScope.ACCOUNT: {"invoices", "customers"},
+        LimitScope.ENDPOINT: {"invoices"},
+        LimitScope.OBJECT: set(),
+    }
+    assert slowed == expected[scope]
+
+
+def test_too_many_at_once_means_fewer_and_not_slower(limits: AccountLimits, clock: Clock) -> None:
+    turns = [begin(limits, "invoices", clock) for _ in range(10)]
+    for turn in turns[5:]:
+        turn.refused(LimitMet(of_concurrency=True))
+    assert limits.rate_of("invoices") == 25.0
+    for turn in turns:
+        turn.__exit__(None, None, None)
+    clock.now += 10.0
+    at_once = 0
+    while limits.turn("invoices").seconds_left() == 0:
+        at_once += 1
+        clock.now += 1.0
+    assert at_once == 4
+
+
+def test_turns_at_an_endpoint_are_given_in_order(limits: AccountLimits, clock: Clock) -> None:
+    begin(limits, "invoices", clock)
+    first, second = limits.turn("invoices"), limits.turn("invoices")
+    assert 0 < first.seconds_left() < second.seconds_left()
+    clock.now += 1.0
+    assert second.seconds_left() > 0
+    assert first.seconds_left() == 0
+
+
+def test_who_gives_up_waiting_holds_nobody_back(limits: AccountLimits, clock: Clock) -> None:
+    begin(limits, "invoices", clock)
+    abandoned, next_one = limits.turn("invoices"), limits.turn("invoices")
+    with abandoned:
+        assert abandoned.seconds_left() > 0
+        assert next_one.seconds_left() > 0
+    clock.now += 1.0
+    assert next_one.seconds_left() == 0
+
+
+def test_a_queue_at_one_endpoint_does_not_hold_back_the_others(limits: AccountLimits, clock: Clock) -> None:
+    for _ in range(50):
+        limits.turn("invoices").seconds_left()
+    clock.now += 0.1
+    assert limits.turn("customers").seconds_left() == 0
+
+
+def test_who_waits_long_looks_again_soon(clock: Clock) -> None:
+    limits = AccountLimits(RateLimits(account=0.01, endpoint=0.01), clock)
+    begin(limits, "invoices", clock)
+    assert limits.turn("invoices").seconds_left() == LOOK_AGAIN
+
+
+def test_all_who_call_an_account_share_its_limits() -> None:
+    published = RateLimits(account=25, endpoint=25)
+    one = account_limits("sk_test_shared", "api.stripe.com", published)
+    assert account_limits("sk_test_shared", "api.stripe.com", published) is one
+    assert account_limits("sk_test_another", "api.stripe.com", published) is not one
+    assert account_limits("sk_test_shared", "127.0.0.1:1", published) is not one
+
+
+def test_accounts_that_are_not_called_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "MOST_ACCOUNTS", 3)
+    for number in range(10):
+        account_limits(f"sk_test_{number}", "api.stripe.com", PUBLISHED)
+    assert len(account._accounts) == 3
