@@ -67,6 +67,13 @@ class RefusedRequestError(ProviderError):
     """The provider does not know what it was asked for, or does not want to: asking again does not help."""
 
 
+class EndlessListError(ProviderError):
+    """The pages of a list do not come to an end."""
+
+    def __init__(self, operation: str, why: str) -> None:
+        super().__init__(f"The provider's pages of {operation} do not come to an end: {why}. What came before is kept.")
+
+
 class ObjectGoneError(ProviderError):
     """The object that was asked for no longer exists at the provider."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.storable import is_usable_id
-from cyphera_pipelines.providers.base import CursorLostError, MappedPage, Page, ProviderClient
+from cyphera_pipelines.providers.base import CursorLostError, EndlessListError, MappedPage, Page, ProviderClient
 from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE, Concurrency
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan
 
@@ -64,6 +64,7 @@ class PageStream:
         self._is_cancelled = is_cancelled
         self._changed = threading.Condition()
         self._stopped = False
+        self._endless: EndlessListError | None = None
         name = entity.value
         self._fetchers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix=f"fetch-{name}")
         self._completers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix=f"complete-{name}")
@@ -120,6 +121,9 @@ class PageStream:
         try:
             while (request := self._next_request()) is not None:
                 self._fetch(request)
+        except EndlessListError as error:
+            # What has come is good: it is handed out first.
+            self._endless = error
         except BaseException as error:  # the thread that takes the pages raises it
             self._ready.put(error)
         finally:
@@ -138,7 +142,7 @@ class PageStream:
         return None
 
     def _is_over(self) -> bool:
-        return self._stopped or self._plan.is_all_fetched or self._is_cancelled()
+        return self._stopped or self._endless is not None or self._plan.is_all_fetched or self._is_cancelled()
 
     def _fetch(self, request: PageRequest) -> None:
         client, limit, began = self._client, self._plan.page_size, time.monotonic()
@@ -190,7 +194,7 @@ class PageStream:
     def _say_if_over(self) -> None:
         """Whoever waits for pages has to know that none will come any more."""
         if not self._fetching and not self._completing:
-            self._ready.put(None)
+            self._ready.put(self._endless)
 
     def _completed(self, page: Page, arrival: Arrival, undated: tuple[str, ...]) -> FetchedPage:
         requests = page.requests + self._client.complete(page)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from cyphera_pipelines.providers.base import CreatedInterval, ProviderError
+from cyphera_pipelines.providers.base import CreatedInterval, EndlessListError
 
 PAGES_WORTH_DIVIDING = 2.0
 """A slice with less estimated work than this many pages is not divided: a slice costs about one request more."""
@@ -27,13 +27,6 @@ MOST_PAGES_OF_ONE_MOMENT = 20_000
 
 MOST_STORED_IDS = 1_000
 """A checkpoint names at most so many objects of the second that it stands in."""
-
-
-class EndlessListError(ProviderError):
-    """The provider's pages do not come to an end."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"The provider's pages do not come to an end: {why}. What came before is kept.")
 
 
 @dataclass(frozen=True)
@@ -196,12 +189,14 @@ class SlicePlan:
 
     def _expect_an_end(self, part: Slice, cursor: str, before: Position | None, reached: int) -> None:
         if cursor in part.cursors:
-            raise EndlessListError(f"the page that ends with {cursor} came twice")
+            raise EndlessListError("the list", f"the page that ends with {cursor} came twice")
         part.cursors.add(cursor)
         is_older = before is None or reached < before.created
         part.pages_of_one_moment = 1 if is_older else part.pages_of_one_moment + 1
         if part.pages_of_one_moment >= MOST_PAGES_OF_ONE_MOMENT:
-            raise EndlessListError(f"nothing on the last {part.pages_of_one_moment} pages is older than before")
+            raise EndlessListError(
+                "the list", f"nothing on the last {part.pages_of_one_moment} pages is older"
+            )
 
     def lost_cursor(self, request: PageRequest) -> None:
         """The cursor's object is gone: go on by time, which lists the cursor's second once more."""

@@ -12,11 +12,13 @@ from typing import Any
 import stripe
 
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxState
+from cyphera_pipelines_tests.hostile.odd_values import TOO_DEEP
 
 Json = dict[str, Any]
 ENTITIES = ("customers", "products", "prices", "subscriptions", "invoices")
 EMBEDDED = {"invoices": "lines", "subscriptions": "items"}
 EMBEDS = 10
+_TOO_DEEP = json.dumps(TOO_DEEP).encode()
 SMALL = SandboxAccount(
     api_key="sk_test_hostile",
     account_id="acct_hostile",
@@ -90,16 +92,16 @@ class HonestAccount:
         return 404, {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}}
 
     def as_body(self, value: Any) -> bytes:
-        """JSON with whatever Python's writer lets through: NaN, lone surrogates, numbers of any size."""
-        return json.dumps(value).encode()
+        """JSON with whatever Python's writer lets through (NaN, lone surrogates, any number), and with `TOO_DEEP`."""
+        return json.dumps(value).encode().replace(_TOO_DEEP, b"[" * 10_000 + b"]" * 10_000)
 
     def _find(self, entity: str, object_id: str) -> Any:
         return next((obj for obj in self.objects[entity] if isinstance(obj, dict) and obj.get("id") == object_id), None)
 
     def _rest(self, parent: Any, name: str, query: Mapping[str, Sequence[str]]) -> tuple[int, Any]:
-        if parent is None:
-            return _missing("id")
-        return self._page(parent[name]["data"], query)
+        nested = parent.get(name) if isinstance(parent, dict) else None
+        items = nested.get("data") if isinstance(nested, dict) else None
+        return self._page(items, query) if isinstance(items, list) else _missing("id")
 
     def _page(self, objects: Sequence[Any], query: Mapping[str, Sequence[str]]) -> tuple[int, Any]:
         def number(name: str, default: int) -> int:

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyphera_pipelines.providers.stripe.json_text import NotJsonError, first_id_in_list, parse_json
+from cyphera_pipelines.providers.stripe.json_text import (
+    NotJsonError,
+    TooDeepError,
+    first_id_in_list,
+    parse_clipped,
+    parse_json,
+)
 
 JSON = st.recursive(
     st.none()
@@ -70,3 +76,17 @@ LIST = '{"object": "list", "has_more": true, "note": {"id": "no"}, "data": [{"ob
 )
 def test_the_first_id_is_found_in_the_beginning_of_a_list(beginning: str, first_id: str | None) -> None:
     assert first_id_in_list(beginning.encode()) == first_id
+
+
+def test_what_nests_too_deeply_is_cut_out_of_the_rest() -> None:
+    deep = b'{"]": ' * 5_000 + b"[" * 5_000 + b"]" * 5_000 + b"}" * 5_000
+    body = b'{"data": [{"id": "a", "odd": %b}, %b, {"id": "[[\\"b"}], "has_more": true}' % (deep, deep)
+    with pytest.raises(TooDeepError):
+        parse_json(body)
+    value = parse_clipped(body)
+    assert [each["id"] for each in (value["data"][0], value["data"][2])] == ["a", '[["b']
+    assert value["has_more"] is True
+    assert "(what nests too deeply)" in str(value["data"][0])
+    for cut in (body[:-1], body[:30_000]):
+        with pytest.raises(NotJsonError):
+            parse_clipped(cut)

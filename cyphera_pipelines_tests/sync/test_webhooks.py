@@ -14,6 +14,7 @@ from cyphera_pipelines.providers.stripe import transport
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.retention import forget_old
 from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook, list_unhandled
 from cyphera_pipelines_tests.sync.conftest import RunSync
@@ -91,6 +92,33 @@ def test_what_could_not_be_applied_stays(
     assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
     assert unhandled(database, source) == []
     assert_tables_equal_truth(database, source, sandbox.state, "acct_webhooks")
+
+
+def test_what_nobody_can_read_is_named_once_and_blocks_nothing(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database
+) -> None:
+    """Both what the front keeps for people, and odd events that were kept as they came."""
+    renamed = change_and_tell(sandbox, database, source)
+    target = WebhookTarget(source.workspace_id, source.configuration_id, source.provider, source.is_test_mode)
+    payload = {"problem": "it is no object", "body": "[]"}
+    keep_webhook(database, target, external_id="unreadable_1", kind="unreadable", entity=None, payload=payload)
+    customer = {"id": renamed, "object": "customer"}
+    odd = event_about(customer, "customer.updated", event_id="evt_odd")
+    tell(database, source, Entity.CUSTOMERS, {**odd, "created": 10**30})
+    tell(database, source, Entity.CUSTOMERS, {**odd, "id": "evt_odder", "data": {"object": {"id": []}}})
+    outcome = sync_now(source, only_changes=True)
+    assert outcome.status is SessionStatus.COMPLETED
+    told = {
+        event.event_type: event.event_message
+        for event in list_events(database, source.workspace_id, outcome.session.id)
+    }
+    assert "unreadable_1 (it is no object)" in told["webhooks_unreadable"]
+    assert "evt_odder (`data.object.id` is no usable id)" in told["provider_events_unreadable"]
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_webhooks")
+    assert unhandled(database, source) == []
+    again = sync_now(source, only_changes=True)
+    events = list_events(database, source.workspace_id, again.session.id)
+    assert not {event.event_type for event in events} & told.keys() - {"session_started", "session_completed"}
 
 
 def test_an_older_state_that_is_told_late_changes_nothing(

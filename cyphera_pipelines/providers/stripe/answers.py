@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyphera_pipelines.providers.stripe.attempt import Attempt
-from cyphera_pipelines.providers.stripe.errors import Failure, other_answer, too_large_answer, unreadable_body
-from cyphera_pipelines.providers.stripe.json_text import NotJsonError, TooDeepError, parse_json
+from cyphera_pipelines.providers.stripe.errors import Failure, other_answer, unreadable_body
+from cyphera_pipelines.providers.stripe.json_text import NotJsonError, TooDeepError, parse_clipped, parse_json
 
 MEBIBYTE = 2**20
 LARGEST_ANSWER = 8 * MEBIBYTE
@@ -50,9 +50,7 @@ def read_body(stream: Any, attempt: Attempt) -> bytes:
 def read_answer(body: bytes, content_type: str | None, operation: str) -> dict[str, Any] | Failure:
     """The JSON object that a body holds. One that is cut off may be whole next time; anything else will not be."""
     try:
-        value = parse_json(body)
-    except TooDeepError:
-        return too_large_answer(operation, "nests too deeply", body)
+        value = _parsed(body)
     except NotJsonError:
         beginning = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         if beginning in (b"{", b""):
@@ -61,6 +59,13 @@ def read_answer(body: bytes, content_type: str | None, operation: str) -> dict[s
     if isinstance(value, dict):
         return value
     return other_answer(operation, f"is JSON, but no object: it is {_kind_of(value)}", content_type)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return parse_json(body)
+    except TooDeepError:
+        return parse_clipped(body)
 
 
 def _kind_of(value: Any) -> str:

@@ -12,6 +12,7 @@ from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import Change
 from cyphera_pipelines.providers.stripe.access import account_of_event
 from cyphera_pipelines.providers.stripe.clock import ProviderClock
+from cyphera_pipelines.providers.stripe.pages import Unread
 from cyphera_pipelines.providers.stripe.paging import created_of
 from cyphera_pipelines.providers.stripe.values import reference
 
@@ -102,6 +103,8 @@ class EventReader:
 
         Of an event whose time cannot be believed the order is not known: its object has to be fetched.
         """
+        if isinstance(event, Unread):
+            raise UnreadableEventError(event.reason)
         if not isinstance(event, dict):
             raise UnreadableEventError("it is no object")
         kind, data, mode = event.get("type"), event.get("data"), event.get("livemode")
@@ -119,7 +122,8 @@ class EventReader:
     def _changes_told(self, event: Mapping[str, Any], kind: str, obj: dict[str, Any]) -> Iterator[Change]:
         created, account = created_of(event), account_of_event(event)
         is_in_order = created is not None and created >= 0 and self.clock.believes(created)
-        version = float(created) if created is not None and is_in_order else max(0.0, self.clock.now())
+        # Out of order it has to be earlier than what is read from now on, lest it keep out what happens in this second.
+        version = float(created) if created is not None and is_in_order else max(0.0, self.clock.now() - 2.0)
         for owner, name in _OWNERS.get(kind, {}).items():
             owner_id = reference(name)(obj)
             if is_usable_id(owner_id):

@@ -20,6 +20,7 @@ from cyphera_pipelines.providers.base import (
     ClientOptions,
     CreatedInterval,
     CursorLostError,
+    EndlessListError,
     MappedPage,
     Notice,
     ObjectGoneError,
@@ -32,19 +33,16 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.providers.stripe.access import own_account_id
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, EventReader, event_type_groups
 from cyphera_pipelines.providers.stripe.clock import just_after, just_before
-from cyphera_pipelines.providers.stripe.errors import AnswerTooLargeError, UnreadableBodyError
-from cyphera_pipelines.providers.stripe.json_text import first_id_in_list
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.mapping import OBJECT_NAMES, map_objects
 from cyphera_pipelines.providers.stripe.nested import NestedList, OptionTiers, unfinished_lists, untold_tiers
-from cyphera_pipelines.providers.stripe.page_size import PageSize
-from cyphera_pipelines.providers.stripe.paging import Paging, created_of, endless, entries_of, next_cursor
+from cyphera_pipelines.providers.stripe.pages import PAGE_LIMIT, PageReader, Unread
+from cyphera_pipelines.providers.stripe.paging import Paging, created_of, entries_of, next_cursor
 from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
 from cyphera_pipelines.providers.stripe.values import path as value_at
 
 _log = logging.getLogger(__name__)
 
-PAGE_LIMIT = 100
 EXPANSIONS_AT_ONCE = 15
 EVENTS_IN_A_MESSAGE = 5
 MOST_RESTARTS = 3  # of one nested list that changes while it is read
@@ -76,7 +74,7 @@ class StripeAccountClient:
         self._events = EventReader(self._clock, self._mode)
         self._known_test_clocks: list[str] | None = None
         self._test_clocks_lock = threading.Lock()
-        self._page_sizes = {entity: PageSize() for entity in Entity}
+        self._pages = PageReader(self._transport)
         self._nested_fetches = ThreadPoolExecutor(NESTED_LISTS_AT_ONCE, thread_name_prefix="stripe-nested")
 
     def close(self) -> None:
@@ -114,46 +112,20 @@ class StripeAccountClient:
         self._transport.get("/v1/events", {"limit": 1}, "listing provider events", endpoint="events")
 
     def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
-        """See `ProviderClient`. Where pages keep arriving cut off, smaller ones are asked for, for a while."""
-        size, wanted = self._page_sizes[entity], limit
-        while True:
-            asked = size.at_most(wanted)
-            try:
-                page = self._list_page(entity, interval, cursor, asked)
-            except UnreadableBodyError as error:
-                if asked == 1:
-                    return self._page_of_unread(entity, error)
-                size.cut_off(asked)
-                # For this very page, whatever size gets through elsewhere meanwhile.
-                wanted = asked // 2
-            else:
-                size.arrived(asked, limit)
-                return page
-
-    def _page_of_unread(self, entity: Entity, error: UnreadableBodyError) -> Page:
-        """A page of one object that is too large to be read, but not to be named; or else the error."""
-        object_id = first_id_in_list(error.beginning) if isinstance(error, AnswerTooLargeError) else None
-        if not is_usable_id(object_id):
-            raise error
-        # Whether others follow is not known, which the next page tells.
-        return Page(entity, [_Unread(object_id, str(error))], has_more=True, version=just_before(self._clock.now()))
-
-    def _list_page(self, entity: Entity, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
-        parameters: dict[str, Any] = {"limit": limit, **_LIST_PARAMETERS.get(entity, {})}
+        """See `ProviderClient`."""
+        parameters: dict[str, Any] = {**_LIST_PARAMETERS.get(entity, {})}
         if interval.gte is not None:
             parameters["created[gte]"] = interval.gte
         if interval.lt is not None:
             parameters["created[lt]"] = interval.lt
         if cursor is not None:
             parameters["starting_after"] = cursor
-        version = just_before(self._clock.now())
-        operation = f"listing {entity.value}"
-        path = f"/v1/{entity.value}"
-        answer = self._transport.get(path, parameters, operation, endpoint=entity.value, entity=entity)
+        version, operation, path = just_before(self._clock.now()), f"listing {entity.value}", f"/v1/{entity.value}"
+        answer = self._pages.get(path, parameters, operation, endpoint=entity.value, limit=limit, entity=entity)
         objects = entries_of(answer, operation)
         following = next_cursor(answer, objects, operation)
         if following is not None and following == cursor:
-            raise endless(operation, f"what follows {cursor} ends with it again")
+            raise EndlessListError(operation, f"what follows {cursor} ends with it again")
         return Page(entity, objects, following is not None, version)
 
     def list_unlisted(self, entity: Entity) -> Iterator[Page] | None:
@@ -166,7 +138,7 @@ class StripeAccountClient:
         for clock in self._test_clocks():
             version, operation = just_before(self._clock.now()), f"listing the {entity.value} of test clock {clock}"
             parameters = {**_LIST_PARAMETERS.get(entity, {}), "test_clock": clock}
-            for objects in self._pages(f"/v1/{entity.value}", parameters, operation, entity):
+            for objects in self._short_list(f"/v1/{entity.value}", parameters, operation, entity):
                 yield Page(entity, objects, has_more=False, version=version)
 
     def _test_clocks(self) -> list[str]:
@@ -174,7 +146,7 @@ class StripeAccountClient:
         with self._test_clocks_lock:
             if self._known_test_clocks is None:
                 operation, ids = "listing test clocks", list[str]()
-                for clock in chain.from_iterable(self._pages(_TEST_CLOCKS, {}, operation, None)):
+                for clock in chain.from_iterable(self._short_list(_TEST_CLOCKS, {}, operation, None)):
                     clock_id = clock.get("id") if isinstance(clock, dict) else None
                     if not isinstance(clock_id, str):
                         raise ProviderError(f"Stripe's answer to {operation} holds something without an id.")
@@ -182,17 +154,15 @@ class StripeAccountClient:
                 self._known_test_clocks = ids
             return self._known_test_clocks
 
-    def _pages(
+    def _short_list(
         self, path: str, parameters: Mapping[str, Any], operation: str, entity: Entity | None
     ) -> Iterator[list[dict[str, Any]]]:
         """A short list's pages, one after the other."""
         cursor, paging = None, Paging(operation, is_short=True)
         while True:
-            asked: dict[str, Any] = {"limit": PAGE_LIMIT, **parameters}
-            if cursor is not None:
-                asked["starting_after"] = cursor
+            asked = parameters if cursor is None else {**parameters, "starting_after": cursor}
             endpoint = "test clocks" if entity is None else entity.value
-            answer = self._transport.get(path, asked, operation, endpoint=endpoint, entity=entity)
+            answer = self._pages.get(path, asked, operation, endpoint=endpoint, entity=entity)
             objects = entries_of(answer, operation)
             yield objects
             cursor = paging.following(answer, objects)
@@ -205,10 +175,10 @@ class StripeAccountClient:
         for types in event_type_groups(entities):
             reader, cursor, paging = ChangeReader(self._events), None, Paging(operation, is_short=False)
             while True:
-                parameters: dict[str, Any] = {"limit": PAGE_LIMIT, "created[gte]": since, "types[]": types}
+                parameters: dict[str, Any] = {"created[gte]": since, "types[]": types}
                 if cursor is not None:
                     parameters["starting_after"] = cursor
-                answer = self._transport.get("/v1/events", parameters, operation, endpoint="events")
+                answer = self._pages.get("/v1/events", parameters, operation, endpoint="events")
                 events = entries_of(answer, operation)
                 certain = list(reader.read(events))
                 self._tell_of_unreadable(reader)
@@ -251,10 +221,10 @@ class StripeAccountClient:
 
     def complete(self, page: Page) -> int:
         """See `ProviderClient`. An object that vanishes meanwhile leaves the page."""
-        unread = [obj for obj in page.objects if isinstance(obj, _Unread)]
+        unread = [obj for obj in page.objects if isinstance(obj, Unread)]
         if unread:
             page.incomplete += [UnmappableObject(obj["id"], obj.reason, None) for obj in unread]
-            page.objects = [obj for obj in page.objects if not isinstance(obj, _Unread)]
+            page.objects = [obj for obj in page.objects if not isinstance(obj, Unread)]
         lists: list[NestedList | OptionTiers] = []
         for obj in page.objects:
             lists += unfinished_lists(page.entity, obj)
@@ -314,12 +284,10 @@ class StripeAccountClient:
         requests, restarts, cursor, items = 0, 0, nested.last_id, list(nested.items)
         paging = Paging(nested.operation, is_short=True)
         while True:
-            parameters: dict[str, Any] = {"limit": PAGE_LIMIT, **nested.parameters}
-            if cursor is not None:
-                parameters["starting_after"] = cursor
+            parameters = nested.parameters if cursor is None else {**nested.parameters, "starting_after": cursor}
             requests += 1
             try:
-                answer = self._transport.get(nested.path, parameters, nested.operation, endpoint=nested.endpoint)
+                answer = self._pages.get(nested.path, parameters, nested.operation, endpoint=nested.endpoint)
             except CursorLostError as error:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
@@ -330,6 +298,8 @@ class StripeAccountClient:
                 cursor, items, paging = None, [], Paging(nested.operation, is_short=True)
                 continue
             more = entries_of(answer, nested.operation)
+            if isinstance(more[-1] if more else None, Unread):
+                raise ProviderError(more[-1].reason)
             items += more
             cursor = paging.following(answer, more)
             if cursor is None:
@@ -345,14 +315,6 @@ class StripeAccountClient:
     def now(self) -> float:
         """See `ProviderClient`."""
         return self._clock.earliest()
-
-
-class _Unread(dict[str, Any]):
-    """An object on a page of which nothing could be read but its id, and why."""
-
-    def __init__(self, object_id: str, reason: str) -> None:
-        super().__init__(id=object_id)
-        self.reason = reason
 
 
 def _is_the_one(answer: Mapping[str, Any], entity: Entity, object_id: str) -> bool:

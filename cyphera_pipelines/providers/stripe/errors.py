@@ -203,7 +203,7 @@ class UnreadableBodyError(ProviderUnavailableError):
 
 
 class AnswerTooLargeError(UnreadableBodyError):
-    """The response is larger, or nests more deeply, than we read: asking again does not help, asking for less may.
+    """The response is larger than we read: asking again does not help, asking for less may.
 
     `beginning` is what was read of its body.
     """
@@ -213,9 +213,10 @@ class AnswerTooLargeError(UnreadableBodyError):
         self.beginning = beginning
 
 
-def too_large_answer(operation: str, what: str, beginning: bytes) -> Failure:
-    """Translate an answer of which more comes than we read; `what` says how, as in "is larger than 8 MiB"."""
-    return Failure(AnswerTooLargeError(f"Stripe's answer to {operation} {what}: it was not read.", beginning))
+def too_large_answer(operation: str, mebibytes: int, beginning: bytes) -> Failure:
+    """Translate an answer of which more comes than we read."""
+    what = f"Stripe's answer to {operation} is larger than {mebibytes} MiB: it was not read."
+    return Failure(AnswerTooLargeError(what, beginning))
 
 
 def other_answer(operation: str, what: str, content_type: str | None) -> Failure:

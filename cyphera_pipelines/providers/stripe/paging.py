@@ -4,16 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cyphera_pipelines.model.storable import is_usable_id
-from cyphera_pipelines.providers.base import ProviderError
+from cyphera_pipelines.providers.base import EndlessListError, ProviderError
 
 MOST_PAGES_OF_A_SHORT_LIST = 500
 """50,000 entries: no invoice has a tenth of as many lines."""
 MOST_PAGES_OF_ONE_MOMENT = 1_000
 """100,000 entries without one that is older than those before: no account has so many events in one second."""
-
-
-class EndlessListError(ProviderError):
-    """The pages of a list do not come to an end."""
 
 
 @dataclass
@@ -41,11 +37,13 @@ class Paging:
         if moments and (self._oldest is None or min(moments) < self._oldest):
             self._oldest, self._pages_of_one_moment = min(moments), 1
         if cursor in self._cursors:
-            raise endless(self.operation, f"the page that ends with {cursor} came twice")
+            raise EndlessListError(self.operation, f"the page that ends with {cursor} came twice")
         if self.is_short and self._pages >= MOST_PAGES_OF_A_SHORT_LIST:
-            raise endless(self.operation, f"there are more than {self._pages} pages")
+            raise EndlessListError(self.operation, f"there are more than {self._pages} pages")
         if self._pages_of_one_moment >= MOST_PAGES_OF_ONE_MOMENT:
-            raise endless(self.operation, f"nothing on the last {self._pages_of_one_moment} pages is older than before")
+            raise EndlessListError(
+                self.operation, f"nothing on the last {self._pages_of_one_moment} pages is older"
+            )
         self._cursors.add(cursor)
         return cursor
 
@@ -71,11 +69,6 @@ def entries_of(answer: dict[str, Any], operation: str) -> list[Any]:
     if not isinstance(data, list):
         raise ProviderError(f"Stripe's answer to {operation} is not a list.")
     return data
-
-
-def endless(operation: str, why: str) -> EndlessListError:
-    """The error for a list whose pages do not come to an end."""
-    return EndlessListError(f"Stripe's pages of {operation} do not come to an end: {why}. What came before is kept.")
 
 
 def created_of(entry: Any) -> int | None:

@@ -145,7 +145,7 @@ class StripeTransport:
             return lost_connection(error, operation, self._host)
         except TooLargeError as error:
             if 200 <= status < 300:
-                return too_large_answer(operation, f"is larger than {LARGEST_ANSWER // MEBIBYTE} MiB", error.beginning)
+                return too_large_answer(operation, LARGEST_ANSWER // MEBIBYTE, error.beginning)
             body = b""
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return interrupted_body(error, operation, self._host)
