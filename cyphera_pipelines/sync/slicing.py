@@ -194,9 +194,7 @@ class SlicePlan:
         is_older = before is None or reached < before.created
         part.pages_of_one_moment = 1 if is_older else part.pages_of_one_moment + 1
         if part.pages_of_one_moment >= MOST_PAGES_OF_ONE_MOMENT:
-            raise EndlessListError(
-                "the list", f"nothing on the last {part.pages_of_one_moment} pages is older"
-            )
+            raise EndlessListError("the list", f"nothing on the last {part.pages_of_one_moment} pages is older")
 
     def lost_cursor(self, request: PageRequest) -> None:
         """The cursor's object is gone: go on by time, which lists the cursor's second once more."""

@@ -41,9 +41,7 @@ class Paging:
         if self.is_short and self._pages >= MOST_PAGES_OF_A_SHORT_LIST:
             raise EndlessListError(self.operation, f"there are more than {self._pages} pages")
         if self._pages_of_one_moment >= MOST_PAGES_OF_ONE_MOMENT:
-            raise EndlessListError(
-                self.operation, f"nothing on the last {self._pages_of_one_moment} pages is older"
-            )
+            raise EndlessListError(self.operation, f"nothing on the last {self._pages_of_one_moment} pages is older")
         self._cursors.add(cursor)
         return cursor
 
