@@ -1,11 +1,9 @@
 """Ways to misbehave: each returns a function of the wire that an answer is owed on."""
 
-import copy
 import gzip
 import itertools
 import json
 import time
-from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -71,19 +69,6 @@ def endless_body(*, status: int = 200, location: str | None = None) -> Misbehavi
     return serve
 
 
-def large_body(size: int, of: Callable[[Wire], bool] = lambda _wire: True) -> Misbehaviour:
-    """The honest answer, with so many bytes more in its first object where `of` says so."""
-
-    def serve(wire: Wire) -> None:
-        value = copy.deepcopy(wire.honest)
-        if of(wire):
-            first = value["data"][0] if "data" in value else value
-            first["padding"] = "x" * size
-        wire.answer(json.dumps(value).encode())
-
-    return serve
-
-
 def gzip_bomb(mebibytes: int = 1_500) -> Misbehaviour:
     """A short body that is a long one once it is unpacked."""
     # Blocks of their own: a gzip file may have several members.
@@ -113,15 +98,6 @@ def html(status: int = 200) -> Misbehaviour:
 def json_value(value: Any, status: int = 200) -> Misbehaviour:
     """Another JSON value than the honest one."""
     return body(json.dumps(value).encode(), status=status)
-
-
-def changed(change: Callable[[Any], Any]) -> Misbehaviour:
-    """The honest JSON value, changed."""
-
-    def serve(wire: Wire) -> None:
-        wire.answer(json.dumps(change(copy.deepcopy(wire.honest))).encode(), status=wire.status)
-
-    return serve
 
 
 def dated(date: float | str) -> Misbehaviour:

@@ -159,6 +159,13 @@ def test_an_answer_without_end_is_not_held_in_memory_nor_asked_for_again(
     assert len(provider.asked) == 1
 
 
+def test_another_address_is_not_gone_to(provider: HostileProvider, connect: Connect) -> None:
+    provider.misbehave("/v1/account", misbehaviour.redirects(f"{provider.url}/v1/elsewhere"))
+    with pytest.raises(ProviderUnavailableError, match="redirects reading the account to another address"):
+        connect(base_url=provider.url).account()
+    assert provider.paths() == ["/v1/account"]
+
+
 @pytest.mark.parametrize("status", [302, 500, 404])
 def test_an_error_without_end_is_an_error_all_the_same(
     status: int, provider: HostileProvider, connect: Connect
