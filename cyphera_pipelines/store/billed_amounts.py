@@ -18,7 +18,12 @@ def settle_billed_amounts(connection: Connection, source: Source, *, livemode: b
     parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
     if not connection.execute(text(_HAS_OPTIONS), parameters).scalar_one():
         return 0
-    return connection.execute(text(_SETTLE), parameters).rowcount
+    # Of tables that have just been filled, the planner expects a row and looks at every item for every option: that
+    # took 50 seconds for 48,000 items, and takes a tenth of one if all are read once.
+    connection.execute(text("SET LOCAL enable_nestloop = off"))
+    settled = connection.execute(text(_SETTLE), parameters).rowcount
+    connection.execute(text("SET LOCAL enable_nestloop TO DEFAULT"))
+    return settled
 
 
 _OF_SOURCE = "{0}.workspace_id = CAST(:workspace_id AS uuid) AND {0}.provider = :provider AND {0}.livemode = :livemode"
