@@ -27,6 +27,7 @@ class MappedObject:
     `raw` is the object as UTF-8 JSON without NUL characters. `content_hash` covers the object and all its children.
     `version` is a moment, in seconds since 1970 on the provider's clock, at which the provider held this state or a
     later one. `children` maps a child table's name to all of its rows, in the provider's order; an id may come twice.
+    `encoded` is what the loader would send of it, by table, if that was made ahead.
     """
 
     id: str
@@ -36,6 +37,7 @@ class MappedObject:
     content_hash: bytes
     version: float
     children: dict[str, list[ChildRow]] = field(default_factory=dict)
+    encoded: dict[str, bytes] | None = field(default=None, compare=False)
 
     def children_of(self, table: str) -> Iterable[tuple[int, ChildRow]]:
         """The rows of a child table, each with its occurrence: 0 for the first that has its id, 1 for the next one."""

@@ -1,20 +1,19 @@
 """Loading mapped objects: what is new or changed goes by COPY into staging, then one merge, in one transaction."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, text
 
-from cyphera_pipelines.model.columns import Kind, SyncedTable
+from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.json_text import to_json
-from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
+from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
 from cyphera_pipelines.store.copying import copy_lines
 from cyphera_pipelines.store.database_errors import is_about_data, reason_of
+from cyphera_pipelines.store.encoding import encode
 from cyphera_pipelines.store.known_rows import confirm_rows, find_known_rows
 from cyphera_pipelines.store.staging import (
     copy_into_staging,
@@ -23,9 +22,7 @@ from cyphera_pipelines.store.staging import (
     merge_statement,
     staging_name,
 )
-from cyphera_pipelines.store.versions import storable_moment
 
-NULL = "\\N"
 _STAGED_IN = "cyphera_staged_in"  # where a connection keeps the transaction in which it last staged rows
 
 
@@ -85,6 +82,7 @@ def load(
     *,
     confirms: bool = False,
     rewrites: bool = False,
+    finds_nothing: bool = False,
 ) -> LoadResult:
     """Merge the objects and their children within the connection's tenant transaction.
 
@@ -95,9 +93,11 @@ def load(
     follow. So does, in any case, a row whose version counts as unknown: see `store/versions.py`.
     A batch that `rewrites` replaces the rows and all their children whatever the table says of them, versions and
     hashes included: for states that were read to repair rows which are known to be wrong.
+    A batch that `finds_nothing` is not looked up first: its tables held no rows of the source, and what has come since
+    is left as it is by the merge where it is newer or the same.
     """
     batch = _newest_of_each(objects)
-    known = {} if rewrites else find_known_rows(connection, source, entity, batch)
+    known = {} if rewrites or finds_nothing else find_known_rows(connection, source, entity, batch)
     result = LoadResult()
     changed, confirmed = list[MappedObject](), list[MappedObject]()
     for obj in batch:
@@ -173,7 +173,12 @@ def _merge(
     rewrites: bool,
 ) -> LoadResult:
     tables = (entity_table(entity), *child_tables(entity))
-    staged = {table.name: _copy(connection, table, batch, source.store_raw) for table in tables}
+    encoded = [encode(entity, obj, source.store_raw) for obj in batch]
+    staged = {table.name: len(batch) for table in tables[:1]}
+    for table in tables:
+        copy_lines(connection, copy_into_staging(table), [lines[table.name] for lines in encoded])
+        if table.is_child:
+            staged[table.name] = sum(len(obj.children.get(table.name, ())) for obj in batch)
     parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": batch[0].livemode}
     result = LoadResult()
     if strategy is ConflictStrategy.FLAG:
@@ -186,55 +191,3 @@ def _merge(
         unchanged = staged[name] - created - updated
         result.tables[name] = TableCounts(created, updated, unchanged, deleted)
     return result
-
-
-def _copy(
-    connection: Connection,
-    table: SyncedTable,
-    batch: Sequence[MappedObject],
-    store_raw: bool,
-) -> int:
-    """Copy the table's rows of the batch into staging and return how many there were."""
-    encode = row_encoder(table)
-    lines: list[bytes] = []
-    for obj in batch:
-        rows: Iterable[tuple[int, MappedObject | ChildRow]] = ((0, obj),)
-        if table.is_child:
-            rows = obj.children_of(table.name)
-        version = repr(storable_moment(obj.version))
-        for occurrence, row in rows:
-            key = f"{escape(row.id)}\t{occurrence}" if table.is_child else escape(row.id)
-            fields = (key, *encode(row.values), f"\\\\x{row.content_hash.hex()}", version, "")
-            lines.append("\t".join(fields).encode())
-            lines.append(row.raw.replace(b"\\", b"\\\\") + b"\n" if store_raw else b"\\N\n")
-    copy_lines(connection, copy_into_staging(table), lines)
-    return len(lines) // 2
-
-
-def escape(value: str) -> str:
-    """A string as COPY's text format wants it."""
-    if "\\" in value:
-        value = value.replace("\\", "\\\\")
-    if "\n" in value or "\t" in value or "\r" in value:
-        value = value.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-    return value
-
-
-_ENCODERS: dict[Kind, Callable[[Any], str]] = {
-    Kind.TEXT: escape,
-    Kind.INTEGER: str,
-    Kind.BOOLEAN: lambda value: "t" if value else "f",
-    Kind.TIMESTAMP: str,
-    Kind.NUMERIC: str,
-    Kind.JSON: lambda value: to_json(value).decode().replace("\\", "\\\\"),
-}
-
-
-def row_encoder(table: SyncedTable) -> Callable[[Row], list[str]]:
-    """A function that turns a row's values into the fields of COPY's text format."""
-    encoders = [_ENCODERS[column.kind] for column in table.columns]
-
-    def encode(values: Row) -> list[str]:
-        return [NULL if value is None else encoder(value) for encoder, value in zip(encoders, values, strict=True)]
-
-    return encode

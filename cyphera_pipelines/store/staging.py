@@ -28,12 +28,16 @@ def staging_columns(table: SyncedTable) -> tuple[str, ...]:
 def create_staging(table: SyncedTable) -> str:
     """Make the staging table of this connection, empty at the start of every transaction.
 
-    Timestamps are staged as the provider sends them, in seconds since 1970: Postgres converts them at less cost.
+    Timestamps are staged as the provider sends them, in seconds since 1970: Postgres converts them at less cost. Rows
+    stay in one piece and uncompressed up to what a page of Postgres' holds: the synced table decides how they are kept.
     """
     types = {column.name: "bigint" if column.kind is Kind.TIMESTAMP else column.kind.value for column in table.columns}
     types |= {"id": "text", OCCURRENCE: "bigint", "content_hash": "bytea", "source_version": "float8", "raw": "jsonb"}
     columns = ", ".join(f'"{name}" {types[name]}' for name in staging_columns(table))
-    return f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging_name(table)} ({columns}) ON COMMIT DELETE ROWS"
+    return (
+        f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging_name(table)} ({columns}) "
+        "WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS"
+    )
 
 
 @cache

@@ -21,7 +21,7 @@ from cyphera_pipelines.store.checks import Finding
 from cyphera_pipelines.store.copying import copy_lines
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.differences import CREATE_DIFFERENCES, EXAMPLES, RowKey
-from cyphera_pipelines.store.loader import NULL, escape
+from cyphera_pipelines.store.encoding import NULL, escape
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 from cyphera_pipelines.store.versions import is_unbelievable, seconds_of, storable_moment
 

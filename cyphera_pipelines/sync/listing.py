@@ -11,9 +11,10 @@ from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
-from cyphera_pipelines.providers.base import ProviderUnavailableError
+from cyphera_pipelines.providers.base import MappedPage, ProviderUnavailableError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
+from cyphera_pipelines.store.encoding import encode_ahead
 from cyphera_pipelines.store.events import insert_events, not_flagged_yet
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.missing import (
@@ -78,7 +79,7 @@ class EntityListing:
         self._undated = set[str]()
         self._guesses_total = continued is not None or position.full_listing_at is None
         plan = plan_listing(start, slices, context.request.batch_size)
-        self._pages = PageStream(context.client, entity, plan, context.is_cancelled)
+        self._pages = PageStream(context.client, entity, plan, context.is_cancelled, self._prepare)
 
     def run(self) -> None:
         """List until the entity is complete. Raises ProviderError, SyncCancelledError or a database error."""
@@ -88,6 +89,11 @@ class EntityListing:
             collect_if_due()
         context.progress.done(self._entity)
 
+    def _prepare(self, page: MappedPage) -> None:
+        """Of a first listing everything will be written. Later ones mostly find what is there already."""
+        if not self._met_rows:
+            encode_ahead(self._entity, page.objects, store_raw=self._context.source.store_raw)
+
     def _merge(self, batch: list[FetchedPage]) -> None:
         """Merge the pages, what they prove to be gone, and their checkpoint in one transaction."""
         context, source = self._context, self._context.source
@@ -96,7 +102,7 @@ class EntityListing:
         # No connection is held while pages are waited for: all entities of a sync share two.
         with context.database.tenant(source.workspace_id) as connection:
             objects = [obj for page in batch for obj in page.mapped.objects]
-            result = load(connection, source, self._entity, objects, self._strategy)
+            result = load(connection, source, self._entity, objects, self._strategy, finds_nothing=not self._met_rows)
             gone = [object_id for page in batch for object_id in self._bury(connection, page, result)]
             unmappable = [obj for page in batch for obj in page.mapped.unmappable]
             cleaned = [object_id for page in batch for object_id in page.mapped.cleaned]

@@ -14,7 +14,7 @@ from cyphera_pipelines.providers.base import CursorLostError, EndlessListError, 
 from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE, Concurrency
 from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan
 
-PAGES_AT_ONCE = 4
+PAGES_AT_ONCE = 8
 """Pages that are handed out together when they are ready: a transaction for each costs Postgres a fifth more."""
 
 PROVIDERS_BEGAN = 1_262_304_000  # 2010: nothing is older
@@ -48,7 +48,8 @@ class PageStream:
 
     Whoever takes pages says so with `committed` when they are where they belong: only then are others fetched in their
     place. Some threads fetch pages; others complete what was fetched, so that the next page need not wait for the
-    nested lists of the last. The plan is asked and told through the stream only, which is safe for threads.
+    nested lists of the last, and `prepare` them, so that merging one page and preparing the next go on at once. The
+    plan is asked and told through the stream only, which is safe for threads.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class PageStream:
         entity: Entity,
         plan: SlicePlan,
         is_cancelled: Callable[[], bool],
+        prepare: Callable[[MappedPage], None] = lambda _page: None,
     ) -> None:
         self._client = client
         self._entity = entity
         self._plan = plan
         self._is_cancelled = is_cancelled
+        self._prepare = prepare
         self._changed = threading.Condition()
         self._stopped = False
         self._endless: EndlessListError | None = None
@@ -199,9 +202,11 @@ class PageStream:
     def _completed(self, page: Page, arrival: Arrival, undated: tuple[str, ...]) -> FetchedPage:
         requests = page.requests + self._client.complete(page)
         ids = [_id_of(obj) for obj in page.objects] + [obj.id for obj in page.incomplete]
+        mapped = self._client.map_page(page)
+        self._prepare(mapped)
         return FetchedPage(
             arrival=arrival,
-            mapped=self._client.map_page(page),
+            mapped=mapped,
             present=tuple(object_id for object_id in ids if object_id is not None),
             names_everything=None not in ids,
             version=page.version,

@@ -158,7 +158,12 @@ class PrivateServer:
         # The postmaster first: whatever it starts from now on inherits the limit.
         self._as_its_account("prlimit", f"--pid={self._postmaster().pid}", f"--fsize={limit}")
         for process in self._postmaster().children():
-            self._as_its_account("prlimit", f"--pid={process.pid}", f"--fsize={limit}")
+            try:
+                self._as_its_account("prlimit", f"--pid={process.pid}", f"--fsize={limit}")
+            except subprocess.CalledProcessError:
+                # It has ended meanwhile, as that of a client that left.
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    raise
 
     def _postmaster(self) -> psutil.Process:
         return psutil.Process(int((self.data / "postmaster.pid").read_text().splitlines()[0]))
