@@ -10,6 +10,7 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.json_text import to_json
 from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.store.database_errors import is_about_data
 from cyphera_pipelines.store.versions import storable_moment
 
 NULL = "\\N"
@@ -18,10 +19,16 @@ NULL = "\\N"
 def encode_ahead(entity: Entity, objects: Iterable[MappedObject], *, store_raw: bool) -> None:
     """Encode the objects before they are loaded: another thread may do that while Postgres has its turn.
 
-    The children's JSON, which nobody else asks for, is then kept in the encoded lines only.
+    The children's JSON, which nobody else asks for, is then kept in the encoded lines only. An object that cannot be
+    encoded is left to the loader, which sets it apart from the others.
     """
     for obj in objects:
-        obj.encoded = encode(entity, obj, store_raw)
+        try:
+            obj.encoded = encode(entity, obj, store_raw)
+        except Exception as error:
+            if not is_about_data(error):
+                raise
+            continue
         for children in obj.children.values():
             for child in children:
                 child.raw = b""

@@ -16,6 +16,7 @@ from cyphera_pipelines.model.rows import ChildRow, MappedObject
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import INVOICE_LINE_ITEMS, INVOICES, PRODUCTS, SyncedTable
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.encoding import encode_ahead
 from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
 from cyphera_pipelines.store.tables import synced_tables
 
@@ -246,11 +247,15 @@ REFUSED = {
 
 @pytest.mark.parametrize("bad", REFUSED.values(), ids=REFUSED.keys())
 @pytest.mark.parametrize("place", [0, 4, 8])
+@pytest.mark.parametrize("is_encoded_ahead", [False, True])
 def test_one_object_that_cannot_be_written_does_not_stop_the_rest(
-    database: Database, source: Source, bad: MappedObject, place: int
+    database: Database, source: Source, bad: MappedObject, place: int, is_encoded_ahead: bool
 ) -> None:
     objects = [product(f"p{number}", name="fine") for number in range(9)]
-    objects[place] = bad
+    objects[place] = replace(bad)
+    if is_encoded_ahead:
+        encode_ahead(Entity.PRODUCTS, objects, store_raw=True)
+        assert objects[place - 1].encoded is not None
     for _ in range(2):
         result = load_now(database, source, Entity.PRODUCTS, objects, 10)
         assert [refused.id for refused in result.refused] == [bad.id]
