@@ -47,6 +47,8 @@ def home() -> Iterator[Path]:
         handle = local.start(path)
         yield path
         handle.release()
+        # A process that a test left behind may still use it, and keep the server writing where we clean up.
+        local.stop(path)
 
 
 @pytest.fixture(scope="session")
