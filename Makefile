@@ -22,7 +22,7 @@ test: check validate ## Run every check and every test but the slow ones.
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## Run the tests that take long: real processes that are broken on purpose.
-	$(BIN)/pytest -m slow --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/pytest -m slow --timeout 900 --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .PHONY: check
 check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
