@@ -15,7 +15,7 @@ MARGIN = 2.0
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 24
 
-MOST_IN_MEMORY = 12
+MOST_IN_MEMORY = 10
 """Pages that may wait for their nested lists or for being merged. Those on their way may come on top of these: where
 answers are slow, merging keeps up with them."""
 

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cyphera_pipelines import local
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.model.limits import HIGHEST_RATE
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, SandboxProcess
 from cyphera_pipelines.security.encryption import Keyring
@@ -35,7 +36,7 @@ from cyphera_pipelines_tests.benchmarks.dataset import Contents, benchmark_accou
 from cyphera_pipelines_tests.benchmarks.figures import Result
 from cyphera_pipelines_tests.benchmarks.row_counts import count_rows
 
-NO_LIMITS = {"account": 1_000_000, "endpoint": 1_000_000}
+NO_LIMITS = {"account": HIGHEST_RATE, "endpoint": HIGHEST_RATE}
 _LOOK_EVERY = 0.25
 
 
@@ -91,7 +92,7 @@ class Workbench:
             self.sandbox.warm(account.account_id)
         return account
 
-    def new_source(self, api_key: str, *, rate_limits: dict[str, int] | None = None) -> Source:
+    def new_source(self, api_key: str, *, rate_limits: dict[str, float] | None = None) -> Source:
         """A source in a workspace of its own. Without `rate_limits` the provider's published ones apply."""
         workspace = create_workspace(self.database, f"bench-{next(self._numbers)}")
         credentials = Credentials(api_key=SecretStr(api_key), base_url=self.sandbox.url)
@@ -100,7 +101,10 @@ class Workbench:
         create_configuration(
             self.database, self.keyring, workspace, "stripe", credentials, is_test_mode=is_test_mode, metadata=metadata
         )
-        return find_source(self.database, f"{workspace.slug}:stripe")
+        source = find_source(self.database, f"{workspace.slug}:stripe")
+        if rate_limits is not None and source.rate_limits is None:
+            raise BenchmarkError(f"The rates {rate_limits} are not taken: the provider's published ones would apply.")
+        return source
 
     def behave(self, options: SandboxOptions | None = None) -> None:
         """Set the sandbox's latency and limits (default: neither) and its counters to zero."""

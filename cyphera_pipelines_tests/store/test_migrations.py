@@ -158,3 +158,15 @@ def test_every_table_and_column_is_commented_and_typed_as_the_model_says(databas
     for table in SYNCED_TABLES.values():
         found = [(row.column, names.get(row.type, row.type), row.comment) for row in rows if row.table == table.name]
         assert found == list(all_columns(table))
+
+
+def test_raw_is_compressed_with_lz4_or_not_at_all(database: Database) -> None:
+    """Also that of tables which come later: their migration has to say so."""
+    kept = text(
+        "SELECT attrelid::regclass::text, attstorage, attcompression FROM pg_attribute "
+        "WHERE attname = 'raw' AND attrelid = ANY (CAST(:tables AS regclass[]))"
+    )
+    with database.engine.connect() as connection:
+        rows = connection.execute(kept, {"tables": [f"payments.{name}" for name in SYNCED_TABLES]}).all()
+    assert len(rows) == len(SYNCED_TABLES)
+    assert {name for name, storage, compression in rows if storage != "e" and compression != "l"} == set()
