@@ -21,8 +21,6 @@ from cyphera_pipelines.sync.limits.places import Places
 LOOK_AGAIN = 1.0
 """Seconds after which a request that waits asks how long still: the rate may have recovered."""
 LOOK_FOR_PLACE = 0.02
-DUE_WITHIN = 0.0002
-"""Seconds that nobody goes to sleep for."""
 MOST_ACCOUNTS = 1_024
 """Accounts that are remembered; of the others it has to be learned anew what they allow."""
 
@@ -75,23 +73,19 @@ class AccountLimits:
         return self._endpoints[endpoint], self._account
 
     def _seconds_left(self, turn: "AccountTurn") -> float:
-        """Nobody overtakes those who wait, but who has waited takes what is due, whoever came first.
-
-        If it had to be the first one, all would wait for that thread to get the interpreter: at high rates that is what
-        takes longest. A queue at one endpoint does not hold back those at others.
-        """
+        """Turns at one endpoint are given in order; a queue there does not hold back those at others."""
         with self._lock:
             now = self._clock()
             limits = self._limits_of(turn.endpoint)
             at_endpoint = limits[0]
+            if not turn.is_waiting:
+                at_endpoint.waiting.append(turn)
+                turn.is_waiting = True
+            ahead = at_endpoint.waiting.index(turn)
             left = max(limit.seconds_left(now) for limit in limits)
-            if not turn.is_waiting or left > 0:
-                ahead = at_endpoint.waiting.index(turn) if turn.is_waiting else len(at_endpoint.waiting)
+            if ahead:
                 left += ahead * at_endpoint.allowance.gap(now)
-            if left > DUE_WITHIN:
-                if not turn.is_waiting:
-                    at_endpoint.waiting.append(turn)
-                    turn.is_waiting = True
+            if left > 0:
                 return min(left, LOOK_AGAIN)
             self._leave_queue(turn)
             turn.places = tuple(_Place(limit, limit.allowance.take(now), limit.places.take()) for limit in limits)
