@@ -1,7 +1,6 @@
 """`cyphera key`: what opens a workspace to programs that use the HTTP API."""
 
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
@@ -10,6 +9,7 @@ from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_tab
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.store.api_keys import create_api_key, list_api_keys, revoke_api_key
+from cyphera_pipelines.store.id_prefixes import find_api_key_id
 from cyphera_pipelines.store.workspaces import find_workspace
 
 app = typer.Typer(help="Keys of the HTTP API: each opens one workspace.", no_args_is_help=True)
@@ -55,11 +55,7 @@ def list_all(slug: SlugArgument, as_json: bool = JSON_OPTION) -> None:
 
 
 @app.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `cyphera key list`.")]) -> None:
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, or its first characters.")]) -> None:
     """Make a key worthless, from the next request on."""
-    try:
-        wanted = UUID(key_id)
-    except ValueError:
-        raise InvalidInputError("That is not a key's id; see: cyphera key list SLUG") from None
-    revoked = revoke_api_key(services.database(), wanted)
+    revoked = revoke_api_key(services.database(), find_api_key_id(services.database(), key_id))
     typer.echo(f"Revoked key {revoked.name} ({revoked.id}).")

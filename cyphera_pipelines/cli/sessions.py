@@ -1,15 +1,14 @@
 """`cyphera sessions` and `cyphera events`: what syncs did."""
 
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
-from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.store.events import list_events
+from cyphera_pipelines.store.id_prefixes import find_session_id
 from cyphera_pipelines.store.sessions import find_session, list_sessions
 from cyphera_pipelines.store.workspaces import find_workspace, workspace_slugs
 
@@ -44,15 +43,12 @@ def sessions(
 
 
 def events(
-    session_id: Annotated[str, typer.Argument(help="The session's id, from `cyphera sessions`.")],
+    session_id: Annotated[str, typer.Argument(help="The session's id, or its first characters.")],
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, oldest first.")] = 200,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show what happened in a session."""
-    try:
-        session = find_session(services.database(), UUID(session_id))
-    except ValueError:
-        raise InvalidInputError(f"{session_id!r} is not a session id; see: cyphera sessions") from None
+    session = find_session(services.database(), find_session_id(services.database(), session_id))
     found = list_events(services.database(), session.workspace_id, session.id, limit=limit)
     if as_json:
         print_json(found)

@@ -72,7 +72,7 @@ def test_a_key_is_made_used_listed_and_revoked(cyphera: Cyphera, forked: ForkedC
     ("arguments", "says"),
     [
         (("key", "create", "nobody"), "There is no workspace 'nobody'"),
-        (("key", "revoke", "nonsense"), "That is not a key's id; see: cyphera key list SLUG"),
+        (("key", "revoke", "nonsense"), "'nonsense' is not a key's id, nor its first 4 characters or more."),
         (("key", "revoke", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), "There is no key 7c9e6679"),
     ],
 )

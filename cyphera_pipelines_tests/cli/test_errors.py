@@ -54,7 +54,7 @@ MISTAKES = [
     Mistake(("sync", "{taken}", "stripe", "--batch-size", "0"), "greater than or equal to 1"),
     Mistake(("sync", "{taken}", "stripe", "--batch-size", "101"), "less than or equal to 100"),
     Mistake(("sessions", "nobody"), "There is no workspace 'nobody'"),
-    Mistake(("events", "nonsense"), "'nonsense' is not a session id"),
+    Mistake(("events", "nonsense"), "'nonsense' is not a session's id"),
     Mistake(("events", "00000000-0000-4000-8000-000000000000"), "There is no session"),
     Mistake(("up", "--port", "{busy_port}"), "Port {busy_port} for the Dagster UI is in use"),
     with_database_url("", "CYPHERA_DATABASE_URL is empty; unset it to use the embedded Postgres"),
