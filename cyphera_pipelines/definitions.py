@@ -3,7 +3,6 @@
 from dagster import Definitions, in_process_executor
 
 from cyphera_pipelines.orchestration.assets import payment_tables
-from cyphera_pipelines.orchestration.checks import payment_table_checks
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource, PaymentProvidersResource
 from cyphera_pipelines.orchestration.sensors import (
@@ -21,7 +20,6 @@ _keyring = KeyringResource()
 
 definitions = Definitions(
     assets=[payment_tables],
-    asset_checks=[payment_table_checks],
     jobs=[sync_source],
     sensors=[
         payment_sources_sensor,

@@ -1,20 +1,30 @@
-"""The assets: one per synced table, all brought up to date by one step.
+"""The assets: one per synced table, all brought up to date, and checked, by one step.
 
 One step since the engine lists all entities of a source at once over one set of rate limits; any subset may be
-selected, and then only the entities behind it are synced.
+selected, and then only the entities behind it are synced. The checks are part of it since Dagster skips every step
+after one that failed, and this one fails if a single entity did.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
-from dagster import AssetExecutionContext, BackfillPolicy, Config, MaterializeResult, multi_asset
+from dagster import (
+    AssetCheckKey,
+    AssetCheckResult,
+    AssetExecutionContext,
+    AssetKey,
+    Config,
+    MaterializeResult,
+    multi_asset,
+)
 from pydantic import Field
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import ConflictStrategy, EntityProgress, SessionStatus, SyncRequest
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, TABLES_BY_ASSET_KEY, asset_key
+from cyphera_pipelines.orchestration.checks import CHECK_SPECS, check_tables
 from cyphera_pipelines.orchestration.failures import TextMetadata, failure, plain_failures
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.log_redaction import redact_logs
@@ -74,30 +84,35 @@ def run_config_of(request: SyncRequest) -> dict[str, Any]:
 @multi_asset(
     name=SYNC_STEP,
     specs=ASSET_SPECS,
+    check_specs=CHECK_SPECS,
     partitions_def=payment_sources,
     can_subset=True,
-    # Each source in a run of its own: one that fails does not hold up the others.
-    backfill_policy=BackfillPolicy.multi_run(max_partitions_per_run=1),
+    # No backfill policy: then a backfill has a run for each source, and one that fails does not hold up the others.
+    # With any policy Dagster asks for ranges of partitions, be it of one, and a range does not say which source.
 )
 def payment_tables(
     context: AssetExecutionContext, config: SyncConfig, database: DatabaseResource, keyring: KeyringResource
-) -> Iterator[MaterializeResult[Any]]:
-    """Sync the source of the run's partition.
+) -> Iterator[MaterializeResult[Any] | AssetCheckResult]:
+    """Sync the source of the run's partition, and check its tables; only check them if no table was selected.
 
-    Tables whose entity is whole are materialised. If any entity is not, the run ends as a failure that names it and
-    the reason, so that Dagster shows that source as failed for those tables and as materialised for the others. If the
-    session is cancelled, so is the run.
+    Tables whose entity is whole are materialised, and checked. If any entity is not, the run ends as a failure that
+    names it and the reason, so that Dagster shows that source as failed for those tables and as materialised for the
+    others. If the session is cancelled, so is the run.
     """
     redact_logs(context.log)
     keep_to_one_connection(context.instance)
     source_key = source_key_of(context.run)
     if source_key is None:
         raise failure(
-            "This run has no partition key, so there is no source to sync. Choose one source in 'Materialize', or sync "
-            "it from the command line, as in: cyphera sync acme stripe"
+            "This run has no partition key, so there is no source to sync. Choose one source in 'Materialize', or "
+            "several with a run for each, or sync one from the command line, as in: cyphera sync acme stripe"
         )
     with plain_failures({"source": source_key}), run_ends_with_its_session(context.instance, context.run):
-        source, keys = find_source(database.open(), source_key), keyring.load()
+        source = find_source(database.open(), source_key)
+        if not context.selected_asset_keys:
+            yield from check_tables(database.open(), source, context.selected_asset_check_keys)
+            return
+        keys = keyring.load()
         session, request = session_for_run(
             database.open(),
             context.instance,
@@ -116,12 +131,15 @@ def payment_tables(
             lambda: run_sync(job),
             on_interrupt=lambda: cancel_session_of_run(database.open(), context.instance, context.run, session),
         )
+        unchecked = set(context.selected_asset_keys)
         synced = SyncedSource(database.open(), source, session, time.monotonic() - started)
         for table, counts in _completed_tables(context, outcome):
             if request.only_changes and not has_changes(table, counts):
                 # A source at rest leaves nothing but its session.
                 continue
             yield materialization(synced, table, counts)
+            unchecked.discard(asset_key(table))
+        yield from check_tables(database.open(), source, _checks_but_of(context, unchecked))
         # The session decides, not the outcome: it may have been cancelled when everything was merged already.
         ended = get_session(database.open(), session.workspace_id, session.id)
         if ended.status is SessionStatus.CANCELLED:
@@ -149,6 +167,10 @@ def _completed_tables(
         counts = outcome.entities.get(table.entity)
         if counts is not None and is_complete(counts) and asset_key(table) in context.selected_asset_keys:
             yield table, counts
+
+
+def _checks_but_of(context: AssetExecutionContext, unchecked: Collection[AssetKey]) -> list[AssetCheckKey]:
+    return [key for key in context.selected_asset_check_keys if key.asset_key not in unchecked]
 
 
 def _what_is_missing(outcome: SyncOutcome) -> TextMetadata:

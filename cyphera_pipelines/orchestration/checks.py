@@ -1,31 +1,20 @@
 """Asset checks: whether a source's tables hang together. They warn; they stop nothing."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from dagster import (
-    AssetCheckExecutionContext,
-    AssetCheckKey,
-    AssetCheckResult,
-    AssetCheckSeverity,
-    AssetCheckSpec,
-    MetadataValue,
-    multi_asset_check,
-)
+from dagster import AssetCheckKey, AssetCheckResult, AssetCheckSeverity, AssetCheckSpec, MetadataValue
 from dagster_shared.utils.warnings import PreviewWarning
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import asset_key
-from cyphera_pipelines.orchestration.failures import failure, plain_failures
-from cyphera_pipelines.orchestration.partitions import payment_sources, source_key_of
-from cyphera_pipelines.orchestration.resources import DatabaseResource
+from cyphera_pipelines.orchestration.partitions import payment_sources
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.checks import Finding, find_gaps, find_orphans, find_unknown_references
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.sources import find_source
 
 _REFERENCES = (
     ("prices", "product_id", "products"),
@@ -99,19 +88,15 @@ def _spec(check: TableCheck) -> AssetCheckSpec:
         )
 
 
-@multi_asset_check(
-    name="check_payment_source", specs=[_spec(check) for check in TABLE_CHECKS.values()], can_subset=True
-)
-def payment_table_checks(context: AssetCheckExecutionContext, database: DatabaseResource) -> Iterator[AssetCheckResult]:
-    """Check the selected tables of the run's source."""
-    source_key = source_key_of(context.run)
-    if source_key is None:
-        raise failure("This run has no partition key, so there is no source to check. Choose a source first.")
-    with plain_failures({"source": source_key}):
-        source = find_source(database.open(), source_key)
-        for key, check in TABLE_CHECKS.items():
-            if key in context.selected_asset_check_keys:
-                yield _result(check, check.find(database.open(), source))
+CHECK_SPECS = [_spec(check) for check in TABLE_CHECKS.values()]
+"""What Dagster shows of each check."""
+
+
+def check_tables(database: Database, source: Source, keys: Collection[AssetCheckKey]) -> Iterator[AssetCheckResult]:
+    """Ask these questions about the source's tables."""
+    for key, check in TABLE_CHECKS.items():
+        if key in keys:
+            yield _result(check, check.find(database, source))
 
 
 def _result(check: TableCheck, finding: Finding) -> AssetCheckResult:

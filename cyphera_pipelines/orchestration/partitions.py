@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 
 from dagster import DagsterInstance, DagsterRun, DynamicPartitionsDefinition
+from dagster._core.execution.backfill import (
+    BULK_ACTION_TERMINAL_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+    PartitionBackfill,
+)
 
 from cyphera_pipelines.model.runs import PARTITION_TAG, SOURCES_PARTITIONS
 from cyphera_pipelines.store.database import Database
@@ -21,10 +27,30 @@ class PartitionChanges:
 
 
 def partition_changes(database: Database, instance: DagsterInstance) -> PartitionChanges:
-    """What separates the instance's partitions from the sources that there are."""
+    """What separates the instance's partitions from the sources that there are.
+
+    A partition that a backfill is still to see to stays until it has: Dagster would give up the whole backfill.
+    """
     wanted = {source.key for source in list_sources(database)}
     present = set(instance.get_dynamic_partitions(SOURCES_PARTITIONS))
-    return PartitionChanges(sorted(wanted - present), sorted(present - wanted))
+    removed = present - wanted
+    if removed:
+        removed -= _partitions_of_backfills(instance)
+    return PartitionChanges(sorted(wanted - present), sorted(removed))
+
+
+def _partitions_of_backfills(instance: DagsterInstance) -> set[str]:
+    """The partitions that unfinished backfills were asked for."""
+    unfinished = [status for status in BulkActionStatus if status not in BULK_ACTION_TERMINAL_STATUSES]
+    backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=unfinished))
+    return {key for backfill in backfills for key in _partitions_of(backfill)}
+
+
+def _partitions_of(backfill: PartitionBackfill) -> set[str]:
+    if backfill.asset_backfill_data is None:
+        return set(backfill.partition_names or ())
+    subsets = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key.values()
+    return {key for subset in subsets for key in subset.get_partition_keys()}
 
 
 def update_partitions(database: Database, instance: DagsterInstance) -> PartitionChanges:

@@ -1,8 +1,10 @@
 from collections.abc import Callable
 
-from dagster import AssetCheckSeverity, ExecuteInProcessResult
+from dagster import AssetCheckKey, AssetCheckSeverity, DagsterEventType, DagsterInstance, ExecuteInProcessResult
 from sqlalchemy import text
 
+from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
+from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.checks import TABLE_CHECKS
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines_tests.orchestration.conftest import Materialize, Tenant
@@ -14,6 +16,21 @@ def test_every_check_passes_on_a_whole_source(add_tenant: Callable[..., Tenant],
         (key.asset_key, key.name) for key in TABLE_CHECKS
     }
     assert [evaluation.check_name for evaluation in evaluations if not evaluation.passed] == []
+
+
+def test_what_fails_leaves_the_checks_of_the_other_tables_alone(
+    instance: DagsterInstance, add_tenant: Callable[..., Tenant], materialize: Materialize
+) -> None:
+    done = materialize(add_tenant(lacks={"invoice"}).source.key)
+
+    assert not done.success
+    records = instance.all_logs(done.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+    evaluations = [record.get_dagster_event().asset_check_evaluation_data for record in records]
+    of_invoices = {asset_key(SYNCED_TABLES[name]) for name in ("invoices", "invoice_line_items")}
+    assert {AssetCheckKey(each.asset_key, each.check_name) for each in evaluations} == {
+        key for key in TABLE_CHECKS if key.asset_key not in of_invoices
+    }
+    assert all(each.passed and each.target_materialization_data for each in evaluations)
 
 
 def test_checks_find_what_is_missing_and_only_warn(
