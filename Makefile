@@ -13,7 +13,7 @@ demo: $(INSTALLED) ## Sync two workspaces' data from a sandbox through Dagster a
 	@$(BIN)/cyphera demo
 
 .PHONY: clean-demo
-clean-demo: $(INSTALLED) ## Forget everything that the demo and `cyphera up` made.
+clean-demo: $(INSTALLED) ## Delete what the demo made, and nothing else.
 	@$(BIN)/cyphera demo --forget
 
 .PHONY: test

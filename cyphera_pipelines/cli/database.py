@@ -1,9 +1,13 @@
 """`cyphera db`: the database itself."""
 
+import sys
+
 import typer
 
 from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.confirmation import YesOption, confirm
+from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.output import print_error, print_table
 from cyphera_pipelines.connection_budget import PEOPLE, SYNC_PROCESS, budget_of
 from cyphera_pipelines.model.errors import CypheraError
@@ -73,9 +77,19 @@ def url() -> None:
 
 
 @app.command("stop")
-def stop() -> None:
-    """Stop the embedded server, even one that is kept running."""
-    if not services.settings().is_embedded:
+def stop(yes: YesOption = False) -> None:
+    """Stop the embedded server, even one that is kept running. Asks first where somebody uses it."""
+    settings = services.settings()
+    if not settings.is_embedded:
         raise CypheraError("CYPHERA_DATABASE_URL names a server of your own: it is not ours to stop.")
-    stopped = local.stop(services.settings().home)
+    if not settings.home.exists():
+        typer.echo("The embedded Postgres was not running.")
+        return
+    with alone_in(settings.home, HomeUse("cyphera db stop")):
+        if local.is_used_by_others(settings.home):
+            in_use = "Other commands use the embedded Postgres, or somebody is connected to it."
+            if not yes and not sys.stdin.isatty():
+                raise CypheraError(f"{in_use} End them first, or stop it all the same: cyphera db stop --yes")
+            confirm(f"{in_use} They lose their connections; syncs that are at work fail.", yes=yes)
+        stopped = local.stop(settings.home)
     typer.echo("Stopped the embedded Postgres." if stopped else "The embedded Postgres was not running.")

@@ -4,51 +4,60 @@ import os
 import shutil
 from typing import Annotated
 
+import httpx
 import typer
 from pydantic import SecretStr
 
-from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.confirmation import YesOption
+from cyphera_pipelines.cli.forget_demo import forget_demo
 from cyphera_pipelines.cli.output import print_table
 from cyphera_pipelines.cli.processes import Children, free_port, port_is_free, wait_for_port
 from cyphera_pipelines.cli.sandbox import DEFAULT_PORT
 from cyphera_pipelines.cli.sync import run_and_watch, show_result
 from cyphera_pipelines.cli.up import sandbox_command
-from cyphera_pipelines.model.configuration import Credentials
-from cyphera_pipelines.model.errors import CypheraError, NotFoundError
+from cyphera_pipelines.model.configuration import Configuration, Credentials
+from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.sandbox import SandboxAccount, demo_accounts
 from cyphera_pipelines.security.encryption import Binding
 from cyphera_pipelines.store.configurations import (
+    ConfigurationChange,
+    change_configuration,
     create_configuration,
     find_active_configuration,
     read_credentials,
-    remove_configuration,
 )
 from cyphera_pipelines.store.report import REVENUE_BY_MONTH, prove_isolation, revenue_by_month, rows_per_table
 from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
 
 READY_WITHIN = 60.0
-DEMO_WORKSPACES = ("acme", "globex")
+DEMO_WORKSPACES = ("demo-acme", "demo-globex")
 # The sandbox has no rate limits unless it is given some.
 NO_LIMITS = {"rate_limits": {"account": 10_000, "endpoint": 10_000}}
-HOME_CONTENTS = ("postgres", "postgres.unfinished", "dagster", "encryption.key")
+ELSEWHERE = "The demo leaves it alone; it can run in a home of its own: CYPHERA_HOME=/tmp/cyphera-demo cyphera demo"
 
 
 def demo(
     forget: Annotated[bool, typer.Option("--forget", help="Delete what the demo made, and do nothing else.")] = False,
+    yes: YesOption = False,
 ) -> None:
     """Sync two workspaces from the sandbox through Dagster and show the result. Run again, it finds its data."""
+    settings = services.settings()
+    if not settings.is_embedded:
+        raise CypheraError(
+            "CYPHERA_DATABASE_URL names a database of your own: the demo neither writes to it nor deletes from it. "
+            "Unset it to run the demo with the embedded database."
+        )
     if forget:
-        _forget()
+        forget_demo(settings, yes=yes)
         return
     accounts = dict(zip(DEMO_WORKSPACES, demo_accounts(), strict=True))
-    port = DEFAULT_PORT if port_is_free(DEFAULT_PORT) else free_port()
+    for slug, account in accounts.items():
+        _expect_to_be_the_demos(slug, account)
     with Children() as children:
-        typer.echo("1. A Stripe-shaped sandbox with two accounts starts on this machine.")
-        process = children.start(sandbox_command(port, dict(os.environ)))
-        wait_for_port(port, within=READY_WITHIN, process=process, name="The sandbox")
+        port = _serve_sandbox(children, list(accounts.values()))
         typer.echo("2. Two workspaces connect one account each; their keys are stored encrypted.")
         workspaces = [_connect(slug, account, f"http://127.0.0.1:{port}") for slug, account in accounts.items()]
         typer.echo("3. Dagster syncs both, one run each.\n")
@@ -59,40 +68,71 @@ def demo(
             if session.status is not SessionStatus.COMPLETED:
                 raise CypheraError(f"The demo's sync of {workspace.slug} ended {session.status.value}.")
     _report(workspaces)
+    _say_how_to_go_on(port)
 
 
-def _forget() -> None:
-    """Stop the embedded server and delete the home's contents, whatever workspaces it holds."""
-    settings = services.settings()
-    if not settings.is_embedded:
-        raise CypheraError("CYPHERA_DATABASE_URL names a database of your own: the demo does not delete from it.")
-    local.stop(settings.home)
-    for name in HOME_CONTENTS:
-        path = settings.home / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    typer.echo(f"Deleted the embedded database, its key and Dagster's files under {settings.home}.")
+def _serve_sandbox(children: Children, accounts: list[SandboxAccount]) -> int:
+    """The port of a sandbox with the demo's accounts: of one that runs already, or of one that ends with the demo."""
+    if port_is_free(DEFAULT_PORT):
+        port = DEFAULT_PORT
+    elif all(_is_served(account, DEFAULT_PORT) for account in accounts):
+        typer.echo(f"1. A sandbox with two accounts runs already, at port {DEFAULT_PORT}.")
+        return DEFAULT_PORT
+    else:
+        port = free_port()
+    typer.echo("1. A Stripe-shaped sandbox with two accounts starts on this machine.")
+    process = children.start(sandbox_command(port, dict(os.environ)))
+    wait_for_port(port, within=READY_WITHIN, process=process, name="The sandbox")
+    return port
+
+
+def _is_served(account: SandboxAccount, port: int) -> bool:
+    headers = {"Authorization": f"Bearer {account.api_key}"}
+    try:
+        with httpx.Client(timeout=5.0, trust_env=False) as client:
+            answer = client.get(f"http://127.0.0.1:{port}/v1/account", headers=headers).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return isinstance(answer, dict) and answer.get("id") == account.account_id
+
+
+def _expect_to_be_the_demos(slug: str, account: SandboxAccount) -> None:
+    """Raise ConflictError if somebody else made the workspace of that name, or connected another account to it."""
+    try:
+        workspace = find_workspace(services.database(for_sync=True), slug)
+    except NotFoundError:
+        return
+    if not workspace.is_demo:
+        raise ConflictError(f"There is a workspace {slug} that the demo did not make. {ELSEWHERE}")
+    found = _source_of(workspace)
+    if found is not None and found[1].api_key.get_secret_value() != account.api_key:
+        raise ConflictError(f"Somebody connected {slug}:stripe to another account than the demo's. {ELSEWHERE}")
+
+
+def _source_of(workspace: Workspace) -> tuple[Configuration, Credentials] | None:
+    database = services.database()
+    try:
+        configuration = find_active_configuration(database, workspace, "stripe")
+    except NotFoundError:
+        return None
+    binding = Binding(workspace.id, configuration.id, "stripe")
+    return configuration, read_credentials(database, services.keyring(), binding)
 
 
 def _connect(slug: str, account: SandboxAccount, base_url: str) -> Workspace:
-    """Make the workspace and its source, unless an earlier demo made them and they still fit."""
-    database, keyring = services.database(for_sync=True), services.keyring()
+    """Make the workspace and its source, unless an earlier demo made them; then they only follow the sandbox."""
+    database, keyring = services.database(), services.keyring()
     try:
         workspace = find_workspace(database, slug)
     except NotFoundError:
-        workspace = create_workspace(database, slug, account.name)
-    wanted = Credentials(api_key=SecretStr(account.api_key), base_url=base_url)
-    try:
-        existing = find_active_configuration(database, workspace, "stripe")
-    except NotFoundError:
-        pass
-    else:
-        if read_credentials(database, keyring, Binding(workspace.id, existing.id, "stripe")) == wanted:
-            return workspace
-        remove_configuration(database, existing)
-    create_configuration(database, keyring, workspace, "stripe", wanted, is_test_mode=True, metadata=NO_LIMITS)
+        workspace = create_workspace(database, slug, account.name, is_demo=True)
+    found = _source_of(workspace)
+    if found is None:
+        credentials = Credentials(api_key=SecretStr(account.api_key), base_url=base_url)
+        create_configuration(database, keyring, workspace, "stripe", credentials, is_test_mode=True, metadata=NO_LIMITS)
+    elif found[1].base_url != base_url:
+        moved = ConfigurationChange({}, found[1].model_copy(update={"base_url": base_url}))
+        change_configuration(database, keyring, workspace.id, found[0].id, lambda _present, _open: moved)
     return workspace
 
 
@@ -114,12 +154,17 @@ def _report(workspaces: list[Workspace]) -> None:
     revenue = revenue_by_month(database, workspaces[0])
     rows = [(row["month"], row["currency"], row["invoices"], int(row["paid_minor_units"])) for row in revenue]
     print_table(("MONTH", "CURRENCY", "INVOICES#", "PAID, MINOR UNITS#"), rows, empty="No invoice was paid yet.")
-    activation = "" if shutil.which("cyphera") else "  . .venv/bin/activate              so that `cyphera` is found\n"
-    typer.echo(
-        f"\nGo on with:\n{activation}"
-        "  cyphera up --sandbox              the Dagster UI at http://127.0.0.1:3000, with the sandbox behind it\n"
-        '  psql "$(cyphera db url)"          SQL on the tables\n'
-        "  cyphera sync acme stripe          sync again: unchanged rows are not rewritten\n"
-        "  cyphera sessions                  what the syncs did\n"
-        "  make clean-demo                   forget all of it"
-    )
+
+
+def _say_how_to_go_on(port: int) -> None:
+    up = "cyphera up --sandbox" if port == DEFAULT_PORT else f"cyphera up --sandbox --sandbox-port {port}"
+    steps = [
+        (up, "the Dagster UI at http://127.0.0.1:3000, with the sandbox behind it"),
+        ('psql "$(cyphera db url)"', "SQL on the tables"),
+        (f"cyphera sync {DEMO_WORKSPACES[0]} stripe", "again, while that runs: unchanged rows are not rewritten"),
+        ("cyphera sessions", "what the syncs did"),
+        ("cyphera demo --forget", "delete all of it"),
+    ]
+    if not shutil.which("cyphera"):
+        steps.insert(0, (". .venv/bin/activate", "so that `cyphera` is found"))
+    typer.echo("\nGo on with:\n" + "\n".join(f"  {command:<32}  {what}" for command, what in steps))

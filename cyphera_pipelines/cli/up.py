@@ -10,6 +10,7 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.api import DEFAULT_PORT as API_PORT
 from cyphera_pipelines.cli.database import warn_of_shortage
+from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.processes import Children, Command, port_is_free, wait_for_port
 from cyphera_pipelines.cli.sandbox import DEFAULT_PORT as SANDBOX_PORT
 from cyphera_pipelines.model.errors import CypheraError
@@ -29,8 +30,10 @@ def up(
     sandbox_port: Annotated[int, typer.Option(min=1, max=65535, help="Where the sandbox listens.")] = SANDBOX_PORT,
 ) -> None:
     """Start the database, Dagster's UI and daemon and the HTTP API (and the sandbox), until Ctrl-C stops them all."""
+    ports = {"Dagster UI": port, "HTTP API": api_port} | ({"sandbox": sandbox_port} if with_sandbox else {})
     try:
-        _run(with_sandbox, port, api_port, sandbox_port)
+        with alone_in(services.settings().home, HomeUse("cyphera up", ports=ports)):
+            _run(with_sandbox, port, api_port, sandbox_port)
     except KeyboardInterrupt:
         typer.echo("Stopped.")
 

@@ -16,6 +16,6 @@ start uses it, and stops it.
 """
 
 from cyphera_pipelines.local.errors import EmbeddedPostgresError
-from cyphera_pipelines.local.handles import EmbeddedPostgres, is_running, start, stop
+from cyphera_pipelines.local.handles import EmbeddedPostgres, is_running, is_used_by_others, start, stop
 
-__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "is_running", "start", "stop"]
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "is_running", "is_used_by_others", "start", "stop"]

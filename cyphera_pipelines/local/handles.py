@@ -126,6 +126,25 @@ def stop(home: Path) -> bool:
             return stop_server(files)
 
 
+def is_used_by_others(home: Path) -> bool:
+    """Whether another process of ours uses the server of `home`, or anybody but this process is connected to it."""
+    files = HomeFiles(home.expanduser().resolve())
+    with _registry_lock, _plain_errors(files):
+        if not files.home.exists():
+            return False
+        # Under the guard lock nobody arrives between this question and its answer.
+        with exclusive(files.guard_lock):
+            hold = _holds.get(files.data)
+            descriptor = hold.descriptor if hold is not None else open_lock_file(files.users_lock)
+            try:
+                return not try_lock_exclusive(descriptor) or has_other_clients(files)
+            finally:
+                if hold is not None:
+                    lock_shared(descriptor)
+                else:
+                    os.close(descriptor)
+
+
 def is_running(home: Path) -> bool:
     """Whether a server listens on the socket of `home`. Changes nothing."""
     files = HomeFiles(home.expanduser().resolve())

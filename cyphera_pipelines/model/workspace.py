@@ -12,12 +12,16 @@ SLUG_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Workspace:
-    """One tenant. `slug` is unique, immutable and URL-safe; it is also the first half of a partition key."""
+    """One tenant. `slug` is unique, immutable and URL-safe; it is also the first half of a partition key.
+
+    `is_demo` is whether `cyphera demo` made it, and may delete it.
+    """
 
     id: UUID
     slug: str
     name: str
     created_at: datetime
+    is_demo: bool = False
 
 
 def validate_slug(slug: str) -> str:

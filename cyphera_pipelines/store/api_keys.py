@@ -99,4 +99,4 @@ def find_caller(database: Database, workspace_id: UUID, key: PresentedKey) -> Ca
             # Asked again, so that of many requests at once only one writes.
             noted = update(api_keys).where(api_keys.c.id == key.id, _USE_IS_TO_BE_NOTED)
             connection.execute(noted.values(last_used_at=func.now()))
-    return Caller(Workspace(row.id, row.slug, row.name, row.created_at), key.id, row.key_name)
+    return Caller(Workspace(row.id, row.slug, row.name, row.created_at, row.is_demo), key.id, row.key_name)

@@ -11,9 +11,9 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspaces
 
 
-def create_workspace(database: Database, slug: str, name: str | None = None) -> Workspace:
+def create_workspace(database: Database, slug: str, name: str | None = None, *, is_demo: bool = False) -> Workspace:
     """Make a workspace. Raises InvalidInputError for a bad slug, ConflictError for one that exists."""
-    values = {"slug": validate_slug(slug), "name": name or slug}
+    values = {"slug": validate_slug(slug), "name": name or slug, "is_demo": is_demo}
     try:
         with database.control() as connection:
             row = connection.execute(insert(workspaces).values(values).returning(workspaces)).one()

@@ -96,6 +96,13 @@ workspaces = Table(
     Column("slug", Text, nullable=False, unique=True, comment="Short, unique, immutable, URL-safe name"),
     _text("name", "Name for people"),
     _moment("created_at", "When the workspace was created", now=True),
+    Column(
+        "is_demo",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="Whether `cyphera demo` made the workspace, and may delete it",
+    ),
     schema=CONTROL_SCHEMA,
     comment="Workspaces: the tenants",
 )
