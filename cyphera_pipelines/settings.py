@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     keep_waiting_webhooks_days: int = Field(default=30, ge=1)
     keep_orphaned_webhooks_days: int = Field(default=7, ge=1)
     keep_removed_configurations_days: int = Field(default=365, ge=1)
+    keep_audit_days: int = Field(default=730, ge=1)
 
     def quotas(self) -> Quotas:
         """What one workspace may have at most."""
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
             waiting_webhooks_days=self.keep_waiting_webhooks_days,
             orphaned_webhooks_days=self.keep_orphaned_webhooks_days,
             removed_configurations_days=self.keep_removed_configurations_days,
+            audit_days=self.keep_audit_days,
         )
 
     @property

@@ -12,7 +12,16 @@ from cyphera_pipelines.api.docs_page import add_docs_page
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.errors import add_error_handlers
 from cyphera_pipelines.api.request_log import RequestLog
-from cyphera_pipelines.api.routes import accounts, configurations, operations, providers, sessions, syncs, webhooks
+from cyphera_pipelines.api.routes import (
+    accounts,
+    audit,
+    configurations,
+    operations,
+    providers,
+    sessions,
+    syncs,
+    webhooks,
+)
 from cyphera_pipelines.api.services import REQUEST_THREADS, Services
 from cyphera_pipelines.api.single_headers import SingleHeaders
 from cyphera_pipelines.security.encryption import Keyring
@@ -29,7 +38,7 @@ def describe_api() -> DocumentedApi:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for module in (configurations, providers, syncs, sessions, accounts, webhooks, operations):
+    for module in (configurations, providers, syncs, sessions, accounts, audit, webhooks, operations):
         app.include_router(module.router)
     add_docs_page(app)
     add_error_handlers(app)

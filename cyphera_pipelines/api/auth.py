@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cyphera_pipelines.api.problems import FieldProblem, ProblemError, invalid, unauthenticated
 from cyphera_pipelines.api.services import Services
+from cyphera_pipelines.model.actor import acting_as, api_key_actor
 from cyphera_pipelines.security.api_keys import PresentedKey, parse_key
 from cyphera_pipelines.store.api_keys import Caller, find_caller
 
@@ -50,7 +51,8 @@ class AuthenticatedRoute(APIRoute):
                 request.state.caller = caller
                 if self.body_field is not None:
                     await _refuse_other_types(request)
-                return await handle(request)
+                with acting_as(api_key_actor(caller.key_id, caller.key_name)):
+                    return await handle(request)
 
         return handle_authenticated
 

@@ -34,6 +34,7 @@ TAGS = [
     {"name": "Syncs", "description": "Starting syncs."},
     {"name": "Sessions", "description": "Watching syncs, and stopping them."},
     {"name": "Accounts", "description": "Which provider accounts are the workspace's."},
+    {"name": "Audit trail", "description": "Who did what to the workspace, its configurations and its keys."},
     {"name": "Webhooks", "description": "What providers tell by themselves; their signature stands for a key."},
     {"name": "Operations", "description": "Health and metrics; no key is asked for."},
 ]

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from cyphera_pipelines.cli.app import app
 from cyphera_pipelines.cli.output import print_error
 from cyphera_pipelines.cli.services import wants_traceback
+from cyphera_pipelines.model.actor import acting_as, command_line_actor
 from cyphera_pipelines.model.errors import CypheraError
 
 INTERRUPTED = 130
@@ -25,7 +26,7 @@ def main() -> None:
     try:
         # Not `app()`: it reports errors in a way of its own, and hides interruptions and exit codes from its caller.
         command = typer.main.get_command(app)
-        with command.make_context("cyphera", sys.argv[1:]) as context:
+        with acting_as(command_line_actor()), command.make_context("cyphera", sys.argv[1:]) as context:
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as request:

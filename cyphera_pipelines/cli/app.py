@@ -6,6 +6,7 @@ from cyphera_pipelines import __version__
 from cyphera_pipelines.cli import (
     analyst,
     api,
+    audit,
     database,
     demo,
     key,
@@ -55,6 +56,7 @@ app.command("sync")(sync.sync)
 app.command("verify")(verify.verify)
 app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)
+app.command("audit")(audit.audit)
 app.add_typer(database.app, name="db")
 app.command("up")(up.up)
 app.command("api")(api.api)

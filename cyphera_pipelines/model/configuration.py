@@ -7,6 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+SHORTEST_KEY_WITH_ENDING = 16
+"""Characters: of a shorter one, four would tell too much."""
+
 
 class Credentials(BaseModel):
     """The secret part of a configuration: encrypted at rest, decrypted only to call the provider.
@@ -26,6 +29,11 @@ class Credentials(BaseModel):
         """The values that must never be seen in any output."""
         secrets = (self.api_key, self.webhook_secret)
         return tuple(secret.get_secret_value() for secret in secrets if secret is not None)
+
+    def key_ending(self) -> str:
+        """What tells one API key from another and gives none away, as in `...1234`; `...` where the key is short."""
+        key = self.api_key.get_secret_value()
+        return f"...{key[-4:]}" if len(key) >= SHORTEST_KEY_WITH_ENDING else "..."
 
 
 @dataclass(frozen=True)

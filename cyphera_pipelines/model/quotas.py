@@ -29,7 +29,9 @@ class Retention:
     waiting_webhooks_days: int
     orphaned_webhooks_days: int
     removed_configurations_days: int
+    audit_days: int = 730
     handled_webhooks: int = 100_000
+    audit_entries: int = 100_000
 
 
 class QuotaReachedError(ConflictError):

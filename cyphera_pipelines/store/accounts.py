@@ -7,8 +7,10 @@ from uuid import UUID
 from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.storable import storable
+from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.quotas import check_accounts
 from cyphera_pipelines.store.tables import workspace_provider_accounts as accounts
@@ -79,7 +81,9 @@ def register_account(
     with database.tenant(workspace_id, alone=quotas is not None) as connection:
         if quotas is not None and connection.execute(find).first() is None:
             check_accounts(connection, quotas)
-        connection.execute(insert(accounts).values(values).on_conflict_do_nothing())
+        if connection.execute(insert(accounts).values(values).on_conflict_do_nothing()).rowcount == 1:
+            details = {"provider": provider, "livemode": livemode}
+            record_action(connection, workspace_id, Action.ACCOUNT_REGISTERED, account_id, details)
         row = connection.execute(find).one()
     return RegisteredAccount(**row._mapping)
 

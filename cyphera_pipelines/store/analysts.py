@@ -10,10 +10,12 @@ from psycopg2.extensions import encrypt_password
 from sqlalchemy import delete, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 
+from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError, CypheraError, InvalidInputError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.access.matrix import Role
+from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_analysts as analysts
 
@@ -55,6 +57,7 @@ def add_analyst(database: Database, workspace: Workspace, name: str) -> tuple[An
             connection.exec_driver_sql(make)
             values = {"role_name": role_name, "workspace_id": workspace.id}
             row = connection.execute(insert(analysts).values(values).returning(analysts)).one()
+            record_action(connection, workspace.id, Action.ANALYST_ADDED, role_name)
     except ProgrammingError as error:
         if isinstance(error.orig, DuplicateObject):
             raise ConflictError(f"There is a role {role_name!r} already. Choose another name.") from None
@@ -77,8 +80,11 @@ def list_analysts(database: Database, workspace: Workspace) -> list[Analyst]:
 def remove_analyst(database: Database, role_name: str) -> None:
     """Drop the analyst's role; sessions that it has open see nothing any more. Raises NotFoundError."""
     with database.control() as connection:
-        if connection.execute(delete(analysts).where(analysts.c.role_name == role_name)).rowcount == 0:
+        forget = delete(analysts).where(analysts.c.role_name == role_name).returning(analysts.c.workspace_id)
+        workspace_id = connection.execute(forget).scalar_one_or_none()
+        if workspace_id is None:
             raise NotFoundError(f"There is no analyst {role_name!r}. See: cyphera analyst list SLUG")
+        record_action(connection, workspace_id, Action.ANALYST_REMOVED, role_name)
         connection.exec_driver_sql(connection.execute(_DROP, {"role_name": role_name}).scalar_one())
 
 

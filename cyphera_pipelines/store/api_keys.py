@@ -6,10 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import func, insert, or_, select, update
 
+from cyphera_pipelines.model.actor import acting_as, api_key_actor
+from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.api_keys import PresentedKey, new_key
 from cyphera_pipelines.store.access.matrix import Role
+from cyphera_pipelines.store.audit import record_action, record_refused_key
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_api_keys as api_keys
 from cyphera_pipelines.store.tables import workspaces
@@ -48,6 +51,7 @@ def create_api_key(database: Database, workspace: Workspace, name: str) -> tuple
     values = {"id": key.id, "workspace_id": workspace.id, "name": name, "key_hash": key.digest()}
     with database.control() as connection:
         row = connection.execute(insert(api_keys).values(values).returning(*_SHOWN)).one()
+        record_action(connection, workspace.id, Action.KEY_CREATED, key.id, {"name": name})
     return ApiKey(**row._mapping), key
 
 
@@ -68,6 +72,8 @@ def revoke_api_key(database: Database, key_id: UUID) -> ApiKey:
     )
     with database.control() as connection:
         row = connection.execute(revoke).one_or_none()
+        if row is not None:
+            record_action(connection, row.workspace_id, Action.KEY_REVOKED, key_id, {"name": row.name})
         exists = connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is not None
     if row is not None:
         return ApiKey(**row._mapping)
@@ -85,15 +91,21 @@ def find_caller(database: Database, workspace_id: UUID, key: PresentedKey) -> Ca
         select(
             api_keys.c.key_hash,
             api_keys.c.name.label("key_name"),
+            api_keys.c.revoked_at,
             _USE_IS_TO_BE_NOTED.label("use_is_to_be_noted"),
             workspaces,
         )
         .join(workspaces, workspaces.c.id == api_keys.c.workspace_id)
-        .where(api_keys.c.id == key.id, api_keys.c.revoked_at.is_(None))
+        .where(api_keys.c.id == key.id)
     )
     with database.tenant(workspace_id, role=Role.AUTHENTICATION) as connection:
         row = connection.execute(statement).one_or_none()
-        if row is None or not key.matches(bytes(row.key_hash)):
+        if row is None:
+            return None
+        if row.revoked_at is not None or not key.matches(bytes(row.key_hash)):
+            reason = "Its secret is wrong." if row.revoked_at is None else "It was revoked."
+            with acting_as(api_key_actor(key.id, row.key_name)):
+                record_refused_key(connection, workspace_id, key.id, reason)
             return None
         if row.use_is_to_be_noted:
             # Asked again, so that of many requests at once only one writes.

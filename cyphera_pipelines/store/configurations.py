@@ -7,16 +7,18 @@ from uuid import UUID, uuid4
 
 import orjson
 from pydantic import SecretStr, ValidationError
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.configuration import Configuration, Credentials
-from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
 from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.encryption import Binding, DecryptionError, Keyring
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.access.matrix import Role
+from cyphera_pipelines.store.audit import record_action, record_refusal
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.quotas import check_configurations
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
@@ -62,10 +64,13 @@ def create_configuration(
             if quotas is not None:
                 check_configurations(connection, quotas)
             row = connection.execute(insert(configurations).values(values).returning(*_PUBLIC_COLUMNS)).one()
+            details = {"provider": provider, "is_active": is_active, "key": credentials.key_ending()}
+            record_action(connection, workspace.id, Action.CONFIGURATION_CREATED, configuration_id, details)
     except IntegrityError:
+        reason = f"Workspace {workspace.slug!r} has an active {provider} source already."
+        record_refusal(database, workspace.id, Action.CONFIGURATION_CREATED, provider, reason)
         raise ConflictError(
-            f"Workspace {workspace.slug!r} has an active {provider} source already. "
-            f"Remove it first with: cyphera source remove {workspace.slug} {provider}"
+            f"{reason} Remove it first with: cyphera source remove {workspace.slug} {provider}"
         ) from None
     return _to_configuration(row)
 
@@ -128,26 +133,57 @@ def change_configuration(
     Its present credentials are opened only if `decide` asks for them: new ones may replace what no longer opens.
     Raises NotFoundError, ConflictError if it would be a second active one, and whatever `decide` does.
     """
+    try:
+        with database.tenant(workspace_id, role=Role.CREDENTIALS) as connection:
+            return _change(connection, keyring, workspace_id, configuration_id, decide)
+    except NotFoundError:
+        raise
+    except CypheraError as error:
+        record_refusal(database, workspace_id, Action.CONFIGURATION_CHANGED, configuration_id, str(error))
+        raise
+
+
+def _change(
+    connection: Connection,
+    keyring: Keyring,
+    workspace_id: UUID,
+    configuration_id: UUID,
+    decide: Callable[[Configuration, Callable[[], Credentials]], ConfigurationChange],
+) -> Configuration:
     present = _existing(configuration_id).add_columns(configurations.c.configuration).with_for_update()
-    with database.tenant(workspace_id, role=Role.CREDENTIALS) as connection:
-        row = connection.execute(present).one_or_none()
-        if row is None:
-            raise _no_such(configuration_id)
-        values = dict(row._mapping)
-        envelope = values.pop("configuration")
-        binding = Binding(workspace_id, configuration_id, row.provider_name)
-        change = decide(Configuration(**values), lambda: _open(keyring, envelope, binding))
-        columns = {**change.columns, "updated_at": func.now()}
-        if change.credentials is not None:
-            columns["configuration"] = keyring.encrypt(_to_plaintext(change.credentials), binding)
-        statement = update(configurations).where(configurations.c.id == configuration_id).values(columns)
-        try:
-            changed = connection.execute(statement.returning(*_PUBLIC_COLUMNS)).one()
-        except IntegrityError:
-            raise ConflictError(
-                f"The workspace has another active {row.provider_name} configuration. Make that one inactive first."
-            ) from None
-    return _to_configuration(changed)
+    row = connection.execute(present).one_or_none()
+    if row is None:
+        raise _no_such(configuration_id)
+    values = dict(row._mapping)
+    envelope = values.pop("configuration")
+    binding = Binding(workspace_id, configuration_id, row.provider_name)
+    change = decide(Configuration(**values), lambda: _open(keyring, envelope, binding))
+    columns = {**change.columns, "updated_at": func.now()}
+    changed = [name for name, value in change.columns.items() if value != values[name]]
+    details: dict[str, Any] = {"provider": row.provider_name, "changed": changed}
+    if change.credentials is not None:
+        columns["configuration"] = keyring.encrypt(_to_plaintext(change.credentials), binding)
+        changed += _changed_credentials(keyring, envelope, binding, change.credentials)
+        details["key"] = change.credentials.key_ending()
+    statement = update(configurations).where(configurations.c.id == configuration_id).values(columns)
+    try:
+        configuration = _to_configuration(connection.execute(statement.returning(*_PUBLIC_COLUMNS)).one())
+    except IntegrityError:
+        raise ConflictError(
+            f"The workspace has another active {row.provider_name} configuration. Make that one inactive first."
+        ) from None
+    record_action(connection, workspace_id, Action.CONFIGURATION_CHANGED, configuration_id, details)
+    return configuration
+
+
+def _changed_credentials(keyring: Keyring, envelope: str, binding: Binding, given: Credentials) -> list[str]:
+    """The names of the credentials that differ from those in the envelope; of all, if that does not open."""
+    try:
+        before: Credentials | None = _open(keyring, envelope, binding)
+    except DecryptionError:
+        before = None
+    names = Credentials.model_fields
+    return [f"configuration.{name}" for name in names if getattr(before, name, None) != getattr(given, name)]
 
 
 def read_credentials(database: Database, keyring: Keyring, binding: Binding) -> Credentials:
@@ -185,7 +221,11 @@ def remove_configuration(database: Database, configuration: Configuration, *, ke
         .values(is_active=False, deleted_at=func.now(), updated_at=func.now())
     )
     with database.tenant(configuration.workspace_id, role=Role.CREDENTIALS) as connection:
-        connection.execute(statement)
+        if connection.execute(statement.where(configurations.c.deleted_at.is_(None))).rowcount == 1:
+            details = {"provider": configuration.provider_name}
+            record_action(
+                connection, configuration.workspace_id, Action.CONFIGURATION_REMOVED, configuration.id, details
+            )
         kept = (
             select(configurations.c.id)
             .where(configurations.c.deleted_at.is_not(None))

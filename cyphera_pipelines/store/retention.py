@@ -21,13 +21,14 @@ class Forgotten:
     events: int = 0
     webhooks: int = 0
     configurations: int = 0
+    audit_entries: int = 0
     is_all: bool = True
 
     def __str__(self) -> str:
-        """As in "2 sessions, 31 events, 0 webhooks and 0 removed configurations"."""
+        """As in "2 sessions, 31 events, 0 webhooks, 0 removed configurations and 0 audit entries"."""
         return (
-            f"{self.sessions} sessions, {self.events} events, {self.webhooks} webhooks and "
-            f"{self.configurations} removed configurations"
+            f"{self.sessions} sessions, {self.events} events, {self.webhooks} webhooks, "
+            f"{self.configurations} removed configurations and {self.audit_entries} audit entries"
         )
 
 
@@ -44,7 +45,9 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
         "waiting": retention.waiting_webhooks_days,
         "orphaned": retention.orphaned_webhooks_days,
         "removed": retention.removed_configurations_days,
+        "audit": retention.audit_days,
         "most": retention.handled_webhooks,
+        "most_audit": retention.audit_entries,
         "limit": ROWS_AT_ONCE,
     }
 
@@ -73,11 +76,25 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
     for statement in (_HANDLED, _TOO_MANY_HANDLED, _WAITING, _ORPHANED):
         forgotten.webhooks += delete(statement)
     forgotten.configurations += delete(_REMOVED)
+    for statement in (_AUDIT, _TOO_MUCH_AUDIT):
+        forgotten.audit_entries += delete(statement)
     return forgotten
 
 
 def _first_rows(table: str, condition: str) -> str:
     return f"DELETE FROM {table} WHERE ctid = ANY (ARRAY (SELECT ctid FROM {table} WHERE {condition} LIMIT :limit))"
+
+
+def _beyond_the_newest(table: str, moment: str, most: str) -> str:
+    """Of each workspace's rows that have that moment, all but so many of the newest."""
+    return f"""
+        DELETE FROM {table} WHERE ctid = ANY (ARRAY (
+            SELECT row FROM (
+                SELECT ctid AS row, row_number() OVER (PARTITION BY workspace_id ORDER BY {moment} DESC) AS number
+                FROM {table} WHERE {moment} IS NOT NULL
+            ) AS numbered WHERE number > :{most} LIMIT :limit
+        ))
+    """
 
 
 _BEFORE = "< now() - make_interval(days => :{})"
@@ -116,12 +133,7 @@ _ORPHANED = _first_rows(
     )
     """,
 )
-_TOO_MANY_HANDLED = """
-    DELETE FROM sync.webhook_events WHERE ctid = ANY (ARRAY (
-        SELECT row FROM (
-            SELECT ctid AS row, row_number() OVER (PARTITION BY workspace_id ORDER BY handled_at DESC) AS number
-            FROM sync.webhook_events WHERE handled_at IS NOT NULL
-        ) AS numbered WHERE number > :most LIMIT :limit
-    ))
-"""
+_TOO_MANY_HANDLED = _beyond_the_newest("sync.webhook_events", "handled_at", "most")
 _REMOVED = _first_rows("sync.workspace_payment_configurations", f"deleted_at {_BEFORE.format('removed')}")
+_AUDIT = _first_rows("sync.audit_entries", f"occurred_at {_BEFORE.format('audit')}")
+_TOO_MUCH_AUDIT = _beyond_the_newest("sync.audit_entries", "occurred_at", "most_audit")

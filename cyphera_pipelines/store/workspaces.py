@@ -5,8 +5,10 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
+from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace, validate_slug
+from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspaces
 
@@ -17,6 +19,7 @@ def create_workspace(database: Database, slug: str, name: str | None = None, *, 
     try:
         with database.control() as connection:
             row = connection.execute(insert(workspaces).values(values).returning(workspaces)).one()
+            record_action(connection, row.id, Action.WORKSPACE_CREATED, slug)
     except IntegrityError:
         raise ConflictError(f"Workspace {slug!r} exists already.") from None
     return Workspace(**row._mapping)

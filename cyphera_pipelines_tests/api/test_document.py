@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from cyphera_pipelines.api.app import describe_api
 from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.accounts import AccountOut
+from cyphera_pipelines.api.schemas.audit import AuditEntryOut
 from cyphera_pipelines.api.schemas.configurations import ConfigurationOut, ConnectionResult
 from cyphera_pipelines.api.schemas.providers import ProviderOut
 from cyphera_pipelines.api.schemas.sessions import EventOut, SessionOut, SessionStarted, SessionState
@@ -51,6 +52,7 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
         (SessionState, examples.STATE),
         (SessionOut, examples.SESSION),
         (EventOut, examples.EVENT),
+        (AuditEntryOut, examples.AUDIT_ENTRY),
     ],
 )
 def test_examples_are_what_is_answered(

@@ -10,6 +10,8 @@ from cyphera_pipelines.api.places import MOST_OF_ONE_KEY
 from cyphera_pipelines.api.problems import MEDIA_TYPE
 
 PREFIX = "/api/v1/sync"
+ADMINISTRATION_PREFIX = "/api/v1"
+"""Of what concerns the workspace itself."""
 _PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 _DESCRIPTIONS = {
     HTTPStatus.BAD_REQUEST: "The body cannot be read, or a header that there may be only one of is repeated.",
@@ -41,10 +43,10 @@ _OF_BODIES = (
 )
 
 
-def authenticated_router(tag: str) -> APIRouter:
+def authenticated_router(tag: str, prefix: str = PREFIX) -> APIRouter:
     """A router whose every route is for holders of a key only."""
     return APIRouter(
-        prefix=PREFIX, route_class=AuthenticatedRoute, tags=[tag], responses=problems(*_OF_EVERY_ROUTE, *_OF_BODIES)
+        prefix=prefix, route_class=AuthenticatedRoute, tags=[tag], responses=problems(*_OF_EVERY_ROUTE, *_OF_BODIES)
     )
 
 

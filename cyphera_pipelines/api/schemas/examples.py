@@ -138,6 +138,17 @@ EVENT: dict[str, Any] = {
     "occurred_at": "2026-03-01T09:30:04.864479Z",
 }
 
+AUDIT_ENTRY: dict[str, Any] = {
+    "id": "0d8f4dcb-3a71-4cf1-8b0c-2a0de8f1a3f6",
+    "occurred_at": "2026-03-01T09:12:44.120331Z",
+    "actor": "api_key:5b1f6d2e-8a3c-4f0d-9d57-0c4f1e2a7b90",
+    "actor_name": "backend",
+    "action": "configuration.changed",
+    "subject_id": CONFIGURATION["id"],
+    "outcome": "done",
+    "details": {"provider": "stripe", "changed": ["configuration.api_key"], "key": "...1234"},
+}
+
 
 def shown(example: dict[str, Any]) -> dict[str, Any]:
     """The example, as a model's `json_schema_extra`."""

@@ -42,6 +42,9 @@ _SYNCED: Mapping[Role, Grants] = {
     Role.ANALYST: {"SELECT": WHOLE},
 }
 
+_AUDITED = ("workspace_id", "actor", "actor_name", "action", "subject_id", "outcome", "details")
+"""Written by whoever does what it tells of; nobody but the owner changes or removes it."""
+
 MATRIX: Mapping[str, Mapping[Role, Grants]] = {
     "sync.workspaces": {Role.TENANT: {"SELECT": WHOLE}, Role.AUTHENTICATION: {"SELECT": WHOLE}},
     "sync.workspace_api_keys": {
@@ -121,6 +124,11 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
     },
     "sync.webhook_events": {
         Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("handled_at", "payload", "payload_bytes")}
+    },
+    "sync.audit_entries": {
+        Role.TENANT: {"SELECT": WHOLE, "INSERT": _AUDITED},
+        Role.CREDENTIALS: {"INSERT": _AUDITED},
+        Role.AUTHENTICATION: {"SELECT": ("workspace_id", "occurred_at", "action", "subject_id"), "INSERT": _AUDITED},
     },
     **{table.fullname: _SYNCED for table in synced_tables.values()},
 }

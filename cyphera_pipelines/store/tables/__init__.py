@@ -1,6 +1,7 @@
 """The tables as SQLAlchemy Core objects. Migrations make them; a test asserts that both agree."""
 
 from cyphera_pipelines.store.tables.control import (
+    audit_entries,
     missing_objects,
     payment_sync_events,
     payment_sync_sessions,
@@ -20,6 +21,7 @@ from cyphera_pipelines.store.tables.synced import synced_tables
 __all__ = [
     "CONTROL_SCHEMA",
     "PAYMENTS_SCHEMA",
+    "audit_entries",
     "metadata",
     "missing_objects",
     "payment_sync_events",

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
+from cyphera_pipelines.model.audit import Outcome
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType
@@ -352,4 +353,24 @@ webhook_events = Table(
     Index("webhook_events_handled_idx", "handled_at", postgresql_where=text("handled_at IS NOT NULL")),
     schema=CONTROL_SCHEMA,
     comment="The inbox of webhooks: provider events that were told to us, each kept once",
+)
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    _id(),
+    _moment("occurred_at", "When it was done", now=True),
+    # No foreign keys: what was done is known for longer than what it was done to.
+    Column("workspace_id", UUID(as_uuid=True), nullable=False, comment="The workspace (tenant) that it was done to"),
+    _text("actor", "Who did it: api_key:<id>, cli:<user>@<host>, ..."),
+    _text("actor_name", "What the key was called then; NULL for others", nullable=True),
+    _text("action", "What was done, as in configuration.changed"),
+    _text("subject_id", "Id, or name, of what it was done to"),
+    _text("outcome", "done or refused"),
+    _json("details", "Which fields were changed, and what else helps to understand it; never a secret"),
+    _one_of("outcome", [outcome.value for outcome in Outcome]),
+    Index("audit_entries_workspace_idx", "workspace_id", text("occurred_at DESC")),
+    Index("audit_entries_occurred_idx", "occurred_at"),
+    schema=CONTROL_SCHEMA,
+    comment="The audit trail: who did what to which configuration, key or workspace",
 )

@@ -1,0 +1,43 @@
+"""`cyphera audit`: who did what."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_table
+from cyphera_pipelines.store.audit import list_audit_entries
+from cyphera_pipelines.store.workspaces import find_workspace, workspace_slugs
+
+
+def audit(
+    slug: Annotated[str | None, typer.Argument(help="Only what was done to this workspace.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show who did what to workspaces, their configurations, keys and analysts. What was refused is marked."""
+    database = services.database()
+    workspace_id = find_workspace(database, slug).id if slug else None
+    found = list_audit_entries(database, workspace_id, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    slugs = workspace_slugs(database)
+    rows = [
+        (
+            f"{entry.occurred_at:%Y-%m-%d %H:%M:%S}",
+            slugs.get(entry.workspace_id, entry.workspace_id),
+            entry.actor_name or entry.actor,
+            f"{entry.action}, refused" if entry.outcome == "refused" else entry.action,
+            entry.subject_id,
+            _described(entry.details),
+        )
+        for entry in found
+    ]
+    print_table(("WHEN (UTC)", "WORKSPACE", "WHO", "WHAT", "TO WHAT", "DETAILS"), rows, empty="Nothing was done yet.")
+
+
+def _described(details: dict[str, Any]) -> str:
+    """As in "changed label, is_active; key ...1234"."""
+    shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in details.items()}
+    return "; ".join(f"{name} {value}" for name, value in shown.items())

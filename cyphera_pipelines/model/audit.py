@@ -1,0 +1,48 @@
+"""The audit trail: who did what to which configuration, key or workspace."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Action(StrEnum):
+    """What was done: to what it was done, and how."""
+
+    WORKSPACE_CREATED = "workspace.created"
+    CONFIGURATION_CREATED = "configuration.created"
+    CONFIGURATION_CHANGED = "configuration.changed"
+    CONFIGURATION_REMOVED = "configuration.removed"
+    ACCOUNT_REGISTERED = "account.registered"
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    KEY_USED = "key.used"
+    """Only where that was refused: the key was revoked, or its secret was wrong."""
+    ANALYST_ADDED = "analyst.added"
+    ANALYST_REMOVED = "analyst.removed"
+
+
+class Outcome(StrEnum):
+    """What became of it. `refused` changed nothing."""
+
+    DONE = "done"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """A row of `audit_entries`.
+
+    `subject_id` is the id of what it was done to, or its name where it has none; `details` never hold a secret.
+    """
+
+    id: UUID
+    occurred_at: datetime
+    workspace_id: UUID
+    actor: str
+    actor_name: str | None
+    action: str
+    subject_id: str
+    outcome: str
+    details: dict[str, Any] = field(default_factory=dict)
