@@ -23,6 +23,7 @@ from cyphera_pipelines.api.routes import (
     webhooks,
 )
 from cyphera_pipelines.api.services import REQUEST_THREADS, Services
+from cyphera_pipelines.api.session_waits import SessionWaits
 from cyphera_pipelines.api.single_headers import SingleHeaders
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
@@ -65,6 +66,7 @@ def create_app(
             keyring=keyring,
             settings=settings,
             dagster=DagsterQueue(database, dagster_runs),
+            session_waits=SessionWaits(database),
         )
         app.state.services = services
         app.state.operations = operations.Operations(services)

@@ -6,6 +6,8 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from cyphera_pipelines.api.session_waits import STOPPING
+
 HEAD_WITHIN = 10.0
 """Seconds from when a connection is made, or its last response was sent, until the next request's head must be there.
 
@@ -56,6 +58,12 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._wait_for_response()
         else:
             self._wait_for_head()
+
+    def shutdown(self) -> None:
+        """End when the request at work is answered, and let that not wait for anything."""
+        super().shutdown()
+        if self._has_request():
+            self.cycle.scope[STOPPING] = True
 
     def connection_lost(self, reason: Exception | None) -> None:
         """Forget the connection."""

@@ -24,8 +24,15 @@ Every call names its workspace twice: `X-API-Key` holds a key, `X-Workspace-ID` 
 was made for. An operator makes keys with `cyphera key create SLUG`, which shows a key once. Other workspaces' resources
 do not exist for you: they are answered with 404.
 
+A session ends `completed`, `partial`, `failed` or `cancelled`. `partial` means that some entity or object did not make
+it, which `error_summary` names, and that all the others did. A client that was written when there were only
+`completed`, `failed` and `cancelled` should treat `partial` as it does `failed`: final, to be looked at, and to be
+synced again; it must not wait for another status, since none follows. `pending` comes before `running`: the sync waits
+to begin.
+
 Errors are problem documents (RFC 9457, `application/problem+json`): `type` for programs, `detail` and `errors` for
-people. Times are RFC 3339 in UTC. Lists take `limit` and `offset` and tell the `total`. `X-Request-ID` comes back with
+people, and `error` for whoever wants one text. Times are RFC 3339 in UTC. Lists take `limit` and `offset`, and tell
+both and the `total`. A field that may be left out may be null too, which says the same. `X-Request-ID` comes back with
 every answer; send one to have your own.
 """
 TAGS = [

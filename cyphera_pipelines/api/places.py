@@ -15,6 +15,11 @@ TESTS_OF_ONE_WORKSPACE = 2
 MOST_CONNECTION_TESTS = 40
 """Connection tests at once, of one workspace and in all, in each of the server's processes: each has seven threads."""
 
+WAITS_OF_ONE_WORKSPACE = 50
+MOST_WAITS = 500
+"""Requests that wait for a session's status to change, of one workspace and in all, in each of the server's processes:
+fewer than the requests that there may be, so that there is always room for those that do not wait."""
+
 
 @dataclass
 class Places:

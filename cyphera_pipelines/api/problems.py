@@ -37,6 +37,10 @@ class Problem(BaseModel):
     status: int = Field(description="The HTTP status.", ge=400, le=599, examples=[422])
     detail: str = Field(description="What happened this time, and what to do.")
     instance: str = Field(description="The path that was asked for.")
+    error: str = Field(
+        description="All of it in one text, `detail` and what `errors` says: for clients that know this member only.",
+        examples=["One value is not acceptable: batch_size. See `errors`. batch_size: Input should be less than 100."],
+    )
     request_id: str = Field(description="Also in the header X-Request-ID, and in the server's log.")
     errors: list[FieldProblem] | None = Field(default=None, description="What is wrong, field by field.")
     session_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})] | None = Field(
@@ -76,12 +80,19 @@ def problem_response(connection: HTTPConnection, problem: ProblemError) -> JSONR
         title=problem.title,
         status=problem.status,
         detail=redact(problem.detail),
+        error=redact(_in_one_text(problem)),
         instance=redact(connection.url.path)[:LONGEST_PATH_SHOWN],
         request_id=current_request_id(),
         **problem.members,
     )
     content = document.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def _in_one_text(problem: ProblemError) -> str:
+    errors: list[FieldProblem] = problem.members.get("errors") or []
+    about_fields = (f"{each.field or each.location}: {each.message} {each.remedy}" for each in errors)
+    return " ".join([problem.detail, *about_fields])
 
 
 def not_found(detail: str) -> ProblemError:

@@ -10,10 +10,13 @@ from cyphera_pipelines.api.dagster_queue import DagsterQueue
 from cyphera_pipelines.api.places import (
     MOST_CONNECTION_TESTS,
     MOST_OF_ONE_KEY,
+    MOST_WAITS,
     TESTS_OF_ONE_WORKSPACE,
+    WAITS_OF_ONE_WORKSPACE,
     WEBHOOKS_OF_ONE_CONFIGURATION,
     Places,
 )
+from cyphera_pipelines.api.session_waits import SessionWaits
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
@@ -51,6 +54,15 @@ def _connection_tests() -> Places:
     )
 
 
+def _status_waits() -> Places:
+    return Places(
+        WAITS_OF_ONE_WORKSPACE,
+        f"{WAITS_OF_ONE_WORKSPACE} requests of this workspace wait for a session already. Ask without `wait`.",
+        MOST_WAITS,
+        "Too many requests wait for sessions. Ask without `wait`, or try again in a moment.",
+    )
+
+
 @dataclass(frozen=True)
 class Services:
     """The application's parts."""
@@ -59,11 +71,13 @@ class Services:
     keyring: Keyring
     settings: Settings
     dagster: DagsterQueue
+    session_waits: SessionWaits
     key_places: Places = field(default_factory=_key_places)
     webhooks: Places = field(default_factory=_webhooks)
     webhook_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WEBHOOK_THREADS))
     connection_tests: Places = field(default_factory=_connection_tests)
     connection_test_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_CONNECTION_TESTS))
+    status_waits: Places = field(default_factory=_status_waits)
 
 
 async def _of_request(request: Request) -> Services:

@@ -193,6 +193,13 @@ def get_session(database: Database, workspace_id: UUID, session_id: UUID) -> Ses
     return _to_session(row)
 
 
+def read_statuses(database: Database, session_ids: Collection[UUID]) -> dict[UUID, SessionStatus]:
+    """The status of each of the sessions that there are, of whatever workspace: for those known to the asker only."""
+    statement = select(sessions.c.id, sessions.c.status).where(sessions.c.id.in_(session_ids))
+    with database.control() as connection:
+        return {row.id: SessionStatus(row.status) for row in connection.execute(statement)}
+
+
 def find_session(database: Database, session_id: UUID) -> Session:
     """One session of any workspace, or NotFoundError: for operators, never for tenants."""
     with database.control() as connection:

@@ -22,15 +22,20 @@ def open_session(
 
 
 def open_only_session(
-    database: Database, source: Source, request: SyncRequest, quotas: Quotas | None = None
+    database: Database,
+    source: Source,
+    request: SyncRequest,
+    quotas: Quotas | None = None,
+    *,
+    kind: SessionType | None = None,
 ) -> Session:
     """The same, but raise SourceActiveError if a session of the source waits or runs already.
 
-    One that says `running` but whose process is gone does not count: the new session's sync will end it. Raises
-    QuotaReachedError too.
+    It is of the type that fits the request unless a `kind` is given. One that says `running` but whose process is gone
+    does not count: the new session's sync will end it. Raises QuotaReachedError too.
     """
     dead = {each.id for each in list_active_sessions(database, source) if _is_dead(database, each)}
-    return create_only_session(database, source, session_type(request), request, ignoring=dead, quotas=quotas)
+    return create_only_session(database, source, kind or session_type(request), request, ignoring=dead, quotas=quotas)
 
 
 def session_type(request: SyncRequest) -> SessionType:

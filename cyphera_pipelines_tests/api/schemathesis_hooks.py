@@ -18,7 +18,15 @@ _PRINTABLE = re.compile(r"[!-~]{1,512}")
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
     """Let the mode be that of the key, the address one that is allowed, and the account one that any key may name."""
-    case.body = _with_account(_fitting(case.body))
+    case.body = _said_once(_with_account(_fitting(case.body)))
+
+
+def _said_once(body: Any) -> Any:
+    """Two fields that say the same have to say the same."""
+    for name, other in (("account_id", "provider_account_id"), ("livemode", "environment")):
+        if isinstance(body, dict) and name in body and isinstance(body.get(other), str) and body[other]:
+            body = _without(body, name)
+    return body
 
 
 def _with_account(body: Any) -> Any:

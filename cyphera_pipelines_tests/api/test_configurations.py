@@ -93,7 +93,7 @@ def test_a_configuration_is_made_and_found_again_without_its_secrets(client: Cli
     assert made["last_sync_at"] is None
     assert client.get("/config/stripe").json() == made
     assert client.get(f"/config/id/{made['id']}").json() == made
-    assert client.get("/config").json() == {"configurations": [made], "total": 1}
+    assert client.get("/config").json() == {"configurations": [made], "total": 1, "limit": 20, "offset": 0}
     assert "planted" not in response.text
 
 
@@ -119,7 +119,8 @@ def test_a_list_is_paged_newest_first(client: Client) -> None:
     page = client.get("/config", params={"limit": 2, "offset": 1}).json()
     assert page["total"] == 5
     assert [each["id"] for each in page["configurations"]] == [made[3], made[2]]
-    assert client.get("/config", params={"offset": 2**63 - 1}).json() == {"configurations": [], "total": 5}
+    assert (page["limit"], page["offset"]) == (2, 1)
+    assert client.get("/config", params={"offset": 2**63 - 1}).json()["configurations"] == []
 
 
 def test_a_change_leaves_what_is_not_given(client: Client, database: Database, keyring: Keyring) -> None:
@@ -131,10 +132,25 @@ def test_a_change_leaves_what_is_not_given(client: Client, database: Database, k
     client.put(f"/config/{made['id']}", json={"configuration": {"api_key": "sk_test_api_second_key"}})
     expected = {"api_key": "sk_test_api_second_key", "webhook_secret": "whsec_first", "environment": "eu"}
     assert stored(database, keyring, workspace, made) == expected
-    client.put(f"/config/{made['id']}", json={"configuration": {"webhook_secret": None}, "metadata": {}})
+    client.put(f"/config/{made['id']}", json={"configuration": {"webhook_secret": ""}, "metadata": {}})
     assert stored(database, keyring, workspace, made) == {**expected, "webhook_secret": None}
     last = client.get(f"/config/id/{made['id']}").json()
     assert (last["metadata"], last["webhook_endpoint_url"]) == ({}, "https://a.example/")
+
+
+def test_null_leaves_alone_and_empty_forgets(client: Client, database: Database, keyring: Keyring) -> None:
+    urls = {"webhook_endpoint_url": "https://a.example/", "connected_account_id": "acct_1"}
+    made = client.post("/config", json={**new(webhook_secret="whsec_first"), **urls, "metadata": {"a": 1}}).json()
+    before = stored(database, keyring, client.workspace, made)
+    credentials = dict.fromkeys(("api_key", "webhook_secret", "publishable_key", "environment", "base_url"))
+    nothing = dict.fromkeys((*urls, "is_active", "is_test_mode", "metadata", "configuration"))
+    for body in (nothing, {**nothing, "configuration": credentials}):
+        changed = client.put(f"/config/{made['id']}", json=body)
+        assert changed.status_code == 200, changed.text
+        assert changed.json() == {**made, "updated_at": changed.json()["updated_at"]}
+    assert stored(database, keyring, client.workspace, made) == before
+    forgotten = client.put(f"/config/{made['id']}", json=dict.fromkeys(urls, "")).json()
+    assert [forgotten[name] for name in urls] == [None, None]
 
 
 def test_a_change_keeps_key_and_mode_together(client: Client) -> None:
@@ -169,7 +185,7 @@ def test_a_removed_configuration_is_gone_and_blocks_nothing(client: Client) -> N
         client.get("/config/stripe"),
     ):
         problem(response, 404)
-    assert client.get("/config").json() == {"configurations": [], "total": 0}
+    assert client.get("/config").json()["total"] == 0
     create(client)
 
 
@@ -264,9 +280,9 @@ def test_an_organization_s_key_needs_an_account_and_may_need_its_mode(client: Cl
     made = client.post("/config", json=new(key, is_test_mode=True, **account)).json()
     assert (made["connected_account_id"], made["is_test_mode"]) == ("acct_1/acct_2", True)
     path = f"/config/{made['id']}"
-    assert fields(client.put(path, json={"connected_account_id": None})) == ["connected_account_id"]
+    assert fields(client.put(path, json={"connected_account_id": ""})) == ["connected_account_id"]
     assert client.get(path).json()["connected_account_id"] == "acct_1/acct_2"
-    own = client.put(path, json={"connected_account_id": None, "configuration": {"api_key": "sk_test_own"}}).json()
+    own = client.put(path, json={"connected_account_id": "", "configuration": {"api_key": "sk_test_own"}}).json()
     assert own["connected_account_id"] is None
     live = client.post("/config", json=new("sk_org_live_api_planted", is_active=False, **account)).json()
     assert live["is_test_mode"] is False

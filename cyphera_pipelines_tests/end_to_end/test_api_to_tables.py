@@ -105,8 +105,8 @@ def test_from_a_configuration_to_equal_tables_that_nobody_else_sees(installation
             assert client.get(path).status_code == 200
             assert stranger.get(path).status_code == 404
         assert stranger.post(f"/config/{configuration_id}/test").status_code == 404
-        assert stranger.get("/config").json() == {"configurations": [], "total": 0}
-        assert stranger.get("/sessions").json() == {"sessions": [], "total": 0}
+        assert stranger.get("/config").json()["configurations"] == []
+        assert stranger.get("/sessions").json()["sessions"] == []
         with installation.database.tenant(others.id) as connection:
             seen = connection.exec_driver_sql("SELECT count(*) FROM payments.customers").scalar_one()
         assert seen == 0

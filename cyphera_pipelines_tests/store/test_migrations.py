@@ -170,3 +170,29 @@ def test_raw_is_compressed_with_lz4_or_not_at_all(database: Database) -> None:
         rows = connection.execute(kept, {"tables": [f"payments.{name}" for name in SYNCED_TABLES]}).all()
     assert len(rows) == len(SYNCED_TABLES)
     assert {name for name, storage, compression in rows if storage != "e" and compression != "l"} == set()
+
+
+def test_of_several_workspaces_with_one_account_the_first_that_reached_it_keeps_it(empty: Engine) -> None:
+    with empty.begin() as connection:
+        connection.execute(text("CREATE SCHEMA sync"))
+        config = migrations._alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0016")
+        connection.execute(
+            text("INSERT INTO sync.workspaces (slug, name) SELECT s, s FROM unnest(array['a','b','c']) s")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO sync.workspace_provider_accounts "
+                "(workspace_id, provider_name, account_id, livemode, account_name, first_seen_at, last_seen_at) "
+                "SELECT id, 'stripe', 'acct_1', true, CASE WHEN slug <> 'a' THEN 'Acme' END, "
+                "day, day FROM (SELECT id, slug, now() - (ascii('d') - ascii(slug)) * interval '1 day' AS day "
+                "FROM sync.workspaces) w"
+            )
+        )
+    migrations.upgrade(empty)
+    statement = text(
+        "SELECT slug, is_active FROM sync.workspace_provider_accounts a JOIN sync.workspaces w ON w.id = a.workspace_id"
+    )
+    with empty.connect() as connection:
+        assert {row.slug: row.is_active for row in connection.execute(statement)} == {"a": False, "b": True, "c": False}

@@ -18,4 +18,5 @@ def list_all(caller: CurrentCaller, services: RequestServices, limit: Limit = 20
     Entries are kept for two years unless the operator decides otherwise, and 100,000 of a workspace at most.
     """
     found, total = page_audit_entries(services.database, caller.workspace.id, limit=limit, offset=offset)
-    return AuditTrail(entries=[AuditEntryOut.model_validate(each) for each in found], total=total)
+    shown = [AuditEntryOut.model_validate(each) for each in found]
+    return AuditTrail(entries=shown, total=total, limit=limit, offset=offset)

@@ -90,7 +90,8 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
 def list_all(caller: CurrentCaller, services: RequestServices, limit: Limit = 20, offset: Offset = 0) -> Configurations:
     """The workspace's configurations, newest first."""
     found, total = page_configurations(services.database, caller.workspace.id, limit=limit, offset=offset)
-    return Configurations(configurations=[ConfigurationOut.model_validate(each) for each in found], total=total)
+    shown = [ConfigurationOut.model_validate(each) for each in found]
+    return Configurations(configurations=shown, total=total, limit=limit, offset=offset)
 
 
 @router.get("/config/id/{config_id}", responses=NOT_FOUND, operation_id="getConfiguration")
@@ -120,9 +121,10 @@ def _with_missing(services: RequestServices, configuration: Configuration) -> Co
 def change(
     reference: ConfigurationReference, body: ChangeConfiguration, caller: CurrentCaller, services: RequestServices
 ) -> ConfigurationOut:
-    """Change what is given, and nothing else.
+    """Change what is given, and nothing else: what is left out or null stays as it is.
 
-    A new `api_key` replaces the stored one; secrets that are not given stay. With `is_active` false, a sync that waits
+    A new `api_key` replaces the stored one; secrets that are not given stay. An empty string forgets what may be
+    missing, as the webhook secret. With `is_active` false, a sync that waits
     or runs is cancelled.
     """
     was_active = False
@@ -221,7 +223,7 @@ def _to_try(services: Services, caller: Caller, config_id: UUID) -> tuple[Source
 def _decide(
     services: Services, body: ChangeConfiguration, present: Configuration, read_credentials: Callable[[], Credentials]
 ) -> ConfigurationChange:
-    given = body.configuration.given()
+    given = body.credentials()
     columns = body.columns()
     if not given and not columns.keys() & {"is_test_mode", "connected_account_id"}:
         return ConfigurationChange(columns)

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
+from starlette.concurrency import run_in_threadpool
 
 from cyphera_pipelines.api.auth import CurrentCaller
 from cyphera_pipelines.api.routes.router import CONFLICT, NOT_FOUND, authenticated_router
-from cyphera_pipelines.api.schemas.fields import Limit, Offset, ProviderName, SessionId
+from cyphera_pipelines.api.schemas.fields import Limit, Offset, ProviderName, SessionId, Wait
 from cyphera_pipelines.api.schemas.sessions import EventOut, Events, SessionOut, Sessions, SessionState
 from cyphera_pipelines.api.services import RequestServices
 from cyphera_pipelines.model.sessions import SessionStatus
@@ -38,7 +39,8 @@ def list_all(
         limit=limit,
         offset=offset,
     )
-    return Sessions(sessions=[SessionOut.of(session) for session in found], total=total)
+    shown = [SessionOut.of(session) for session in found]
+    return Sessions(sessions=shown, total=total, limit=limit, offset=offset)
 
 
 @router.get("/sessions/{session_id}", responses=NOT_FOUND, operation_id="getSession")
@@ -48,12 +50,25 @@ def get(session_id: SessionId, caller: CurrentCaller, services: RequestServices)
 
 
 @router.get("/sessions/{session_id}/status", responses=NOT_FOUND, operation_id="getSessionStatus")
-def get_status(session_id: SessionId, caller: CurrentCaller, services: RequestServices) -> SessionState:
+async def get_status(
+    session_id: SessionId, request: Request, caller: CurrentCaller, services: RequestServices, wait: Wait = 0
+) -> SessionState:
     """Where a session is: ask every second or so until the status is `completed`, `partial`, `failed` or `cancelled`.
 
-    `partial`: some entity or object did not make it; `error_summary` says which, and why.
+    Or let the answer wait for `wait` seconds: it comes as soon as the status is another one than when you asked, at
+    once where the session has ended, and in any case when the time is over. Progress alone ends no wait: whoever shows
+    it waits for a second or two at a time. A workspace may have 50 such requests at once, and is answered with 429
+    beyond.
+
+    `partial`: some entity or object did not make it; `error_summary` says which, and why. To a client that knows only
+    `completed`, `failed` and `cancelled`: treat it as `failed`. It is final, and what could be synced is there.
     """
-    return SessionState.of(get_session(services.database, caller.workspace.id, session_id))
+    session = await run_in_threadpool(get_session, services.database, caller.workspace.id, session_id)
+    if wait and not session.status.is_final:
+        with services.status_waits.take(caller.workspace.id):
+            await services.session_waits.for_change(request, session.id, session.status, wait)
+        session = await run_in_threadpool(get_session, services.database, caller.workspace.id, session_id)
+    return SessionState.of(session)
 
 
 @router.get("/sessions/{session_id}/events", responses=NOT_FOUND, operation_id="listSessionEvents")
@@ -63,7 +78,8 @@ def list_events(
     """What happened in a session, oldest first."""
     session = get_session(services.database, caller.workspace.id, session_id)
     found, total = page_events(services.database, caller.workspace.id, session.id, limit=limit, offset=offset)
-    return Events(events=[EventOut.model_validate(event) for event in found], total=total)
+    shown = [EventOut.model_validate(event) for event in found]
+    return Events(events=shown, total=total, limit=limit, offset=offset)
 
 
 @router.post("/sessions/{session_id}/cancel", responses={**NOT_FOUND, **CONFLICT}, operation_id="cancelSession")

@@ -8,7 +8,7 @@ from cyphera_pipelines.api.routes.router import CONFLICT, NOT_FOUND, authenticat
 from cyphera_pipelines.api.schemas.fields import ProviderPath
 from cyphera_pipelines.api.schemas.sessions import SessionStarted, StartDeltaSync, StartFullSync
 from cyphera_pipelines.api.services import RequestServices, Services
-from cyphera_pipelines.model.sessions import SyncRequest
+from cyphera_pipelines.model.sessions import SessionType, SyncRequest
 from cyphera_pipelines.store.api_keys import Caller
 from cyphera_pipelines.sync.request import open_only_session
 
@@ -24,13 +24,14 @@ router = authenticated_router("Syncs")
 def start_full_sync(
     provider: ProviderPath, caller: CurrentCaller, services: RequestServices, body: StartFullSync | None = None
 ) -> SessionStarted:
-    """Start a full sync of all entities, or of those that are named.
+    """Start a full sync of all entities, or of those that are named: a session of the type `initial_sync`.
 
     An unfinished listing is continued unless `full_sync` is true. The answer comes at once, with the session to watch
     at `GET /sessions/{session_id}/status`. Answers 409 with the active session's id if there is one, and 404 if the
     workspace has no active configuration for the provider.
     """
-    return _start(services, caller, provider, (body or StartFullSync()).as_request())
+    request = (body or StartFullSync()).as_request()
+    return _start(services, caller, provider, request, SessionType.INITIAL_SYNC)
 
 
 @router.post(
@@ -46,11 +47,14 @@ def start_delta_sync(
 
     Where the last sync is too long ago for that, a full sync runs instead, and the session says so.
     """
-    return _start(services, caller, provider, (body or StartDeltaSync()).as_request())
+    request = (body or StartDeltaSync()).as_request()
+    return _start(services, caller, provider, request, SessionType.DELTA_SYNC)
 
 
-def _start(services: Services, caller: Caller, provider: str, request: SyncRequest) -> SessionStarted:
+def _start(
+    services: Services, caller: Caller, provider: str, request: SyncRequest, kind: SessionType
+) -> SessionStarted:
     source = source_of(caller.workspace, active_configuration(services, caller.workspace, provider))
-    session = open_only_session(services.database, source, request, services.settings.quotas())
+    session = open_only_session(services.database, source, request, services.settings.quotas(), kind=kind)
     services.dagster.start_run(session, source.key)
     return SessionStarted.of(session)

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from cyphera_pipelines.api.schemas import examples
-from cyphera_pipelines.api.schemas.fields import Moment
+from cyphera_pipelines.api.schemas.fields import Moment, PageOut
 from cyphera_pipelines.model.audit import Outcome
 
 
@@ -32,8 +32,7 @@ class AuditEntryOut(BaseModel):
     details: dict[str, Any] = Field(description="Which fields were changed, and the like. Never a secret.")
 
 
-class AuditTrail(BaseModel):
+class AuditTrail(PageOut):
     """A page of the audit trail."""
 
     entries: list[AuditEntryOut] = Field(description="Newest first.")
-    total: int = Field(description="How many there are in all.")

@@ -1,15 +1,17 @@
 """Configurations: secrets go in, never out."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StrictBool, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, WithJsonSchema
 
 from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import (
-    AccountPath,
-    BaseUrl,
-    HttpsUrl,
+    ForgettableAccountPath,
+    ForgettableBaseUrl,
+    ForgettableHttpsUrl,
+    ForgettableSecret,
+    ForgettableToken,
     Metadata,
     Moment,
     OptionalAccountPath,
@@ -17,10 +19,11 @@ from cyphera_pipelines.api.schemas.fields import (
     OptionalHttpsUrl,
     OptionalSecret,
     OptionalToken,
+    PageOut,
     ProviderName,
     RequestBody,
     Secret,
-    Token,
+    TrueUnlessGiven,
 )
 from cyphera_pipelines.api.schemas.missing import MissingOut
 from cyphera_pipelines.model.configuration import Credentials
@@ -59,17 +62,21 @@ class NewCredentials(RequestBody):
 
 
 class ChangedCredentials(RequestBody):
-    """Credentials that replace stored ones. What is left out stays; null forgets what is optional."""
+    """Credentials that replace stored ones. What is left out or null stays; what is optional is forgotten if empty."""
 
-    api_key: Secret = Field(default_factory=lambda: SecretStr(""), description="A new API key.")
-    webhook_secret: Secret | None = Field(default=None, description="A new webhook secret; null forgets it.")
-    publishable_key: Token | None = Field(default=None, description="A new publishable key; null forgets it.")
-    environment: Token | None = Field(default=None, description="A new name; null forgets it.")
-    base_url: BaseUrl | None = Field(default=None, description="A new address; null is the provider's own.")
+    api_key: Secret | None = Field(default=None, description="A new API key.")
+    webhook_secret: ForgettableSecret = Field(
+        default=None, description="A new webhook secret; if empty, it is forgotten."
+    )
+    publishable_key: ForgettableToken = Field(
+        default=None, description="A new publishable key; if empty, it is forgotten."
+    )
+    environment: ForgettableToken = Field(default=None, description="A new name; if empty, it is forgotten.")
+    base_url: ForgettableBaseUrl = Field(default=None, description="A new address; if empty, the provider's own.")
 
     def given(self) -> dict[str, Any]:
-        """The fields that were given."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        """The fields that were given; None for those to be forgotten."""
+        return _given(self)
 
 
 class CreateConfiguration(RequestBody):
@@ -90,7 +97,7 @@ class CreateConfiguration(RequestBody):
     )
 
     provider_name: ProviderName
-    is_active: StrictBool = Field(default=True, description=_IS_ACTIVE)
+    is_active: TrueUnlessGiven = Field(default=True, description=_IS_ACTIVE)
     is_test_mode: StrictBool | None = Field(default=None, description=f"{_IS_TEST_MODE} By default what the key is.")
     configuration: NewCredentials
     webhook_endpoint_url: OptionalHttpsUrl = Field(default=None, description=_WEBHOOK_URL)
@@ -99,20 +106,34 @@ class CreateConfiguration(RequestBody):
 
 
 class ChangeConfiguration(RequestBody):
-    """New values. What is left out stays as it is."""
+    """New values. What is left out or null stays as it is."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"configuration": {"api_key": "rk_test_..."}}]})
 
-    is_active: StrictBool = Field(default=True, description=_IS_ACTIVE)
-    is_test_mode: StrictBool = Field(default=True, description=_IS_TEST_MODE)
-    configuration: ChangedCredentials = Field(default_factory=ChangedCredentials)
-    webhook_endpoint_url: HttpsUrl | None = Field(default=None, description=f"{_WEBHOOK_URL} null forgets it.")
-    connected_account_id: AccountPath | None = Field(default=None, description=f"{_CONNECTED_ACCOUNT} null forgets it.")
-    metadata: Metadata = Field(default_factory=dict, description=f"{_METADATA} Replaces what is there.")
+    is_active: StrictBool | None = Field(default=None, description=_IS_ACTIVE)
+    is_test_mode: StrictBool | None = Field(default=None, description=_IS_TEST_MODE)
+    configuration: ChangedCredentials | None = Field(default=None, description="New credentials.")
+    webhook_endpoint_url: ForgettableHttpsUrl = Field(
+        default=None, description=f"{_WEBHOOK_URL} If empty, it is forgotten."
+    )
+    connected_account_id: ForgettableAccountPath = Field(
+        default=None, description=f"{_CONNECTED_ACCOUNT} If empty, it is forgotten."
+    )
+    metadata: Metadata | None = Field(default=None, description=f"{_METADATA} Replaces what is there.")
+
+    def credentials(self) -> dict[str, Any]:
+        """The credentials that were given; None for those to be forgotten."""
+        return {} if self.configuration is None else self.configuration.given()
 
     def columns(self) -> dict[str, Any]:
-        """The columns that were given, by name."""
-        return {name: getattr(self, name) for name in self.model_fields_set if name != "configuration"}
+        """The columns that were given, by name; None for those to be forgotten."""
+        return {name: value for name, value in _given(self).items() if name != "configuration"}
+
+
+def _given(body: RequestBody) -> dict[str, Any]:
+    """The fields of a change, but for those that are null, which leave things as they are."""
+    fields = {name: getattr(body, name) for name in body.model_fields_set}
+    return {name: None if value == "" else value for name, value in fields.items() if value is not None}
 
 
 class ConfigurationOut(BaseModel):
@@ -146,11 +167,10 @@ class ConfigurationOut(BaseModel):
     updated_at: Moment
 
 
-class Configurations(BaseModel):
+class Configurations(PageOut):
     """A page of configurations."""
 
     configurations: list[ConfigurationOut] = Field(description="Newest first.")
-    total: int = Field(description="How many there are in all.")
 
 
 class ConnectedAccount(BaseModel):
@@ -185,6 +205,8 @@ class ConnectionResult(BaseModel):
     model_config = ConfigDict(json_schema_extra=examples.shown(examples.CONNECTION))
 
     success: bool = Field(description="Whether a sync would get all entities.")
+    status: Literal["success", "failed"] = Field(description="The same as `success`, as a word.")
+    message: str = Field(description="All of it for people, in one text.")
     account: ConnectedAccount | None = Field(description="null if it was not reached, or may not be read.")
     readable: list[Entity] = Field(description="The entities that the key may read.")
     problems: list[ConnectionProblemOut] = Field(description="What is wrong, or worth knowing; empty as a rule.")
@@ -194,6 +216,8 @@ class ConnectionResult(BaseModel):
         """The report as it is shown."""
         return cls(
             success=report.success,
+            status="success" if report.success else "failed",
+            message=" ".join(problem.message for problem in report.problems) or "The connection works.",
             account=None if report.account is None else ConnectedAccount.model_validate(report.account),
             readable=list(report.readable),
             problems=[ConnectionProblemOut.model_validate(problem) for problem in report.problems],

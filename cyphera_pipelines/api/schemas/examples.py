@@ -37,6 +37,9 @@ CONFIGURATION: dict[str, Any] = {
 
 CONNECTION: dict[str, Any] = {
     "success": False,
+    "status": "failed",
+    "message": "The API key may not list invoices. Give the key the permission rak_invoice_read, or leave "
+    "invoices out.",
     "account": {
         "id": "acct_1Example",
         "name": "Acme Inc.",
@@ -48,8 +51,8 @@ CONNECTION: dict[str, Any] = {
     "problems": [
         {
             "code": "missing_permission",
-            "message": "The API key may not do listing invoices. Give the key the permission rak_invoice_read, or "
-            "leave invoices out.",
+            "message": "The API key may not list invoices. Give the key the permission rak_invoice_read, or leave "
+            "invoices out.",
             "entity": "invoices",
             "permission": "rak_invoice_read",
         }
@@ -57,12 +60,23 @@ CONNECTION: dict[str, Any] = {
 }
 
 ACCOUNT: dict[str, Any] = {
+    "id": "0d3f4c36-1d8e-4bb0-9d0c-2f6d3c1f6a11",
+    "workspace_id": _WORKSPACE,
     "provider_name": "stripe",
+    "provider_account_id": "acct_1Example",
     "account_id": "acct_1Example",
+    "account_type": "standard",
+    "environment": "test",
     "livemode": False,
+    "display_name": "Acme Inc.",
     "account_name": "Acme Inc.",
+    "is_active": True,
+    "metadata": {},
+    "created_at": "2026-03-01T09:30:00.306822Z",
+    "updated_at": "2026-03-01T09:30:00.306822Z",
     "first_seen_at": "2026-03-01T09:30:00.306822Z",
     "last_seen_at": "2026-03-01T09:30:00.306822Z",
+    "reached_at": "2026-03-01T09:30:00.306822Z",
 }
 
 PROVIDER: dict[str, Any] = {
@@ -109,6 +123,8 @@ STATE: dict[str, Any] = {
         "missing": [],
     },
     "error_summary": None,
+    "started_at": "2026-03-01T09:30:03.412906Z",
+    "completed_at": None,
 }
 
 SESSION: dict[str, Any] = {
@@ -118,12 +134,10 @@ SESSION: dict[str, Any] = {
     "workspace_id": _WORKSPACE,
     "provider": "stripe",
     "provider_name": "stripe",
-    "session_type": "partial_sync",
+    "session_type": "initial_sync",
     "entity_types": ["customers"],
     "config": _ASKED_FOR,
     "dagster_run_id": "a64068d5-3cbd-4a37-a20a-3a8253f08d5a",
-    "started_at": "2026-03-01T09:30:03.412906Z",
-    "completed_at": None,
     "created_at": "2026-03-01T09:30:01.366168Z",
     "updated_at": "2026-03-01T09:30:04.620551Z",
 }

@@ -14,8 +14,11 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StrictBool,
     ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -28,6 +31,9 @@ from cyphera_pipelines.sync.configuration import PRINTABLE
 LARGEST_METADATA = 16_384
 DEEPEST_METADATA = 16
 LARGEST_OFFSET = 2**63 - 1
+LARGEST_PAGE = 100
+LONGEST_WAIT = 30
+"""Seconds that a status may be waited for."""
 _PORT = "6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}"
 _HTTPS_URL = rf"^https://[A-Za-z0-9]([A-Za-z0-9.-]{{0,250}}[A-Za-z0-9])?(:({_PORT}))?(/[!-~]*)?$"
 
@@ -38,6 +44,14 @@ _RATE_LIMITS_SCHEMA = {
     "required": ["account", "endpoint"],
     "additionalProperties": False,
 }
+
+
+class PageOut(BaseModel):
+    """What every page of a list tells of itself."""
+
+    total: int = Field(description="How many there are in all.")
+    limit: int = Field(description="How many were asked for at most.")
+    offset: int = Field(description="How many were left out before.")
 
 
 class RequestBody(BaseModel):
@@ -67,14 +81,15 @@ def _reference(text: str) -> str:
     return text
 
 
-def _whole_number(value: Any) -> Any:
-    """JSON's numbers only: pydantic would take "5" and true for numbers too."""
+def _page_size(value: Any) -> Any:
+    """JSON's numbers only: pydantic would take "5" and true for numbers too. Null and 0 are what is left out."""
     if isinstance(value, bool | str):
         refuse("This is not a number.", "Give a whole number, without quotes.")
-    return value
+    return LARGEST_PAGE if value is None or value == 0 else value
 
 
-def _none_if_empty(value: Any) -> Any:
+def none_if_empty(value: Any) -> Any:
+    """For a field that may be left out."""
     return None if value == "" else value
 
 
@@ -82,11 +97,29 @@ def _overwrite_if_empty(value: Any) -> Any:
     return ConflictStrategy.OVERWRITE if value is None or value == "" else value
 
 
+def _empty_or_valid(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    return value if value == "" else validate(value)
+
+
+def _true_if_null(value: Any) -> Any:
+    return True if value is None else value
+
+
+def _false_if_null(value: Any) -> Any:
+    return False if value is None else value
+
+
 def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+def _storable_text(value: str) -> str:
+    if storable(value) != value:
+        refuse("It holds a NUL character or half a character.", "Leave such characters out.")
+    return value
+
+
+def _free_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     if _depth(metadata) > DEEPEST_METADATA:
         refuse("It is nested too deeply.", f"Use at most {DEEPEST_METADATA} levels.")
     if storable(metadata) != metadata:
@@ -95,6 +128,10 @@ def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
         refuse("It holds a number that JSON cannot say.", "Leave out NaN and infinities.")
     if len(json.dumps(metadata, ensure_ascii=False).encode()) > LARGEST_METADATA:
         refuse("It is too large.", f"Keep it under {LARGEST_METADATA} bytes of JSON.")
+    return metadata
+
+
+def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     try:
         SourceOptions.model_validate(metadata)
     except ValidationError as error:
@@ -133,24 +170,43 @@ ProviderName = Annotated[
     AfterValidator(_known_provider),
     WithJsonSchema({"type": "string", "enum": list(PROVIDERS), "description": "A provider; see `GET /providers`."}),
 ]
-BatchSize = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole_number)]
+BatchSize = Annotated[
+    int,
+    Field(ge=1, le=LARGEST_PAGE),
+    BeforeValidator(_page_size, Annotated[int, Field(ge=0, le=LARGEST_PAGE)] | None),
+]
 Moment = Annotated[datetime, AfterValidator(_in_utc), Field(description="RFC 3339, in UTC.")]
 Secret = Annotated[SecretStr, Field(json_schema_extra={"pattern": PRINTABLE, "minLength": 1, "maxLength": 512})]
 HttpsUrl = Annotated[str, Field(pattern=_HTTPS_URL, max_length=2048)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,255}$")]
 AccountPath = Annotated[str, Field(pattern=r"^acct_[A-Za-z0-9_]{1,250}(/acct_[A-Za-z0-9_]{1,250})?$")]
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2048)]
-# Clients of languages whose strings are never null send empty ones for what they do not give.
-OptionalToken = Annotated[Token | None, BeforeValidator(_none_if_empty, Token | Literal[""] | None)]
-OptionalAccountPath = Annotated[AccountPath | None, BeforeValidator(_none_if_empty, AccountPath | Literal[""] | None)]
-OptionalSecret = Annotated[Secret | None, BeforeValidator(_none_if_empty, Secret | Literal[""] | None)]
-OptionalHttpsUrl = Annotated[HttpsUrl | None, BeforeValidator(_none_if_empty, HttpsUrl | Literal[""] | None)]
-OptionalBaseUrl = Annotated[BaseUrl | None, BeforeValidator(_none_if_empty, BaseUrl | Literal[""] | None)]
+# Clients send null for what they do not give; those of languages whose strings are never null send empty ones.
+TrueUnlessGiven = Annotated[StrictBool, BeforeValidator(_true_if_null, StrictBool | None)]
+FalseUnlessGiven = Annotated[StrictBool, BeforeValidator(_false_if_null, StrictBool | None)]
+OptionalToken = Annotated[Token | None, BeforeValidator(none_if_empty, Token | Literal[""] | None)]
+OptionalAccountPath = Annotated[AccountPath | None, BeforeValidator(none_if_empty, AccountPath | Literal[""] | None)]
+OptionalSecret = Annotated[Secret | None, BeforeValidator(none_if_empty, Secret | Literal[""] | None)]
+OptionalHttpsUrl = Annotated[HttpsUrl | None, BeforeValidator(none_if_empty, HttpsUrl | Literal[""] | None)]
+OptionalBaseUrl = Annotated[BaseUrl | None, BeforeValidator(none_if_empty, BaseUrl | Literal[""] | None)]
+# In changes null leaves alone, and empty forgets.
+ForgettableToken = Annotated[Token | None, WrapValidator(_empty_or_valid, Token | Literal[""] | None)]
+ForgettableAccountPath = Annotated[AccountPath | None, WrapValidator(_empty_or_valid, AccountPath | Literal[""] | None)]
+ForgettableSecret = Annotated[Secret | None, WrapValidator(_empty_or_valid, Secret | Literal[""] | None)]
+ForgettableHttpsUrl = Annotated[HttpsUrl | None, WrapValidator(_empty_or_valid, HttpsUrl | Literal[""] | None)]
+ForgettableBaseUrl = Annotated[BaseUrl | None, WrapValidator(_empty_or_valid, BaseUrl | Literal[""] | None)]
 OptionalConflictStrategy = Annotated[
     ConflictStrategy, BeforeValidator(_overwrite_if_empty, ConflictStrategy | Literal[""] | None)
 ]
+StorableText = Annotated[str, AfterValidator(_storable_text)]
+FreeMetadata = Annotated[
+    dict[str, Any],
+    AfterValidator(_free_metadata),
+    WithJsonSchema({"type": "object", "additionalProperties": True}),
+]
 Metadata = Annotated[
     dict[str, Any],
+    AfterValidator(_free_metadata),
     AfterValidator(_metadata),
     WithJsonSchema(
         {
@@ -172,5 +228,14 @@ ConfigurationReference = Annotated[
 ]
 ProviderPath = Annotated[ProviderName, Path(description="The provider, as in `stripe`; see `GET /providers`.")]
 SessionId = Annotated[UUID, Path(description="The session's id.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="How many at most.")]
 Offset = Annotated[int, Query(ge=0, le=LARGEST_OFFSET, description="How many to leave out before.")]
+Wait = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=LONGEST_WAIT,
+        allow_inf_nan=False,
+        description="Seconds to wait for another status than the present one before answering. 0 answers at once.",
+    ),
+]

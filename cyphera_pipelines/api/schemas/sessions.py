@@ -4,10 +4,18 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field
 
 from cyphera_pipelines.api.schemas import examples
-from cyphera_pipelines.api.schemas.fields import BatchSize, Moment, OptionalConflictStrategy, RequestBody
+from cyphera_pipelines.api.schemas.fields import (
+    LARGEST_PAGE,
+    BatchSize,
+    FalseUnlessGiven,
+    Moment,
+    OptionalConflictStrategy,
+    PageOut,
+    RequestBody,
+)
 from cyphera_pipelines.api.schemas.missing import MissingOut
 from cyphera_pipelines.model.entities import Entity, parse_entities
 from cyphera_pipelines.model.sessions import (
@@ -23,7 +31,23 @@ _ENTITIES = Annotated[
     Annotated[list[Entity], Field(max_length=20)] | None,
     Field(description="The entities to sync; all of them if left out, null or empty."),
 ]
-_BATCH_SIZE = Annotated[BatchSize, Field(description="Objects per page that the provider is asked for.")]
+_BATCH_SIZE = Annotated[
+    BatchSize, Field(description="Objects per page that the provider is asked for; null or 0 is the default.")
+]
+_IGNORED_CURSOR = Annotated[
+    Annotated[str, Field(max_length=255)] | None,
+    Field(
+        description="Taken from clients that send it, and without effect: an unfinished listing is continued by itself "
+        "from where it was, and nothing is left out of one."
+    ),
+]
+_STATUS = Annotated[
+    SessionStatus,
+    Field(
+        description="`completed`, `partial`, `failed` and `cancelled` are final. `partial`: some entity or object did "
+        "not make it, the rest is there; a client that knows no `partial` should take it for `failed`."
+    ),
+]
 _CONFLICTS = Annotated[
     OptionalConflictStrategy,
     Field(
@@ -41,10 +65,12 @@ class StartFullSync(RequestBody):
     )
 
     entity_types: _ENTITIES = None
-    batch_size: _BATCH_SIZE = 100
-    full_sync: StrictBool = Field(
+    batch_size: _BATCH_SIZE = LARGEST_PAGE
+    full_sync: FalseUnlessGiven = Field(
         default=False, description="List everything anew instead of continuing an unfinished listing."
     )
+    starting_after: _IGNORED_CURSOR = None
+    ending_before: _IGNORED_CURSOR = None
     conflict_strategy: _CONFLICTS = ConflictStrategy.OVERWRITE
 
     def as_request(self) -> SyncRequest:
@@ -63,7 +89,7 @@ class StartDeltaSync(RequestBody):
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"entity_types": ["subscriptions"]}]})
 
     entity_types: _ENTITIES = None
-    batch_size: _BATCH_SIZE = 100
+    batch_size: _BATCH_SIZE = LARGEST_PAGE
     conflict_strategy: _CONFLICTS = ConflictStrategy.OVERWRITE
 
     def as_request(self) -> SyncRequest:
@@ -126,7 +152,7 @@ class SessionStarted(BaseModel):
     model_config = ConfigDict(json_schema_extra=examples.shown(examples.SESSION_STARTED))
 
     session_id: UUID = Field(description="The session's id: ask for its status with it.")
-    status: SessionStatus
+    status: _STATUS
     provider: str = Field(description="The provider that is synced from.")
     entity_types: list[Entity] = Field(description="The entities that will be synced.")
     config: dict[str, Any] = Field(description="What was asked for.")
@@ -150,16 +176,24 @@ class SessionState(BaseModel):
 
     model_config = ConfigDict(json_schema_extra=examples.shown(examples.STATE))
 
-    status: SessionStatus
+    status: _STATUS
     progress: ProgressOut
     error_summary: dict[str, Any] | None = Field(
         description="What went wrong: `message` for people, `entities` for programs; null where nothing did."
     )
+    started_at: Moment | None = Field(description="When it began; null while it waits.")
+    completed_at: Moment | None = Field(description="When it ended, whatever its status.")
 
     @classmethod
     def of(cls, session: Session) -> "SessionState":
         """The session's state."""
-        return cls(status=session.status, progress=ProgressOut.of(session), error_summary=session.error_summary)
+        return cls(
+            status=session.status,
+            progress=ProgressOut.of(session),
+            error_summary=session.error_summary,
+            started_at=session.started_at,
+            completed_at=session.completed_at,
+        )
 
 
 class SessionOut(SessionState):
@@ -173,13 +207,12 @@ class SessionOut(SessionState):
     provider: str = Field(description="The provider that it is synced from.")
     provider_name: str = Field(description="The same as `provider`.")
     session_type: SessionType = Field(
-        description="`initial_sync` lists all entities, `partial_sync` some, `delta_sync` applies what changed."
+        description="`initial_sync` lists all entities, or those that were asked for with `POST /{provider}/initial`; "
+        "`partial_sync`, begun elsewhere, lists some; `delta_sync` applies what changed."
     )
     entity_types: list[Entity] = Field(description="The entities that are synced.")
     config: dict[str, Any] = Field(description="What was asked for.")
     dagster_run_id: str | None = Field(description="The Dagster run that carries it out.")
-    started_at: Moment | None = Field(description="When it began; null while it waits.")
-    completed_at: Moment | None = Field(description="When it ended, whatever its status.")
     created_at: Moment
     updated_at: Moment = Field(description="While it runs this is its heartbeat.")
 
@@ -198,11 +231,10 @@ class SessionOut(SessionState):
 _SHOWN_OTHERWISE = ("entity_types", "progress")
 
 
-class Sessions(BaseModel):
+class Sessions(PageOut):
     """A page of sessions, newest first."""
 
     sessions: list[SessionOut] = Field(description="Newest first.")
-    total: int = Field(description="How many there are in all.")
 
 
 class EventOut(BaseModel):
@@ -219,8 +251,7 @@ class EventOut(BaseModel):
     occurred_at: Moment
 
 
-class Events(BaseModel):
+class Events(PageOut):
     """A page of events, oldest first."""
 
     events: list[EventOut] = Field(description="Oldest first.")
-    total: int = Field(description="How many there are in all.")

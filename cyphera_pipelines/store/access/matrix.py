@@ -76,7 +76,21 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
         },
     },
     "sync.workspace_provider_accounts": {
-        Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("account_name", "last_seen_at")}
+        Role.TENANT: {
+            "SELECT": WHOLE,
+            "INSERT": WHOLE,
+            "UPDATE": (
+                "account_name",
+                "last_seen_at",
+                "reached_at",
+                "account_type",
+                "environment",
+                "display_name",
+                "is_active",
+                "metadata",
+                "updated_at",
+            ),
+        }
     },
     "sync.workspace_analysts": {},
     "sync.payment_sync_sessions": {
