@@ -5,11 +5,12 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance
+from dagster._core.storage.runs.schema import InstanceInfo
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import (
     DagsterPostgresStorage,
@@ -18,18 +19,16 @@ from dagster_postgres import (
     PostgresScheduleStorage,
 )
 from dagster_postgres.utils import create_pg_connection, set_pg_statement_timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import ProgrammingError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from sqlalchemy.pool import QueuePool
 
 from cyphera_pipelines.connection_budget import DAGSTER_RUN, DAGSTER_SERVICE, budget_of
 from cyphera_pipelines.orchestration.dagster_database import alone, prepare_dagster_database
 from cyphera_pipelines.settings import load_settings
 from cyphera_pipelines.store.connection_waits import (
-    LONGEST_PAUSE,
     RUN_PATIENCE,
     DatabaseUnavailableError,
-    none_is_free,
     wait_for_connections,
 )
 from cyphera_pipelines.store.server_connections import read_server_connections, shortage
@@ -38,7 +37,7 @@ from cyphera_pipelines.store.server_connections import read_server_connections, 
 STATEMENT_TIMEOUT_MILLISECONDS = 600_000
 POOL_RECYCLE_SECONDS = 1_800
 _log = logging.getLogger(__name__)
-_TABLES = {"runs", "event_logs", "jobs", "instance_info"}
+_NEEDED_TABLES = {"runs", "event_logs", "jobs", "instance_info"}
 """One of each store's, and the last that was added: where they are, Dagster has nothing to make."""
 
 
@@ -52,10 +51,38 @@ class PooledPostgresStorage(DagsterPostgresStorage):
 
     def __init__(self, postgres_url: str, *, inst_data: ConfigurableClassData | None = None) -> None:
         connections = _of_this_process.connections(postgres_url)
-        if not _has_tables(connections.engine):
-            _make_tables(postgres_url, connections.engine)
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
         _share(connections, self._run_storage, self._event_log_storage, self._schedule_storage)
+        if not _tables(connections.engine) >= _NEEDED_TABLES:
+            self._make_tables(connections.engine)
+
+    def _make_tables(self, engine: Engine) -> None:
+        """Let Dagster make what is missing of its tables, unless another process was faster.
+
+        Its stores do that by themselves if they are told to, but each statement on a connection of its own.
+        """
+        runs, events, schedules = self._run_storage, self._event_log_storage, self._schedule_storage
+        try:
+            with alone(self.postgres_url):
+                there = _tables(engine)
+                if "runs" not in there:
+                    runs._init_db()
+                    runs.migrate()
+                    runs.optimize()
+                elif "instance_info" not in there:
+                    InstanceInfo.create(engine)
+                if "event_logs" not in there:
+                    events._init_db()
+                    events.reindex_events()
+                    events.reindex_assets()
+                if not there & {"schedules", "jobs"}:
+                    schedules._init_db()
+        except ProgrammingError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise DatabaseUnavailableError(
+                f"Dagster's tables cannot be made in database {engine.url.database!r}: {reason}. Let the "
+                "user create tables there, or name another database in CYPHERA_DAGSTER_DATABASE_URL."
+            ) from None
 
     @classmethod
     def config_type(cls) -> dict[str, object]:
@@ -95,7 +122,9 @@ def keep_to_one_connection(instance: DagsterInstance) -> None:
         and isinstance(events, PostgresEventLogStorage)
         and isinstance(schedules, PostgresScheduleStorage)
     ):
-        _share(_of_this_process.reduced(runs.postgres_url), runs, events, schedules)
+        connections = _of_this_process.connections(runs.postgres_url)
+        connections.keep_to_one()
+        _share(connections, runs, events, schedules)
 
 
 class _Connections:
@@ -105,9 +134,10 @@ class _Connections:
     another one, threads that hold one each could wait for each other for ever; it gets the one that it holds.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
         self._of_thread = threading.local()
+        self._turns: AbstractContextManager[object] = nullcontext()
 
     @contextmanager
     def connect(self, *_run_id: object, **_options: object) -> Iterator[Connection]:
@@ -116,12 +146,24 @@ class _Connections:
         if held is not None:
             yield held
             return
-        with create_pg_connection(self.engine) as connection:
+        with self._turns, create_pg_connection(self.engine) as connection:
             self._of_thread.connection = connection
             try:
                 yield connection
             finally:
                 self._of_thread.connection = None
+
+    def keep_to_one(self) -> None:
+        """From now on threads take turns.
+
+        The connection that is there stays: another in its place would be one too many until Postgres has ended it.
+        """
+        if not isinstance(self._turns, nullcontext):
+            return
+        self._turns = threading.Lock()
+        with self._turns, ExitStack() as surplus:
+            for _ in range(_idle(self.engine) - DAGSTER_RUN):
+                surplus.enter_context(self.engine.connect()).detach()
 
 
 def _share(
@@ -142,35 +184,27 @@ class _ProcessConnections:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._size = DAGSTER_SERVICE
         self._opened: dict[tuple[int, str], _Connections] = {}
 
     def connections(self, url: str) -> _Connections:
         with self._lock:
             key = (os.getpid(), url)
             if key not in self._opened:
-                self._opened[key] = _Connections(_engine(url, self._size))
+                self._opened[key] = _Connections(url)
             return self._opened[key]
-
-    def reduced(self, url: str) -> _Connections:
-        with self._lock:
-            if self._size != DAGSTER_RUN:
-                self._size = DAGSTER_RUN
-                for opened in self._opened.values():
-                    opened.engine.dispose()
-                self._opened.clear()
-        return self.connections(url)
 
 
 _of_this_process = _ProcessConnections()
 
 
-def _engine(url: str, connections: int) -> Engine:
+def _engine(url: str) -> Engine:
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
-        pool_size=connections,
+        pool_size=DAGSTER_SERVICE,
         max_overflow=0,
+        # The one that was used last: where threads take turns there is no other.
+        pool_use_lifo=True,
         pool_timeout=RUN_PATIENCE,
         pool_recycle=POOL_RECYCLE_SECONDS,
         pool_pre_ping=True,
@@ -184,30 +218,14 @@ def _engine(url: str, connections: int) -> Engine:
     return engine
 
 
-def _has_tables(engine: Engine) -> bool:
-    return set(inspect(engine).get_table_names()) >= _TABLES
+def _idle(engine: Engine) -> int:
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedin()
 
 
-def _make_tables(url: str, engine: Engine) -> None:
-    """Let Dagster make what is missing of its tables, unless another process was faster."""
-    # While others wait for their turn, they hold the connection with which they do so, and no other.
-    engine.dispose()
-    waiting = Retrying(
-        retry=retry_if_exception(lambda error: error.__cause__ is not None and none_is_free(error.__cause__)),
-        wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE),
-        stop=stop_after_delay(RUN_PATIENCE),
-        reraise=True,
-    )
-    try:
-        with alone(url):
-            if not _has_tables(engine):
-                waiting(DagsterPostgresStorage, url)
-    except ProgrammingError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise DatabaseUnavailableError(
-            f"Dagster's tables cannot be made in database {make_url(url).database!r}: {reason}. Let the "
-            "user create tables there, or name another database in CYPHERA_DAGSTER_DATABASE_URL."
-        ) from None
+def _tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names())
 
 
 def _keep_pool(*_arguments: Any, **_options: Any) -> None:

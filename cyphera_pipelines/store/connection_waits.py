@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import Dialect
 from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -150,13 +150,16 @@ def take_all_connections(engine: Engine, count: int, patience: ConnectionPatienc
 
 
 def _take_all(engine: Engine, count: int) -> None:
-    with ExitStack() as taken:
+    with ExitStack() as stack:
+        taken: list[Connection] = []
         try:
             for _ in range(count):
-                taken.enter_context(engine.connect())
+                connection = stack.enter_context(engine.connect())
+                taken.append(connection)
         except NoConnectionError:
-            taken.close()
-            engine.dispose()
+            # Those alone: what another thread of this process is using stays in the pool, and counts there.
+            for connection in taken:
+                connection.invalidate()
             raise
 
 

@@ -27,6 +27,7 @@ from cyphera_pipelines.store.connection_waits import (
     take_all_connections,
     wait_for_connections,
 )
+from cyphera_pipelines.store.pool import PoolInOrder
 
 DATABASE_ERRORS = (SQLAlchemyError, DatabaseUnavailableError)
 """What is raised where the database does not do as it is told: a statement failed, or there is no connection."""
@@ -138,6 +139,7 @@ def _connect(settings: Settings, application_name: str, pool_size: int, patience
         psql_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
     engine = create_engine(
         url,
+        poolclass=PoolInOrder,
         pool_size=pool_size,
         max_overflow=0,
         # Later than whoever waits for the server: that tells more.

@@ -18,13 +18,14 @@ def locked_table(engine: Engine, name: str, columns: str) -> Iterator[Connection
 
     `name` may begin with a schema, which is made too. Reading the table goes on. Whoever comes second waits.
     """
-    _make(engine, name, columns)
-    with engine.connect() as connection, connection.begin():
-        connection.execute(text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))
-        yield connection
+    with engine.connect() as connection:
+        _make(connection, name, columns)
+        with connection.begin():
+            connection.execute(text(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE"))
+            yield connection
 
 
-def _make(engine: Engine, name: str, columns: str) -> None:
+def _make(connection: Connection, name: str, columns: str) -> None:
     schema, dot, _table = name.partition(".")
     # Of two that make it at once one is told that it exists, in spite of IF NOT EXISTS.
     at_once = Retrying(
@@ -35,7 +36,7 @@ def _make(engine: Engine, name: str, columns: str) -> None:
     )
 
     def make() -> None:
-        with engine.connect() as connection, connection.begin():
+        with connection.begin():
             if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar_one() is not None:
                 return
             if dot:

@@ -49,6 +49,12 @@ ACCOUNTS = [
 ]
 
 
+_BACKENDS = (
+    "SELECT application_name, datname, pid, state, now() - backend_start, now() - state_change, wait_event, query "
+    "FROM pg_stat_activity WHERE usename = %s ORDER BY application_name"
+)
+
+
 @dataclass
 class Watch:
     """The most connections of any process, and of all together, by the process id at the end of their names."""
@@ -56,6 +62,7 @@ class Watch:
     url: str
     most_of_one: Counter[str] = field(default_factory=Counter)
     most_of_all: int = 0
+    too_many: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Watch":
@@ -72,9 +79,13 @@ class Watch:
         connection.autocommit = True
         while not self._stop.wait(LOOK_EVERY):
             with connection.cursor() as cursor:
-                cursor.execute("SELECT application_name FROM pg_stat_activity WHERE usename = %s", [ROLE])
-                names = [name for (name,) in cursor.fetchall()]
+                cursor.execute(_BACKENDS, [ROLE])
+                backends = cursor.fetchall()
+            names = [backend[0] for backend in backends]
             now = Counter(name.rpartition(" ")[2] for name in names if name)  # they get it when they are made
+            if not self.too_many and now and max(now.values()) > SYNC_PROCESS:
+                fullest = max(now, key=now.__getitem__)
+                self.too_many = ["  ".join(map(str, row)) for row in backends if row[0].endswith(f" {fullest}")]
             self.most_of_one |= now
             self.most_of_all = max(self.most_of_all, len(names))
         connection.close()
@@ -137,6 +148,7 @@ def test_ten_slow_syncs_have_four_connections_each_and_wait_where_there_are_no_m
         ]
         ended = [(sync.communicate(timeout=DEADLINE_SECONDS), sync.returncode) for sync in syncs]
     assert [output for output, code in ended if code] == []
+    assert not watch.too_many, "\n".join(watch.too_many)
     own = watch.most_of_one.pop(str(os.getpid()), 0)
     assert own <= SYNC_PROCESS
     assert len(watch.most_of_one) == SYNCS
