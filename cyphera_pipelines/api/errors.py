@@ -28,6 +28,7 @@ from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.security.encryption import DecryptionError
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError, NoConnectionError
+from cyphera_pipelines.store.pauses import SourcePausedError
 from cyphera_pipelines.store.sessions import SourceActiveError
 from cyphera_pipelines.sync.configuration import RefusedValueError
 
@@ -106,6 +107,8 @@ async def _answer_not_found(request: Request, error: NotFoundError) -> JSONRespo
 async def _answer_conflict(request: Request, error: ConflictError) -> JSONResponse:
     if isinstance(error, SourceActiveError):
         problem = conflict(str(error), "session-active", session_id=str(error.session.id))
+    elif isinstance(error, SourcePausedError):
+        problem = conflict(str(error), "source-paused")
     elif isinstance(error, QuotaReachedError):
         problem = quota_reached(str(error), passes=error.passes)
     else:

@@ -11,8 +11,12 @@ from cyphera_pipelines.cli import (
     demo,
     key,
     sandbox,
+    session,
     sessions,
     source,
+    source_pause,
+    source_show,
+    source_update,
     sync,
     up,
     verify,
@@ -50,10 +54,15 @@ def options(
 
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(source.app, name="source")
+source.app.command("show")(source_show.show)
+source.app.command("update")(source_update.update)
+source.app.command("pause")(source_pause.pause)
+source.app.command("resume")(source_pause.resume)
 app.add_typer(key.app, name="key")
 app.add_typer(analyst.app, name="analyst")
 app.command("sync")(sync.sync)
 app.command("verify")(verify.verify)
+app.add_typer(session.app, name="session")
 app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)
 app.command("audit")(audit.audit)

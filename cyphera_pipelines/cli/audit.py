@@ -17,7 +17,7 @@ def audit(
 ) -> None:
     """Show who did what to workspaces, their configurations, keys and analysts. What was refused is marked."""
     database = services.database()
-    workspace_id = find_workspace(database, slug).id if slug else None
+    workspace_id = find_workspace(database, slug, or_deleted=True).id if slug else None
     found = list_audit_entries(database, workspace_id, limit=limit)
     if as_json:
         print_json(found)

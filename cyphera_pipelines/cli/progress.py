@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import Session
-from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
 from cyphera_pipelines.store.sessions import get_session
 
@@ -24,17 +23,17 @@ EntityCounts = list[tuple[Entity, dict[str, Any]]]
 
 
 @contextmanager
-def watch_session(database: Database, session: Session, source: Source) -> Iterator[None]:
-    """Show the session's progress, as anybody else sees it in the database, while the body runs."""
-    with watch(source, lambda: get_session(database, session.workspace_id, session.id).entity_progress()):
+def watch_session(database: Database, session: Session, key: str) -> Iterator[None]:
+    """Show the progress of a session of the source with that key, as anybody sees it in the database, meanwhile."""
+    with watch(key, lambda: get_session(database, session.workspace_id, session.id).entity_progress()):
         yield
 
 
 @contextmanager
-def watch(source: Source, read: Callable[[], EntityCounts]) -> Iterator[None]:
+def watch(key: str, read: Callable[[], EntityCounts]) -> Iterator[None]:
     """Show the progress that `read` returns while the body runs."""
     console = Console(stderr=True)
-    view = _Bars(console, source) if console.is_terminal else _Lines(console, source)
+    view = _Bars(console, key) if console.is_terminal else _Lines(console, key)
     stop = threading.Event()
     watcher = threading.Thread(target=_watch, args=(read, view, stop), name="watch-progress", daemon=True)
     with view:
@@ -56,7 +55,7 @@ def _watch(read: Callable[[], EntityCounts], view: "_Bars | _Lines", stop: threa
 
 
 class _Bars:
-    def __init__(self, console: Console, source: Source) -> None:
+    def __init__(self, console: Console, key: str) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -65,12 +64,12 @@ class _Bars:
             TimeElapsedColumn(),
             console=console,
         )
-        self._source = source
+        self._key = key
         self._tasks: dict[Entity, TaskID] = {}
 
     def __enter__(self) -> "_Bars":
         self._progress.start()
-        self._starting = self._progress.add_task(f"{self._source.key} starting", total=None, note="")
+        self._starting = self._progress.add_task(f"{self._key} starting", total=None, note="")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -81,7 +80,7 @@ class _Bars:
         if entities and not self._tasks:
             self._progress.remove_task(self._starting)
             for name, _counts in entities:
-                title = f"{self._source.key} {name.value}"
+                title = f"{self._key} {name.value}"
                 self._tasks[name] = self._progress.add_task(title, total=None, note="")
         for name, counts in entities:
             note = "done" if counts["done"] else ("not complete" if counts["error"] else "")
@@ -89,14 +88,14 @@ class _Bars:
 
 
 class _Lines:
-    def __init__(self, console: Console, source: Source) -> None:
+    def __init__(self, console: Console, key: str) -> None:
         self._console = console
-        self._source = source
+        self._key = key
         self._shown = ""
         self._shown_at = 0.0
 
     def __enter__(self) -> "_Lines":
-        self._console.print(f"{self._source.key}: starting", highlight=False)
+        self._console.print(f"{self._key}: starting", highlight=False)
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -108,7 +107,7 @@ class _Lines:
             f"{name.value} {counts['fetched']}" + (" done" if counts["done"] else f"/{counts['estimated'] or '?'}")
             for name, counts in entities
         ]
-        line = f"{self._source.key}: {', '.join(parts)}"
+        line = f"{self._key}: {', '.join(parts)}"
         is_last = bool(entities) and all(counts["done"] for _name, counts in entities)
         due = time.monotonic() - self._shown_at >= PLAIN_LINE_EVERY
         if parts and line != self._shown and (due or is_last):

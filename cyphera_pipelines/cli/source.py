@@ -67,14 +67,15 @@ def add(
             min=0.1, help="Requests per second, in all and per endpoint; the provider's published limits by default."
         ),
     ] = None,
+    label: Annotated[str | None, typer.Option(help="What people call the source.")] = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Connect a workspace's account. The credentials are stored encrypted."""
     implementation = find_provider(provider)
     workspace = find_workspace(services.database(), slug)
-    api_key = _read_api_key(api_key_stdin)
+    api_key = read_api_key(api_key_stdin)
     given = Credentials(
-        api_key=SecretStr(api_key), webhook_secret=_read_secret_variable(webhook_secret_env), base_url=base_url
+        api_key=SecretStr(api_key), webhook_secret=read_secret_variable(webhook_secret_env), base_url=base_url
     )
     credentials = check_credentials(implementation, given, connected_account, services.settings())
     configuration = create_configuration(
@@ -84,6 +85,7 @@ def add(
         provider,
         credentials,
         is_test_mode=settle_mode(implementation, credentials.api_key, test_mode),
+        label=(label or "").strip() or None,
         connected_account_id=connected_account,
         metadata=_metadata(store_raw=store_raw, rate=rate),
     )
@@ -107,7 +109,7 @@ def list_all(as_json: bool = JSON_OPTION) -> None:
             each.key,
             "test" if each.is_test_mode else "live",
             ago(each.last_sync_at),
-            each.last_status or "-",
+            f"paused {ago(each.paused_at)}" if each.paused_at else each.last_status or "-",
             each.missing_objects or None,
         )
         for each in sources
@@ -173,7 +175,8 @@ def _metadata(*, store_raw: bool, rate: float | None) -> dict[str, Any]:
     return metadata
 
 
-def _read_api_key(from_stdin: bool) -> str:
+def read_api_key(from_stdin: bool) -> str:
+    """The API key from standard input, asked for in a terminal. Raises InvalidInputError."""
     if sys.stdin.isatty():
         api_key = getpass.getpass("API key: ")
     elif from_stdin:
@@ -189,7 +192,8 @@ def _read_api_key(from_stdin: bool) -> str:
     return api_key
 
 
-def _read_secret_variable(variable: str | None) -> SecretStr | None:
+def read_secret_variable(variable: str | None) -> SecretStr | None:
+    """The secret that the environment variable holds; None if none is named. Raises InvalidInputError."""
     if variable is None:
         return None
     secret = os.environ.get(variable, "").strip()

@@ -64,6 +64,11 @@ def sync(
         print_json(session)
     else:
         show_result(session)
+    exit_with(session)
+
+
+def exit_with(session: Session) -> None:
+    """End the command with the exit code of an ended session."""
     if session.status is not SessionStatus.COMPLETED:
         raise typer.Exit(EXIT_CODES.get(session.status, 1))
 
@@ -75,7 +80,7 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
     # With its run named from the start: a session without one is given one by Dagster's sensor.
     session = open_session(database, source, request, dagster_run_id=str(uuid4()))
     services.use_project_as_dagster_home()
-    with watch_session(database, session, source):
+    with watch_session(database, session, source.key):
         # Dagster takes more than a second to import: only the commands that run it should wait for that.
         from cyphera_pipelines.orchestration.run import run_source_sync
 

@@ -60,7 +60,7 @@ def verify(
     database, progress = services.database(connections=VERIFICATION), SyncProgress(chosen)
     source = find_source(database, f"{slug}:{provider}")
     job = VerificationJob(database, services.keyring(), source, chosen, progress)
-    with watch(source, lambda: [(entity, asdict(progress.entity(entity))) for entity in chosen]):
+    with watch(source.key, lambda: [(entity, asdict(progress.entity(entity))) for entity in chosen]):
         report = verify_and_repair(job) if repair else verify_tables(job)
     if as_json:
         print_json(_as_json(report))

@@ -5,8 +5,18 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.confirmation import ConfirmOption, confirm_slug
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
-from cyphera_pipelines.store.workspaces import create_workspace, list_workspaces
+from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.store.sources import list_sources
+from cyphera_pipelines.store.workspaces import (
+    create_workspace,
+    delete_workspace,
+    find_workspace,
+    list_workspaces,
+    rename_workspace,
+)
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
 
 app = typer.Typer(help="Workspaces: the tenants whose data is kept apart.", no_args_is_help=True)
 
@@ -39,3 +49,31 @@ def list_all(as_json: bool = JSON_OPTION) -> None:
     print_table(
         ("SLUG", "NAME", "ID", "CREATED"), rows, empty="No workspaces yet. Make one: cyphera workspace create acme"
     )
+
+
+@app.command("rename")
+def rename(slug: SlugArgument, name: Annotated[str, typer.Argument(help="The new name for people.")]) -> None:
+    """Change a workspace's name for people. Its slug stays: it is part of its sources' partition keys."""
+    if not name.strip() or not name.isprintable():
+        raise InvalidInputError("The workspace's name must be printable text.")
+    database = services.database()
+    renamed = rename_workspace(database, find_workspace(database, slug), name.strip())
+    typer.echo(f"Workspace {renamed.slug} is called {renamed.name} now.")
+
+
+@app.command("delete")
+def delete(slug: SlugArgument, confirmed: ConfirmOption = None) -> None:
+    """Disconnect a workspace for good: its sources are removed, its keys and its analysts open nothing any more.
+
+    Its rows, sessions and events stay, and so does its slug. Syncs that wait or run are cancelled.
+    """
+    database = services.database()
+    workspace = find_workspace(database, slug)
+    confirm_slug(slug, f"This disconnects workspace {slug} for good. Its rows stay.", confirmed)
+    sources = [source for source in list_sources(database) if source.workspace_id == workspace.id]
+    delete_workspace(database, workspace)
+    typer.echo(f"Deleted workspace {slug}: {len(sources)} sources, its keys and analysts. Its rows stay.")
+    cancellation = Cancellation.with_command("The workspace was deleted", "cyphera workspace delete")
+    for source in sources:
+        for session in cancel_sessions_of_source(database, source, cancellation):
+            typer.echo(f"Cancelled session {session.id} of {source.key}.")

@@ -11,9 +11,13 @@ class Action(StrEnum):
     """What was done: to what it was done, and how."""
 
     WORKSPACE_CREATED = "workspace.created"
+    WORKSPACE_RENAMED = "workspace.renamed"
+    WORKSPACE_DELETED = "workspace.deleted"
     CONFIGURATION_CREATED = "configuration.created"
     CONFIGURATION_CHANGED = "configuration.changed"
     CONFIGURATION_REMOVED = "configuration.removed"
+    SOURCE_PAUSED = "source.paused"
+    SOURCE_RESUMED = "source.resumed"
     ACCOUNT_REGISTERED = "account.registered"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"

@@ -45,6 +45,7 @@ class Configuration:
     provider_name: str
     is_active: bool
     is_test_mode: bool
+    label: str | None
     webhook_endpoint_url: str | None
     connected_account_id: str | None
     last_sync_at: datetime | None

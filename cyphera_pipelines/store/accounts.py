@@ -5,17 +5,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.quotas import Quotas
+from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.quotas import check_accounts
+from cyphera_pipelines.store.tables import synced_accounts
 from cyphera_pipelines.store.tables import workspace_provider_accounts as accounts
 
 
@@ -114,6 +116,40 @@ def register_account(
     except IntegrityError:
         raise AccountTakenError(claim.account_id) from None
     return RegisteredAccount(**row._mapping)
+
+
+@dataclass(frozen=True)
+class ReachedAccount:
+    """The account that a source was synced from last; its name is None where the provider tells none."""
+
+    id: str
+    name: str | None
+
+
+def find_reached_account(database: Database, source: Source) -> ReachedAccount | None:
+    """The source's account, or None before its first sync and where the key may not read it."""
+    livemode = not source.is_test_mode
+    statement = (
+        select(synced_accounts.c.account_id, accounts.c.account_name)
+        .outerjoin(
+            accounts,
+            and_(
+                accounts.c.workspace_id == synced_accounts.c.workspace_id,
+                accounts.c.provider_name == synced_accounts.c.provider_name,
+                accounts.c.livemode == synced_accounts.c.livemode,
+                accounts.c.account_id == synced_accounts.c.account_id,
+            ),
+        )
+        .where(
+            synced_accounts.c.workspace_id == source.workspace_id,
+            synced_accounts.c.provider_name == source.provider,
+            synced_accounts.c.livemode == livemode,
+            synced_accounts.c.account_id.is_not(None),
+        )
+    )
+    with database.tenant(source.workspace_id) as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else ReachedAccount(row.account_id, row.account_name)
 
 
 def page_accounts(

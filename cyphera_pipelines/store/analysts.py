@@ -4,10 +4,11 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from psycopg2.errors import DuplicateObject, InsufficientPrivilege
 from psycopg2.extensions import encrypt_password
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import Connection, delete, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from cyphera_pipelines.model.audit import Action
@@ -84,8 +85,19 @@ def remove_analyst(database: Database, role_name: str) -> None:
         workspace_id = connection.execute(forget).scalar_one_or_none()
         if workspace_id is None:
             raise NotFoundError(f"There is no analyst {role_name!r}. See: cyphera analyst list SLUG")
-        record_action(connection, workspace_id, Action.ANALYST_REMOVED, role_name)
-        connection.exec_driver_sql(connection.execute(_DROP, {"role_name": role_name}).scalar_one())
+        _drop(connection, workspace_id, role_name)
+
+
+def remove_all_analysts(connection: Connection, workspace_id: UUID) -> None:
+    """Drop the roles of all the workspace's analysts, within a transaction of the pipeline itself."""
+    forget = delete(analysts).where(analysts.c.workspace_id == workspace_id).returning(analysts.c.role_name)
+    for role_name in connection.execute(forget).scalars().all():
+        _drop(connection, workspace_id, role_name)
+
+
+def _drop(connection: Connection, workspace_id: UUID, role_name: str) -> None:
+    record_action(connection, workspace_id, Action.ANALYST_REMOVED, role_name)
+    connection.exec_driver_sql(connection.execute(_DROP, {"role_name": role_name}).scalar_one())
 
 
 _MAKE = text(

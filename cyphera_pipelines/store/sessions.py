@@ -19,6 +19,7 @@ from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatu
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import insert_events
+from cyphera_pipelines.store.pauses import check_not_paused
 from cyphera_pipelines.store.quotas import check_sessions
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
@@ -30,8 +31,12 @@ _UNFINISHED = (SessionStatus.PENDING.value, SessionStatus.RUNNING.value)
 def create_session(
     database: Database, source: Source, kind: SessionType, request: SyncRequest, *, dagster_run_id: str | None = None
 ) -> Session:
-    """Ask for a sync: a pending session, with the run that will carry it out if that is known."""
-    with database.tenant(source.workspace_id) as connection:
+    """Ask for a sync: a pending session, with the run that will carry it out if that is known.
+
+    Raises SourcePausedError.
+    """
+    with database.tenant(source.workspace_id, alone=True) as connection:
+        check_not_paused(connection, source)
         return _to_session(connection.execute(_insertion(source, kind, request, dagster_run_id)).one())
 
 
@@ -70,11 +75,12 @@ def create_only_session(
 ) -> Session:
     """Like `create_session`, but raise SourceActiveError if the source has an active session that is not ignored.
 
-    Raises QuotaReachedError if the workspace may not ask for another now.
+    Raises SourcePausedError, and QuotaReachedError if the workspace may not ask for another now.
 
     Of several callers at once, one makes a session and the others are told of it.
     """
     with database.tenant(source.workspace_id, alone=True) as connection:
+        check_not_paused(connection, source)
         for row in connection.execute(_active_sessions(source)):
             if row.id not in ignoring:
                 raise SourceActiveError(source, _to_session(row))

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, and_, func, select
 
 from cyphera_pipelines.model.errors import NotFoundError
 from cyphera_pipelines.model.limits import HIGHEST_RATE, LOWEST_RATE, RateLimits
@@ -13,6 +13,7 @@ from cyphera_pipelines.model.source import Source, split_source_key
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import missing_objects, workspaces
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
+from cyphera_pipelines.store.tables import source_schedules as schedules
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
 
@@ -25,7 +26,11 @@ def list_sources(database: Database) -> list[Source]:
 
 @dataclass(frozen=True)
 class SourceState:
-    """A source and how fresh it is. `last_status` is its newest session's; `missing_objects` are not in its tables."""
+    """A source and how fresh it is.
+
+    `last_status` is its newest session's; `missing_objects` are not in its tables; `paused_at` is None unless it is
+    paused.
+    """
 
     key: str
     workspace: str
@@ -35,10 +40,27 @@ class SourceState:
     last_sync_at: datetime | None
     last_status: str | None
     missing_objects: int
+    label: str | None
+    paused_at: datetime | None
+    paused_reason: str | None
 
 
 def list_sources_with_state(database: Database) -> list[SourceState]:
     """Every source with its freshness, by partition key."""
+    statement = _sources_with_state().order_by(workspaces.c.slug, configurations.c.provider_name)
+    with database.control() as connection:
+        return [_to_state(row) for row in connection.execute(statement)]
+
+
+def find_source_state(database: Database, key: str) -> SourceState:
+    """The source with that partition key and its freshness, or NotFoundError."""
+    source = find_source(database, key)
+    with database.control() as connection:
+        statement = _sources_with_state().where(configurations.c.id == source.configuration_id)
+        return _to_state(connection.execute(statement).one())
+
+
+def _sources_with_state() -> Select[Any]:
     newest = (
         select(sessions.c.status)
         .where(sessions.c.workspace_id == workspaces.c.id, sessions.c.provider_name == configurations.c.provider_name)
@@ -55,25 +77,40 @@ def list_sources_with_state(database: Database) -> list[SourceState]:
         )
         .scalar_subquery()
     )
-    statement = (
+    return (
         _active_sources()
-        .add_columns(configurations.c.last_sync_at, newest.label("last_status"), missing.label("missing_objects"))
-        .order_by(workspaces.c.slug, configurations.c.provider_name)
+        .add_columns(
+            configurations.c.last_sync_at,
+            configurations.c.label,
+            newest.label("last_status"),
+            missing.label("missing_objects"),
+            schedules.c.paused_at,
+            schedules.c.paused_reason,
+        )
+        .outerjoin(
+            schedules,
+            and_(
+                schedules.c.workspace_id == configurations.c.workspace_id,
+                schedules.c.provider_name == configurations.c.provider_name,
+            ),
+        )
     )
-    with database.control() as connection:
-        return [
-            SourceState(
-                _to_source(row).key,
-                row.slug,
-                row.provider_name,
-                row.configuration_id,
-                row.is_test_mode,
-                row.last_sync_at,
-                row.last_status,
-                row.missing_objects,
-            )
-            for row in connection.execute(statement)
-        ]
+
+
+def _to_state(row: Row[Any]) -> SourceState:
+    return SourceState(
+        key=_to_source(row).key,
+        workspace=row.slug,
+        provider=row.provider_name,
+        configuration_id=row.configuration_id,
+        is_test_mode=row.is_test_mode,
+        last_sync_at=row.last_sync_at,
+        last_status=row.last_status,
+        missing_objects=row.missing_objects,
+        label=row.label,
+        paused_at=row.paused_at,
+        paused_reason=row.paused_reason,
+    )
 
 
 def find_source(database: Database, key: str) -> Source:

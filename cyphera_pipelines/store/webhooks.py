@@ -114,6 +114,18 @@ def note_refused_webhook(database: Database, target: WebhookTarget, reason: str)
         connection.execute(statement)
 
 
+def count_waiting(database: Database, source: Source) -> int:
+    """How many of the source's events are not in the tables yet."""
+    statement = select(func.count()).where(
+        inbox.c.workspace_id == source.workspace_id,
+        inbox.c.provider_name == source.provider,
+        inbox.c.livemode == (not source.is_test_mode),
+        inbox.c.handled_at.is_(None),
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return connection.execute(statement).scalar_one()
+
+
 def list_unhandled(
     database: Database, source: Source, entities: Collection[Entity], *, livemode: bool
 ) -> list[ReceivedWebhook]:
@@ -171,8 +183,8 @@ def mark_handled(database: Database, source: Source, external_ids: Collection[st
 def list_sources_with_webhooks(database: Database, *, limit: int) -> list[str]:
     """The keys of sources for whose webhooks a sync should be started, longest waiting first.
 
-    Those that were listed before, have no session that waits or runs, and were told something since their last session
-    began; or, lest a failing source be tried all the time, a while ago.
+    Those that were listed before, are not paused, have no session that waits or runs, and were told something since
+    their last session began; or, lest a failing source be tried all the time, a while ago.
     """
     parameters = {"limit": limit, "again": TRIED_AGAIN_AFTER_SECONDS}
     with database.control() as connection:
@@ -206,6 +218,11 @@ _SOURCES_WITH_WEBHOOKS = text(
         SELECT FROM sync.sync_cursors AS cursor
         WHERE cursor.workspace_id = waiting.workspace_id AND cursor.provider_name = waiting.provider_name
         AND cursor.livemode = waiting.livemode AND cursor.full_listing_at IS NOT NULL
+    )
+    AND NOT EXISTS (
+        SELECT FROM sync.source_schedules AS schedule
+        WHERE schedule.workspace_id = waiting.workspace_id AND schedule.provider_name = waiting.provider_name
+        AND schedule.paused_at IS NOT NULL
     )
     AND (last.created_at IS NULL OR (
         last.status NOT IN ('pending', 'running')

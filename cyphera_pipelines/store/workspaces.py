@@ -1,13 +1,14 @@
-"""Workspaces: create and look up."""
+"""Workspaces: create, look up, rename, delete."""
 
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace, validate_slug
+from cyphera_pipelines.store.analysts import remove_all_analysts
 from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspaces
@@ -18,29 +19,77 @@ def create_workspace(database: Database, slug: str, name: str | None = None, *, 
     values = {"slug": validate_slug(slug), "name": name or slug, "is_demo": is_demo}
     try:
         with database.control() as connection:
-            row = connection.execute(insert(workspaces).values(values).returning(workspaces)).one()
+            row = connection.execute(insert(workspaces).values(values).returning(*_SHOWN)).one()
             record_action(connection, row.id, Action.WORKSPACE_CREATED, slug)
     except IntegrityError:
-        raise ConflictError(f"Workspace {slug!r} exists already.") from None
+        raise ConflictError(
+            f"Workspace {slug!r} exists already; a deleted one keeps its slug until it is purged."
+        ) from None
     return Workspace(**row._mapping)
 
 
 def list_workspaces(database: Database) -> list[Workspace]:
     """All workspaces, by slug."""
     with database.control() as connection:
-        rows = connection.execute(select(workspaces).order_by(workspaces.c.slug)).all()
+        existing = select(*_SHOWN).where(workspaces.c.deleted_at.is_(None))
+        rows = connection.execute(existing.order_by(workspaces.c.slug)).all()
     return [Workspace(**row._mapping) for row in rows]
 
 
-def find_workspace(database: Database, slug: str) -> Workspace:
-    """The workspace with that slug, or NotFoundError."""
+def find_workspace(database: Database, slug: str, *, or_deleted: bool = False) -> Workspace:
+    """The workspace with that slug, or NotFoundError; one that is deleted is found only if that is asked for."""
+    wanted = select(*_SHOWN, workspaces.c.deleted_at).where(workspaces.c.slug == slug)
     with database.control() as connection:
-        row = connection.execute(select(workspaces).where(workspaces.c.slug == slug)).one_or_none()
+        row = connection.execute(wanted).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no workspace {slug!r}. Make it with: cyphera workspace create {slug}")
-    return Workspace(**row._mapping)
+    if row.deleted_at is not None and not or_deleted:
+        raise NotFoundError(
+            f"Workspace {slug!r} was deleted on {row.deleted_at:%Y-%m-%d}. Its rows stay until: "
+            f"cyphera workspace delete {slug} --purge"
+        )
+    return Workspace(**{column.name: row._mapping[column] for column in _SHOWN})
 
 
 def workspace_slugs(database: Database) -> dict[UUID, str]:
-    """Every workspace's slug by its id."""
-    return {workspace.id: workspace.slug for workspace in list_workspaces(database)}
+    """Every workspace's slug by its id, of deleted ones too."""
+    with database.control() as connection:
+        return {row.id: row.slug for row in connection.execute(select(workspaces.c.id, workspaces.c.slug))}
+
+
+def rename_workspace(database: Database, workspace: Workspace, name: str) -> Workspace:
+    """Change what people call the workspace; its slug, which is part of partition keys, stays."""
+    renamed = update(workspaces).where(workspaces.c.id == workspace.id).values(name=name).returning(*_SHOWN)
+    with database.control() as connection:
+        row = connection.execute(renamed).one()
+        record_action(connection, workspace.id, Action.WORKSPACE_RENAMED, workspace.slug, {"changed": ["name"]})
+    return Workspace(**row._mapping)
+
+
+def delete_workspace(database: Database, workspace: Workspace) -> None:
+    """Disconnect a workspace for good, in one transaction: its configurations go, its keys and analysts open nothing.
+
+    Its rows, sessions and events stay. Sessions that wait or run are the caller's to cancel, afterwards.
+    """
+    of_workspace = {"workspace_id": workspace.id}
+    with database.control() as connection:
+        deleted = update(workspaces).where(workspaces.c.id == workspace.id, workspaces.c.deleted_at.is_(None))
+        if connection.execute(deleted.values(deleted_at=func.now())).rowcount == 0:
+            return
+        record_action(connection, workspace.id, Action.WORKSPACE_DELETED, workspace.slug)
+        for configuration_id in connection.execute(_REMOVE_CONFIGURATIONS, of_workspace).scalars().all():
+            record_action(connection, workspace.id, Action.CONFIGURATION_REMOVED, configuration_id)
+        for key_id in connection.execute(_REVOKE_KEYS, of_workspace).scalars().all():
+            record_action(connection, workspace.id, Action.KEY_REVOKED, key_id)
+        remove_all_analysts(connection, workspace.id)
+
+
+_SHOWN = [workspaces.c[name] for name in Workspace.__dataclass_fields__]
+_REMOVE_CONFIGURATIONS = text(
+    "UPDATE sync.workspace_payment_configurations SET is_active = false, deleted_at = now(), updated_at = now() "
+    "WHERE workspace_id = :workspace_id AND deleted_at IS NULL RETURNING id"
+)
+_REVOKE_KEYS = text(
+    "UPDATE sync.workspace_api_keys SET revoked_at = now() "
+    "WHERE workspace_id = :workspace_id AND revoked_at IS NULL RETURNING id"
+)

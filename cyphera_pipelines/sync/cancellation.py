@@ -35,23 +35,29 @@ class Cancellation:
         return cls(f"{what} with the command line.", {"command": command})
 
 
-def cancel_session(database: Database, session: Session, *, key_id: UUID, key_name: str) -> Session:
+def cancel_session(database: Database, session: Session, cancellation: Cancellation) -> Session:
     """End the session as cancelled and return it; an engine at work on it stops between two pages.
 
     One that is cancelled already is returned as it is. Raises ConflictError if it has ended otherwise.
     """
-    ended = _cancel(database, session, Cancellation.through_api("Cancelled", key_id=key_id, key_name=key_name))
+    ended = _cancel(database, session, cancellation)
     if ended.status is not SessionStatus.CANCELLED:
         raise ConflictError(f"Session {session.id} has ended {ended.status.value} already; there is nothing to cancel.")
     return ended
 
 
-def cancel_sessions_of_source(database: Database, source: Source, cancellation: Cancellation) -> list[Session]:
-    """End whatever of the source waits or runs as cancelled, and return those sessions.
+def cancel_sessions_of_source(
+    database: Database, source: Source, cancellation: Cancellation, *, running: bool = True
+) -> list[Session]:
+    """End whatever of the source waits or runs as cancelled, and return those sessions; `running` ones go on if False.
 
-    For a configuration that is no longer active: call it after that is committed, so that no new session is missed.
+    For a source of which no sync may start: call it after that is committed, so that no new session is missed.
     """
-    return [_cancel(database, session, cancellation) for session in list_active_sessions(database, source)]
+    return [
+        _cancel(database, session, cancellation)
+        for session in list_active_sessions(database, source)
+        if running or session.status is SessionStatus.PENDING
+    ]
 
 
 def _cancel(database: Database, session: Session, cancellation: Cancellation) -> Session:

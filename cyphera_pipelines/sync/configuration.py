@@ -1,6 +1,8 @@
 """Which credentials a configuration may hold: the rules that hold however they are given."""
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -8,6 +10,8 @@ from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.providers.addresses import check_base_url
 from cyphera_pipelines.providers.base import Provider, UnusableAccessError
+from cyphera_pipelines.security.encryption import DecryptionError
+from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.settings import Settings
 
 PRINTABLE = r"^[!-~]{1,512}$"
@@ -50,6 +54,33 @@ def settle_mode(provider: Provider, api_key: SecretStr, is_test_mode: bool | Non
             f"Give a {wanted} mode key, or set is_test_mode to {str(not is_test_mode).lower()}.",
         )
     return is_test_mode
+
+
+def change_credentials(
+    provider: Provider,
+    read_present: Callable[[], Credentials],
+    given: Mapping[str, Any],
+    *,
+    connected_account_id: str | None,
+    is_test_mode: bool,
+    settings: Settings,
+) -> Credentials:
+    """The present credentials with those that are given in their place, checked like new ones.
+
+    A new API key mends a configuration whose stored value no longer opens. Raises RefusedValueError, and
+    DecryptionError.
+    """
+    try:
+        credentials = read_present().model_copy(update=dict(given))
+    except DecryptionError:
+        if "api_key" not in given:
+            raise
+        credentials = Credentials(**given)
+    for secret in credentials.secret_values():
+        register_secret(secret)
+    credentials = check_credentials(provider, credentials, connected_account_id, settings)
+    settle_mode(provider, credentials.api_key, is_test_mode)
+    return credentials
 
 
 def check_credentials(

@@ -29,6 +29,7 @@ FIELDS = {
     "provider_name",
     "is_active",
     "is_test_mode",
+    "label",
     "webhook_endpoint_url",
     "connected_account_id",
     "last_sync_at",
@@ -37,6 +38,7 @@ FIELDS = {
     "last_webhook_refusal",
     "metadata",
     "missing",
+    "pause",
     "created_at",
     "updated_at",
 }

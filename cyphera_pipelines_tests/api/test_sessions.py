@@ -21,6 +21,7 @@ from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
+from cyphera_pipelines.store.pauses import pause_source, resume_source
 from cyphera_pipelines.store.sessions import finish_session, get_session, start_session, write_progress
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.engine import SyncJob, run_sync
@@ -331,3 +332,17 @@ def test_a_sync_is_accepted_although_dagster_does_not_answer(
         (line,) = [line for line in api.lines if session_id in line and "sensor" in line]
         assert request_id in line, "it can be told which request it belongs to"
     assert client.get(f"/sessions/{session_id}").json()["status"] == "pending"
+
+
+def test_a_paused_source_starts_no_sync_and_says_why(client: Client, source: Source, database: Database) -> None:
+    pause_source(database, source, "a migration at Stripe's")
+    for path in ("/stripe/initial", "/stripe/delta"):
+        document = problem(client.post(path), 409)
+        assert document["type"] == "urn:cyphera:problem:source-paused"
+        assert "(a migration at Stripe's): no sync of it starts" in document["detail"]
+        assert f"cyphera source resume {source.workspace_slug} stripe" in document["detail"]
+    pause = client.get("/config/stripe").json()["pause"]
+    assert pause["paused_reason"] == "a migration at Stripe's"
+    resume_source(database, source)
+    assert client.get("/config/stripe").json()["pause"] is None
+    assert client.post("/stripe/initial").status_code == 201

@@ -11,6 +11,7 @@ from cyphera_pipelines.model.runs import SESSION_TAG, SOURCES_PARTITIONS
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.pauses import pause_source, resume_source
 from cyphera_pipelines.store.sessions import finish_session, list_sessions
 from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook
 from cyphera_pipelines_tests.orchestration.conftest import evaluate
@@ -91,3 +92,14 @@ def test_a_missing_partition_is_added_with_the_run(
     assert not instance.has_dynamic_partition(SOURCES_PARTITIONS, source.key)
     additions = evaluate(instance, "received_webhooks").dynamic_partitions_requests or []
     assert source.key in {key for addition in additions for key in addition.partition_keys}
+
+
+def test_what_a_paused_source_is_told_waits_for_its_resumption(
+    database: Database, instance: DagsterInstance, source: Source
+) -> None:
+    pause_source(database, source)
+    tell(database, source, "evt_1")
+    assert requests_for(source, instance) == []
+    assert list_sessions(database, source.workspace_id) == []
+    resume_source(database, source)
+    assert len(requests_for(source, instance)) == 1

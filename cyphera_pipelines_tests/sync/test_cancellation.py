@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from uuid import uuid4
 
 import pytest
 
@@ -19,7 +18,7 @@ from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxO
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sessions import get_session
-from cyphera_pipelines.sync.cancellation import cancel_session
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_session
 from cyphera_pipelines.sync.engine import SyncJob, run_sync
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.sync.conftest import RunSync
@@ -83,7 +82,7 @@ def test_a_cancelled_sync_ends_although_it_waits(
         running = threads.submit(run_sync, SyncJob(database, keyring, limited, session, request))
         assert waiting.wait(DEADLINE_SECONDS)
         asked_at = time.monotonic()
-        cancel_session(database, session, key_id=uuid4(), key_name="tests")
+        cancel_session(database, session, Cancellation.with_command("Cancelled", "tests"))
         assert running.result(DEADLINE_SECONDS).status is SessionStatus.CANCELLED
         print(f"Cancelled within {time.monotonic() - asked_at:.2f} s.")
         ended = get_session(database, source.workspace_id, session.id)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -19,7 +18,7 @@ from cyphera_pipelines.store.events import RecordedEvent, list_events
 from cyphera_pipelines.store.locks import is_being_synced
 from cyphera_pipelines.store.sessions import list_active_sessions, list_sessions
 from cyphera_pipelines.sync import slicing
-from cyphera_pipelines.sync.cancellation import cancel_session
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_session
 from cyphera_pipelines.sync.outcome import SyncOutcome
 from cyphera_pipelines_tests.hostile import HostileProvider, Misbehaviour, Wire, misbehaviour
 from cyphera_pipelines_tests.hostile.account import ENTITIES
@@ -238,7 +237,7 @@ def test_a_cancelled_process_gives_the_source_back_whatever_the_provider_does(
     process = start_sync(source, home)
     assert wait_until(lambda: "/v1/invoices" in provider.paths(), DEADLINE_SECONDS)
     (session,) = list_active_sessions(database, source)
-    cancel_session(database, session, key_id=uuid4(), key_name="tests")
+    cancel_session(database, session, Cancellation.with_command("Cancelled", "tests"))
     provider.behave()
     # It waits for the process that is stopping, and is not told that the source is being synced.
     assert sync_now(source).status is SessionStatus.COMPLETED

@@ -18,6 +18,7 @@ from cyphera_pipelines.api.schemas.configurations import (
     Configurations,
     ConnectionResult,
     CreateConfiguration,
+    PauseOut,
 )
 from cyphera_pipelines.api.schemas.fields import ConfigurationReference, Limit, Offset
 from cyphera_pipelines.api.schemas.missing import MissingOut
@@ -29,7 +30,6 @@ from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.providers.base import Provider
 from cyphera_pipelines.providers.registry import PROVIDERS, find_provider
-from cyphera_pipelines.security.encryption import DecryptionError
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.api_keys import Caller
 from cyphera_pipelines.store.configurations import (
@@ -42,8 +42,9 @@ from cyphera_pipelines.store.configurations import (
     remove_configuration,
 )
 from cyphera_pipelines.store.missing import list_missing
+from cyphera_pipelines.store.pauses import find_pause
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import check_credentials, settle_mode
+from cyphera_pipelines.sync.configuration import change_credentials, check_credentials, settle_mode
 from cyphera_pipelines.sync.connection import credentials_to_try, record_connection, try_connection
 
 ConfigurationId = Annotated[UUID, Path(description="The configuration's id.")]
@@ -70,6 +71,7 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
             credentials,
             is_test_mode=is_test_mode,
             is_active=body.is_active,
+            label=body.label,
             webhook_endpoint_url=body.webhook_endpoint_url,
             connected_account_id=body.connected_account_id,
             metadata=body.metadata,
@@ -113,8 +115,14 @@ def _with_missing(services: RequestServices, configuration: Configuration) -> Co
         configuration.provider_name,
         livemode=not configuration.is_test_mode,
     )
+    pause = find_pause(services.database, configuration.workspace_id, configuration.provider_name)
     shown = ConfigurationOut.model_validate(configuration)
-    return shown.model_copy(update={"missing": [MissingOut.model_validate(each.as_json()) for each in missing]})
+    return shown.model_copy(
+        update={
+            "missing": [MissingOut.model_validate(each.as_json()) for each in missing],
+            "pause": None if pause is None else PauseOut.model_validate(pause),
+        }
+    )
 
 
 @router.put("/config/{reference}", responses={**NOT_FOUND, **CONFLICT}, operation_id="changeConfiguration")
@@ -227,17 +235,14 @@ def _decide(
     columns = body.columns()
     if not given and not columns.keys() & {"is_test_mode", "connected_account_id"}:
         return ConfigurationChange(columns)
-    try:
-        credentials = read_credentials().model_copy(update=given)
-    except DecryptionError:
-        if "api_key" not in given:
-            raise
-        # A new key mends a configuration whose stored value no longer opens.
-        credentials = Credentials(**given)
-    provider = find_provider(present.provider_name)
-    connected_account_id = columns.get("connected_account_id", present.connected_account_id)
-    credentials = _accept(services, provider, credentials, connected_account_id)
-    settle_mode(provider, credentials.api_key, columns.get("is_test_mode", present.is_test_mode))
+    credentials = change_credentials(
+        find_provider(present.provider_name),
+        read_credentials,
+        given,
+        connected_account_id=columns.get("connected_account_id", present.connected_account_id),
+        is_test_mode=columns.get("is_test_mode", present.is_test_mode),
+        settings=services.settings,
+    )
     return ConfigurationChange(columns, credentials if given else None)
 
 

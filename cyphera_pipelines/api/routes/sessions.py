@@ -13,7 +13,7 @@ from cyphera_pipelines.api.services import RequestServices
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.store.events import page_events
 from cyphera_pipelines.store.sessions import get_session, page_sessions
-from cyphera_pipelines.sync.cancellation import cancel_session
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_session
 
 router = authenticated_router("Sessions")
 
@@ -90,6 +90,7 @@ def cancel(session_id: SessionId, caller: CurrentCaller, services: RequestServic
     that has ended otherwise is answered with 409.
     """
     session = get_session(services.database, caller.workspace.id, session_id)
-    session = cancel_session(services.database, session, key_id=caller.key_id, key_name=caller.key_name)
+    cancellation = Cancellation.through_api("Cancelled", key_id=caller.key_id, key_name=caller.key_name)
+    session = cancel_session(services.database, session, cancellation)
     services.dagster.end_run(session)
     return SessionOut.of(session)

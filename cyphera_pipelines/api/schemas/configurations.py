@@ -10,6 +10,7 @@ from cyphera_pipelines.api.schemas.fields import (
     ForgettableAccountPath,
     ForgettableBaseUrl,
     ForgettableHttpsUrl,
+    ForgettableLabel,
     ForgettableSecret,
     ForgettableToken,
     Metadata,
@@ -17,6 +18,7 @@ from cyphera_pipelines.api.schemas.fields import (
     OptionalAccountPath,
     OptionalBaseUrl,
     OptionalHttpsUrl,
+    OptionalLabel,
     OptionalSecret,
     OptionalToken,
     PageOut,
@@ -33,6 +35,7 @@ from cyphera_pipelines.sync.connection import ConnectionReport, ProblemCode
 _CREDENTIALS_EXAMPLE: dict[str, JsonValue] = {"api_key": "rk_test_...", "webhook_secret": "whsec_..."}
 _IS_ACTIVE = "Whether it is synced. A workspace has at most one active configuration per provider."
 _IS_TEST_MODE = "Whether the API key belongs to the provider's test mode."
+_LABEL = "What people call the source."
 _WEBHOOK_URL = "Where the provider sends its webhooks; https only."
 _CONNECTED_ACCOUNT = (
     "The account to read, where the API key is not its own: `acct_...`, connected to the platform whose key this is; "
@@ -100,6 +103,7 @@ class CreateConfiguration(RequestBody):
     is_active: TrueUnlessGiven = Field(default=True, description=_IS_ACTIVE)
     is_test_mode: StrictBool | None = Field(default=None, description=f"{_IS_TEST_MODE} By default what the key is.")
     configuration: NewCredentials
+    label: OptionalLabel = Field(default=None, description=_LABEL)
     webhook_endpoint_url: OptionalHttpsUrl = Field(default=None, description=_WEBHOOK_URL)
     connected_account_id: OptionalAccountPath = Field(default=None, description=_CONNECTED_ACCOUNT)
     metadata: Metadata | None = Field(default=None, description=_METADATA)
@@ -113,6 +117,7 @@ class ChangeConfiguration(RequestBody):
     is_active: StrictBool | None = Field(default=None, description=_IS_ACTIVE)
     is_test_mode: StrictBool | None = Field(default=None, description=_IS_TEST_MODE)
     configuration: ChangedCredentials | None = Field(default=None, description="New credentials.")
+    label: ForgettableLabel = Field(default=None, description=f"{_LABEL} If empty, it is forgotten.")
     webhook_endpoint_url: ForgettableHttpsUrl = Field(
         default=None, description=f"{_WEBHOOK_URL} If empty, it is forgotten."
     )
@@ -136,6 +141,16 @@ def _given(body: RequestBody) -> dict[str, Any]:
     return {name: None if value == "" else value for name, value in fields.items() if value is not None}
 
 
+class PauseOut(BaseModel):
+    """A source that is paused: what webhooks tell is kept, and no sync starts."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    paused_at: Moment
+    paused_by: str | None = Field(description="Who paused it, as the audit trail names them.")
+    paused_reason: str | None = Field(description="Why; null where no reason was given.")
+
+
 class ConfigurationOut(BaseModel):
     """A configuration, without its secrets."""
 
@@ -146,6 +161,7 @@ class ConfigurationOut(BaseModel):
     provider_name: str = Field(description="The provider; see `GET /providers`.")
     is_active: bool = Field(description=_IS_ACTIVE)
     is_test_mode: bool = Field(description=_IS_TEST_MODE)
+    label: str | None = Field(description=_LABEL)
     webhook_endpoint_url: str | None = Field(description=_WEBHOOK_URL)
     connected_account_id: str | None = Field(description=_CONNECTED_ACCOUNT)
     last_sync_at: Moment | None = Field(description="When a sync last completed.")
@@ -162,6 +178,11 @@ class ConfigurationOut(BaseModel):
         default_factory=list,
         description="What is missing from the tables of this source, by entity, until it is mended; told where one "
         "configuration is asked for.",
+    )
+    pause: PauseOut | None = Field(
+        default=None,
+        description="Since when and why no sync of the source starts (409, `source-paused`): an operator paused it. "
+        "null while syncs may start; told where one configuration is asked for.",
     )
     created_at: Moment
     updated_at: Moment

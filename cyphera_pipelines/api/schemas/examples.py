@@ -12,6 +12,7 @@ CONFIGURATION: dict[str, Any] = {
     "provider_name": "stripe",
     "is_active": True,
     "is_test_mode": True,
+    "label": "Acme Europe",
     "webhook_endpoint_url": "https://example.com/webhooks/stripe",
     "connected_account_id": None,
     "last_sync_at": "2026-03-01T09:30:04.120000Z",
@@ -31,6 +32,7 @@ CONFIGURATION: dict[str, Any] = {
             f"{_SESSION}): in_1Example (created: not a time).",
         }
     ],
+    "pause": None,
     "created_at": "2026-03-01T09:29:58.083458Z",
     "updated_at": "2026-03-01T09:29:58.083458Z",
 }

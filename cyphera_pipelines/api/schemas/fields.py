@@ -179,6 +179,7 @@ Moment = Annotated[datetime, AfterValidator(_in_utc), Field(description="RFC 333
 Secret = Annotated[SecretStr, Field(json_schema_extra={"pattern": PRINTABLE, "minLength": 1, "maxLength": 512})]
 HttpsUrl = Annotated[str, Field(pattern=_HTTPS_URL, max_length=2048)]
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,255}$")]
+Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
 AccountPath = Annotated[str, Field(pattern=r"^acct_[A-Za-z0-9_]{1,250}(/acct_[A-Za-z0-9_]{1,250})?$")]
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=2048)]
 # Clients send null for what they do not give; those of languages whose strings are never null send empty ones.
@@ -186,12 +187,14 @@ TrueUnlessGiven = Annotated[StrictBool, BeforeValidator(_true_if_null, StrictBoo
 FalseUnlessGiven = Annotated[StrictBool, BeforeValidator(_false_if_null, StrictBool | None)]
 OptionalToken = Annotated[Token | None, BeforeValidator(none_if_empty, Token | Literal[""] | None)]
 OptionalAccountPath = Annotated[AccountPath | None, BeforeValidator(none_if_empty, AccountPath | Literal[""] | None)]
+OptionalLabel = Annotated[Label | None, BeforeValidator(none_if_empty, Label | Literal[""] | None)]
 OptionalSecret = Annotated[Secret | None, BeforeValidator(none_if_empty, Secret | Literal[""] | None)]
 OptionalHttpsUrl = Annotated[HttpsUrl | None, BeforeValidator(none_if_empty, HttpsUrl | Literal[""] | None)]
 OptionalBaseUrl = Annotated[BaseUrl | None, BeforeValidator(none_if_empty, BaseUrl | Literal[""] | None)]
 # In changes null leaves alone, and empty forgets.
 ForgettableToken = Annotated[Token | None, WrapValidator(_empty_or_valid, Token | Literal[""] | None)]
 ForgettableAccountPath = Annotated[AccountPath | None, WrapValidator(_empty_or_valid, AccountPath | Literal[""] | None)]
+ForgettableLabel = Annotated[Label | None, WrapValidator(_empty_or_valid, Label | Literal[""] | None)]
 ForgettableSecret = Annotated[Secret | None, WrapValidator(_empty_or_valid, Secret | Literal[""] | None)]
 ForgettableHttpsUrl = Annotated[HttpsUrl | None, WrapValidator(_empty_or_valid, HttpsUrl | Literal[""] | None)]
 ForgettableBaseUrl = Annotated[BaseUrl | None, WrapValidator(_empty_or_valid, BaseUrl | Literal[""] | None)]

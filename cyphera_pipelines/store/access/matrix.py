@@ -66,6 +66,7 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
                 "is_active",
                 "is_test_mode",
                 "configuration",
+                "label",
                 "webhook_endpoint_url",
                 "connected_account_id",
                 "metadata",
@@ -118,6 +119,13 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
     },
     "sync.payment_sync_events": {Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE}},
     "sync.source_locks": {},
+    "sync.source_schedules": {
+        Role.TENANT: {
+            "SELECT": WHOLE,
+            "INSERT": ("workspace_id", "provider_name", "paused_at", "paused_reason", "paused_by"),
+            "UPDATE": ("paused_at", "paused_reason", "paused_by"),
+        }
+    },
     "sync.sync_cursors": {
         Role.TENANT: {
             "SELECT": WHOLE,

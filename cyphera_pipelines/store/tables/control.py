@@ -97,6 +97,7 @@ workspaces = Table(
     Column("slug", Text, nullable=False, unique=True, comment="Short, unique, immutable, URL-safe name"),
     _text("name", "Name for people"),
     _moment("created_at", "When the workspace was created", now=True),
+    _moment("deleted_at", "When the workspace was deleted; its rows stay until they are purged"),
     Column(
         "is_demo",
         Boolean,
@@ -137,6 +138,7 @@ workspace_payment_configurations = Table(
         comment="Whether the credentials are for the provider's test mode",
     ),
     _text("configuration", "Encrypted credentials: an AES-256-GCM envelope bound to this row"),
+    _text("label", "What people call the source", nullable=True),
     _text("webhook_endpoint_url", "Where the provider sends its webhooks", nullable=True),
     _text("connected_account_id", "The provider's id of the connected account", nullable=True),
     _moment("last_sync_at", "When a sync of this configuration last completed"),
@@ -382,6 +384,18 @@ webhook_events = Table(
     Index("webhook_events_handled_idx", "handled_at", postgresql_where=text("handled_at IS NOT NULL")),
     schema=CONTROL_SCHEMA,
     comment="The inbox of webhooks: provider events that were told to us, each kept once",
+)
+
+source_schedules = Table(
+    "source_schedules",
+    metadata,
+    _workspace_id(primary_key=True),
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    _moment("paused_at", "Since when no sync of the source starts; NULL while they may"),
+    _text("paused_reason", "Why, as whoever paused it said", nullable=True),
+    _text("paused_by", "Who paused it: api_key:<id>, cli:<user>@<host>, ...", nullable=True),
+    schema=CONTROL_SCHEMA,
+    comment="When the syncs of a source start by themselves, and whether they may",
 )
 
 audit_entries = Table(
