@@ -2,8 +2,10 @@
 
 from dagster import Definitions, in_process_executor
 
+from cyphera_pipelines.orchestration.asset_specs import PROVIDER_SPECS
 from cyphera_pipelines.orchestration.assets import payment_tables
-from cyphera_pipelines.orchestration.jobs import sync_source
+from cyphera_pipelines.orchestration.code_links import with_code_links
+from cyphera_pipelines.orchestration.jobs import sync_changes, sync_source
 from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource, PaymentProvidersResource
 from cyphera_pipelines.orchestration.sensors import (
     payment_sources_sensor,
@@ -19,8 +21,8 @@ _database = DatabaseResource()
 _keyring = KeyringResource()
 
 definitions = Definitions(
-    assets=[payment_tables],
-    jobs=[sync_source],
+    assets=with_code_links([*PROVIDER_SPECS, payment_tables]),
+    jobs=[sync_source, sync_changes],
     sensors=[
         payment_sources_sensor,
         pending_sessions,

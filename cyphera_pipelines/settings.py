@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     dagster_database_url: SecretStr | None = None
     dagster_url: str = "http://127.0.0.1:3000"
+    api_url: str = "http://127.0.0.1:8000"
     api_workers: int = Field(default=1, ge=1, le=64)
     provider_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     encryption_key: SecretStr | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY")
@@ -96,7 +97,7 @@ class Settings(BaseSettings):
     def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
         return None if url is None else SecretStr(_normalise_postgres_url(url.get_secret_value()))
 
-    @field_validator("dagster_url")
+    @field_validator("dagster_url", "api_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
         address = urlsplit(url.strip())

@@ -103,6 +103,7 @@ def test_a_wrong_url_is_one_line_that_names_the_variable_and_no_password(
 
 def test_dagsters_webserver_is_looked_for_where_up_starts_it(environment: pytest.MonkeyPatch) -> None:
     assert load(environment).dagster_url == "http://127.0.0.1:3000"
+    assert load(environment, CYPHERA_API_URL="https://api.example.com/").api_url == "https://api.example.com"
     assert load(environment, CYPHERA_DAGSTER_URL=" https://dagster.internal/ui/ ").dagster_url == (
         "https://dagster.internal/ui"
     )

@@ -47,7 +47,11 @@ def _run(with_sandbox: bool, port: int, api_port: int, sandbox_port: int) -> Non
     services.database().close()
     services.keyring()
     services.use_project_as_dagster_home()
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "CYPHERA_DAGSTER_URL": f"http://127.0.0.1:{port}"}
+    addresses = {
+        "CYPHERA_DAGSTER_URL": f"http://127.0.0.1:{port}",
+        "CYPHERA_API_URL": os.environ.get("CYPHERA_API_URL", f"http://127.0.0.1:{api_port}"),
+    }
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", **addresses}
     with Children() as children:
         if with_sandbox:
             sandbox = children.start(sandbox_command(sandbox_port, environment))

@@ -5,6 +5,7 @@ Money is kept in minor units beside a lower-case `currency`; times are `timestam
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from cyphera_pipelines.model.columns import (
     Column,
@@ -320,6 +321,26 @@ SYNCED_TABLES: dict[str, SyncedTable] = {
 """Every synced table by name, parents before their children."""
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A column of one table that holds the ids of another's objects, as far as those are known."""
+
+    table: SyncedTable
+    column: str
+    to: SyncedTable
+
+
+REFERENCES = (
+    Reference(PRICES, "product_id", PRODUCTS),
+    Reference(SUBSCRIPTIONS, "customer_id", CUSTOMERS),
+    Reference(SUBSCRIPTION_ITEMS, "price_id", PRICES),
+    Reference(INVOICES, "customer_id", CUSTOMERS),
+    Reference(INVOICES, "subscription_id", SUBSCRIPTIONS),
+    Reference(INVOICE_LINE_ITEMS, "price_id", PRICES),
+)
+"""Which tables refer to each other, beside children to their parents."""
+
+
 def entity_table(entity: Entity) -> SyncedTable:
     """The table of the entity's own objects."""
     return SYNCED_TABLES[entity.value]
@@ -370,11 +391,13 @@ def all_columns(table: SyncedTable) -> tuple[tuple[str, str, str], ...]:
 
 __all__ = [
     "OCCURRENCE",
+    "REFERENCES",
     "SHARED_KEY_COLUMNS",
     "SHARED_TAIL_COLUMNS",
     "SYNCED_TABLES",
     "Column",
     "Kind",
+    "Reference",
     "SyncedTable",
     "all_columns",
     "child_tables",

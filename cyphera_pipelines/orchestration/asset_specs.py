@@ -1,19 +1,32 @@
-"""What Dagster shows of each synced table: written once, in the model."""
+"""What Dagster shows of each synced table, and where its rows come from: written once, in the model."""
 
-from dagster import AssetKey, AssetSpec, MetadataValue, TableColumn, TableColumnConstraints, TableSchema
+from dagster import (
+    AssetDep,
+    AssetKey,
+    AssetSpec,
+    IdentityPartitionMapping,
+    MetadataValue,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+)
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.synced_tables import (
+    REFERENCES,
     SYNCED_TABLES,
     all_columns,
     entity_table,
     key_columns,
     tables_of,
 )
+from cyphera_pipelines.providers.base import Provider
+from cyphera_pipelines.providers.registry import PROVIDERS
 from cyphera_pipelines.store.tables import PAYMENTS_SCHEMA
 
 GROUP = "payments"
+PROVIDERS_GROUP = "payment_providers"
 OWNER = "team:payments"
 
 
@@ -32,11 +45,34 @@ def table_name(table: SyncedTable) -> str:
     return f"{PAYMENTS_SCHEMA}.{table.name}"
 
 
+def provider_spec(provider: Provider) -> AssetSpec:
+    """A provider, as an asset that nobody here materialises: what its entities' tables come from."""
+    return AssetSpec(
+        AssetKey([provider.name]),
+        description=f"The workspaces' accounts at {provider.title}: syncs read them, and change nothing there.",
+        group_name=PROVIDERS_GROUP,
+        kinds={provider.name},
+    )
+
+
+def lineage(table: SyncedTable) -> list[AssetDep]:
+    """What the table's rows come from, and the tables that they refer to.
+
+    Lineage only: whatever is selected is synced by one step, and nothing else. A source's rows refer to rows of that
+    source alone, so each partition hangs on the one of its own name.
+    """
+    tables = [entity_table(table.entity)] if table.is_child else []
+    tables += [reference.to for reference in REFERENCES if reference.table is table]
+    told_by = [provider for provider in PROVIDERS.values() if table.entity in provider.entities and not table.is_child]
+    upstream = [AssetDep(AssetKey([provider.name])) for provider in told_by]
+    return upstream + [AssetDep(asset_key(to), partition_mapping=IdentityPartitionMapping()) for to in tables]
+
+
 def asset_spec(table: SyncedTable) -> AssetSpec:
-    """The asset of a synced table; a child table's hangs on its entity's."""
+    """The asset of a synced table."""
     return AssetSpec(
         asset_key(table),
-        deps=[asset_key(entity_table(table.entity))] if table.is_child else [],
+        deps=lineage(table),
         description=f"{table.comment}.",
         metadata={
             "dagster/table_name": table_name(table),
@@ -44,7 +80,7 @@ def asset_spec(table: SyncedTable) -> AssetSpec:
         },
         group_name=GROUP,
         owners=[OWNER],
-        kinds={"stripe", "postgres"},
+        kinds={*PROVIDERS, "postgres"},
         tags={"cyphera/entity": table.entity.value},
         # A source whose table did not complete must not look materialised.
         skippable=True,
@@ -66,6 +102,9 @@ def column_schema(table: SyncedTable) -> TableSchema:
         ]
     )
 
+
+PROVIDER_SPECS = [provider_spec(provider) for provider in PROVIDERS.values()]
+"""The providers, each as an external asset."""
 
 ASSET_SPECS = [asset_spec(table) for table in SYNCED_TABLES.values()]
 """The assets of all synced tables, parents before their children."""

@@ -37,6 +37,7 @@ from cyphera_pipelines.orchestration.run_sessions import (
     run_ends_with_its_session,
     session_for_run,
 )
+from cyphera_pipelines.orchestration.session_links import session_metadata
 from cyphera_pipelines.orchestration.storage import keep_to_one_connection
 from cyphera_pipelines.store.sessions import get_session
 from cyphera_pipelines.store.sources import find_source
@@ -122,7 +123,7 @@ def payment_tables(
             context.log,
             chosen=_chosen_options(context),
         )
-    about: TextMetadata = {"source": source.key, "session_id": str(session.id)}
+    about: TextMetadata = {"source": source.key, **session_metadata(session)}
     with plain_failures(about), run_ends_with_its_session(context.instance, context.run):
         context.log.info(f"Session {session.id} syncs {', '.join(request.entities)} of {source.key}.")
         started = time.monotonic()

@@ -9,19 +9,12 @@ from dagster_shared.utils.warnings import PreviewWarning
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
+from cyphera_pipelines.model.synced_tables import REFERENCES, SYNCED_TABLES, Reference
 from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.partitions import payment_sources
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.checks import Finding, find_gaps, find_orphans, find_unknown_references
 from cyphera_pipelines.store.database import Database
-
-_REFERENCES = (
-    ("prices", "product_id", "products"),
-    ("subscriptions", "customer_id", "customers"),
-    ("invoices", "customer_id", "customers"),
-    ("invoices", "subscription_id", "subscriptions"),
-)
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,8 @@ def _has_parents(table: SyncedTable) -> TableCheck:
     )
 
 
-def _references_are_known(table: SyncedTable, column: str, to: str) -> TableCheck:
+def _references_are_known(reference: Reference) -> TableCheck:
+    table, column, to = reference.table, reference.column, reference.to.name
     return TableCheck(
         table,
         f"{column}_is_known",
@@ -72,7 +66,8 @@ TABLE_CHECKS = {
     check.key: check
     for check in (
         *(_has_parents(table) for table in SYNCED_TABLES.values() if table.is_child),
-        *(_references_are_known(SYNCED_TABLES[table], column, to) for table, column, to in _REFERENCES),
+        # Children come with their parents: what those refer to says enough.
+        *(_references_are_known(reference) for reference in REFERENCES if not reference.table.is_child),
         _lines_have_no_gaps(SYNCED_TABLES["invoice_line_items"]),
     )
 }

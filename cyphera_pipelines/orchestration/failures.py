@@ -16,8 +16,14 @@ TextMetadata = dict[str, str]
 
 def failure(message: str, metadata: TextMetadata | None = None) -> Failure:
     """A failure that Dagster does not retry: the engine has tried whatever may help. Secrets are cut out."""
-    texts = {name: MetadataValue.text(redact(value)) for name, value in (metadata or {}).items()}
-    return Failure(redact(message), metadata=texts, allow_retries=False)
+    shown = {name: text_value(redact(text)) for name, text in (metadata or {}).items()}
+    return Failure(redact(message), metadata=shown, allow_retries=False)
+
+
+def text_value(text: str) -> MetadataValue[str]:
+    """The text as Dagster shows it: an address can be followed."""
+    is_address = text.startswith(("http://", "https://")) and len(text.split()) == 1
+    return MetadataValue.url(text) if is_address else MetadataValue.text(text)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.sessions import EntityProgress, Session
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.asset_specs import asset_key, table_name
+from cyphera_pipelines.orchestration.failures import text_value
+from cyphera_pipelines.orchestration.session_links import session_metadata
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.rows import count_rows, preview_rows
@@ -58,7 +60,7 @@ def materialization(synced: SyncedSource, table: SyncedTable, counts: EntityProg
             "failed": counts.failed,
             "requests": counts.requests,
             "rows_per_second": round(counts.fetched / max(synced.seconds, 0.001), 1),
-            "session_id": MetadataValue.text(str(synced.session.id)),
+            **{name: text_value(text) for name, text in session_metadata(synced.session).items()},
             "preview": MetadataValue.md(markdown_table(rows)),
         },
     )

@@ -4,12 +4,13 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRun
 from dagster._core.storage.runs.schema import InstanceInfo
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import (
@@ -25,6 +26,7 @@ from sqlalchemy.pool import QueuePool
 
 from cyphera_pipelines.connection_budget import DAGSTER_RUN, DAGSTER_SERVICE, budget_of
 from cyphera_pipelines.orchestration.dagster_database import alone, prepare_dagster_database
+from cyphera_pipelines.orchestration.pools import in_pool_of_provider
 from cyphera_pipelines.settings import load_settings
 from cyphera_pipelines.store.connection_waits import (
     RUN_PATIENCE,
@@ -52,6 +54,8 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     def __init__(self, postgres_url: str, *, inst_data: ConfigurableClassData | None = None) -> None:
         connections = _of_this_process.connections(postgres_url)
         super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
+        runs = self._run_storage
+        runs.add_run = partial(_add_in_pool, runs.add_run)  # type: ignore[method-assign]
         _share(connections, self._run_storage, self._event_log_storage, self._schedule_storage)
         if not _tables(connections.engine) >= _NEEDED_TABLES:
             self._make_tables(connections.engine)
@@ -103,6 +107,10 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             if (problem := shortage(budget_of(settings), read_server_connections(engine))) is not None:
                 _log.warning("%s", problem)
         return storage
+
+
+def _add_in_pool(add_run: Callable[[DagsterRun], DagsterRun], dagster_run: DagsterRun) -> DagsterRun:
+    return add_run(in_pool_of_provider(dagster_run))
 
 
 def _is_daemon() -> bool:

@@ -66,7 +66,9 @@ def test_a_run_and_its_session_name_each_other(
     assert seen.run.tags[SOURCE_TAG] == tenant.source.key
     assert (session.status, session.session_type) == (SessionStatus.COMPLETED, SessionType.INITIAL_SYNC)
     assert session.config["batch_size"] == 7
-    assert seen.materialized()["prices"]["session_id"] == str(session.id)
+    shown = seen.materialized()["prices"]
+    assert shown["session_id"] == str(session.id)
+    assert shown["session"] == f"http://127.0.0.1:8000/api/v1/sync/sessions/{session.id}"
 
 
 def test_two_assets_sync_two_entities(

@@ -6,9 +6,12 @@ from uuid import UUID
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.instance.config import PoolGranularity
+from dagster._core.op_concurrency_limits_counter import GlobalOpConcurrencyLimitsCounter
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.runs import PARTITION_TAG, SESSION_TAG
+from cyphera_pipelines.model.sessions import SessionType
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, asset_key
 from cyphera_pipelines.orchestration.checks import TABLE_CHECKS
@@ -173,6 +176,47 @@ def test_the_job_s_own_backfill_has_a_run_for_each_source_too(
     assert {key: run.status for key, run in runs.items()} == {
         kept.key: DagsterRunStatus.SUCCESS,
         removed.key: DagsterRunStatus.FAILURE,
+    }
+
+
+def test_a_run_takes_a_place_in_its_providers_pool(ui: Webserver, add_tenant: AddTenant) -> None:
+    first, second = (ui.queue(add_tenant().source.key) for _number in range(2))
+    events = ui.instance.event_log_storage
+    events.set_concurrency_slots("stripe", 1)
+    try:
+        counter = GlobalOpConcurrencyLimitsCounter(
+            ui.instance,
+            [first, second],
+            [],
+            events.get_concurrency_keys(),
+            events.get_pool_limits(),
+            pool_granularity=PoolGranularity.RUN,
+        )
+        assert not counter.is_blocked(first)
+        counter.update_counters_with_launched_item(first)
+        assert counter.is_blocked(second)
+    finally:
+        events.delete_concurrency_limit("stripe")
+        for run in (first, second):
+            ui.instance.report_run_canceled(run)
+
+
+def test_the_job_for_changes_lists_nothing_anew(
+    ui: Webserver, database: Database, sandbox: SandboxServer, add_tenant: AddTenant, view: Callable[[str], RunView]
+) -> None:
+    tenant = add_tenant()
+    (whole,) = runs_by_source(ui, ui.end_of(ui.launch_job([tenant.source.key]))).values()
+    assert whole.status is DagsterRunStatus.SUCCESS
+    sandbox.state.apply_changes(tenant.account.account_id, create={"customers": 2}, update={"products": 1})
+    (run,) = runs_by_source(ui, ui.end_of(ui.launch_job([tenant.source.key], "sync_changes"))).values()
+
+    assert run.status is DagsterRunStatus.SUCCESS
+    session = get_session(database, tenant.source.workspace_id, UUID(run.tags[SESSION_TAG]))
+    assert session.session_type is SessionType.DELTA_SYNC
+    shown = view(run.run_id).materialized()
+    assert {name: (counts["created"], counts["updated"]) for name, counts in shown.items()} == {
+        "customers": (2, 0),
+        "products": (0, 1),
     }
 
 

@@ -1,11 +1,13 @@
+import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterInstance, TableSchema, asset, materialize
+from dagster import AssetKey, DagsterInstance, IdentityPartitionMapping, TableSchema, asset, materialize
 from sqlalchemy import text
 
 from cyphera_pipelines.definitions import definitions
@@ -29,6 +31,11 @@ def test_runs_of_the_command_line_name_the_code_location_of_the_workspace(dagste
     workspace = (dagster_home / "workspace.yaml").read_text()
     assert f"module_name: {CODE_LOCATION}\n" in workspace
     assert "location_name" not in workspace, "a location is named after its module"
+
+
+def test_dg_names_the_code_location_as_the_workspace_does(dagster_home: Path) -> None:
+    project = tomllib.loads((dagster_home / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert project["code_location_name"] == project["code_location_target_module"] == CODE_LOCATION
 
 
 def test_the_definitions_can_be_loaded() -> None:
@@ -56,11 +63,51 @@ def test_an_assets_columns_are_those_of_the_database_with_its_comments(key: Asse
     }
 
 
-def test_a_child_table_hangs_on_its_entity() -> None:
-    graph = definitions.resolve_asset_graph()
-    assert graph.get(AssetKey(["payments", "price_tiers"])).parent_keys == {asset_key(SYNCED_TABLES["prices"])}
-    assert graph.get(asset_key(SYNCED_TABLES["prices"])).parent_keys == set()
-    assert graph.get(asset_key(SYNCED_TABLES["prices"])).kinds == {"stripe", "postgres"}
+def test_a_table_hangs_on_what_it_comes_from_and_refers_to() -> None:
+    graph, stripe = definitions.resolve_asset_graph(), AssetKey("stripe")
+    tables = {name: asset_key(table) for name, table in SYNCED_TABLES.items()}
+    parents = {
+        "customers": {stripe},
+        "products": {stripe},
+        "prices": {stripe, tables["products"]},
+        "price_tiers": {tables["prices"]},
+        "price_currency_options": {tables["prices"]},
+        "subscriptions": {stripe, tables["customers"]},
+        "subscription_items": {tables["subscriptions"], tables["prices"]},
+        "invoices": {stripe, tables["customers"], tables["subscriptions"]},
+        "invoice_line_items": {tables["invoices"], tables["prices"]},
+    }
+    assert {name: graph.get(key).parent_keys for name, key in tables.items()} == parents
+    assert graph.get(stripe).is_external
+    assert graph.get(tables["prices"]).kinds == {"stripe", "postgres"}
+    for key in tables.values():
+        mappings = [graph.get_partition_mapping(key, parent) for parent in graph.get(key).parent_keys - {stripe}]
+        assert all(isinstance(mapping, IdentityPartitionMapping) for mapping in mappings)
+
+
+def test_a_table_names_the_code_that_fills_it() -> None:
+    (found,) = [
+        spec for spec in definitions.resolve_all_asset_specs() if spec.key == asset_key(SYNCED_TABLES["prices"])
+    ]
+    (code,) = found.metadata["dagster/code_references"].code_references
+    assert Path(code.file_path).parts[-2:] == ("orchestration", "assets.py")
+
+
+def dg(*arguments: str, home: Path) -> str:
+    command = [str(Path(sys.executable).with_name("dg")), *arguments]
+    done = subprocess.run(command, cwd=home, env=dict(os.environ), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_dg_checks_and_lists_the_definitions(dagster_home: Path) -> None:
+    dg("check", "defs", home=dagster_home)
+    listed = json.loads(dg("list", "defs", "--json", home=dagster_home))
+    assert {asset["asset_key"] for asset in listed["assets"]} == {
+        "stripe",
+        *(f"payments/{name}" for name in SYNCED_TABLES),
+    }
+    assert {job["name"] for job in listed["jobs"]} >= {"sync_source", "sync_changes"}
 
 
 def test_assets_of_other_people_can_reach_a_sources_provider(

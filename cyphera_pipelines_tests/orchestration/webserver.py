@@ -80,15 +80,24 @@ class Webserver:
         selection = [asset.to_graphql_input() for asset in assets]
         return _id_of(self.ask(_LAUNCH_BACKFILL, backfill={"assetSelection": selection, "partitionNames": keys}))
 
-    def launch_job(self, keys: list[str]) -> str:
-        """The same from the page of the job that syncs a source."""
-        partition_set = {"partitionSetName": f"{SYNC_JOB}_partition_set", "repositorySelector": SELECTOR}
+    def launch_job(self, keys: list[str], job: str = SYNC_JOB) -> str:
+        """The same from a job's page."""
+        partition_set = {"partitionSetName": f"{job}_partition_set", "repositorySelector": SELECTOR}
         return _id_of(self.ask(_LAUNCH_BACKFILL, backfill={"selector": partition_set, "partitionNames": keys}))
 
     def retry(self, backfill: PartitionBackfill) -> PartitionBackfill:
         """'Re-execute from failure' of a backfill, up to the end of the new one."""
         strategy = {"parentRunId": backfill.backfill_id, "strategy": "FROM_FAILURE"}
         return self.end_of(_id_of(self.ask(_RETRY_BACKFILL, retry=strategy)))
+
+    def queue(self, key: str) -> DagsterRun:
+        """'Launch run' of the job that syncs a source: the run, before the daemon takes it from the queue."""
+        tags = [{"key": "dagster/partition", "value": key}]
+        selector = {**SELECTOR, "pipelineName": SYNC_JOB}
+        answer = self.ask(_LAUNCH_RUN, run={"selector": selector, "executionMetadata": {"tags": tags}})
+        run = self.instance.get_run_by_id(answer["run"]["runId"])
+        assert run is not None
+        return run
 
     def check(self, key: str, checks: list[tuple[AssetKey, str]]) -> DagsterRun:
         """'Execute' of checks alone."""
