@@ -19,6 +19,9 @@ app = typer.Typer(help="Keys of the HTTP API: each opens one workspace.", no_arg
 def create(
     slug: SlugArgument,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "api",
+    for_shell: Annotated[
+        bool, typer.Option("--export", help="Print a line that a shell can evaluate: API_KEY and WORKSPACE_ID.")
+    ] = False,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Make a key for a workspace and show it, this once: it is not kept."""
@@ -29,6 +32,9 @@ def create(
     # Not through `print_error` and its like: they would cut the key out.
     if as_json:
         print_json({"id": made.id, "name": made.name, "workspace_id": made.workspace_id, "api_key": key.as_text()})
+        return
+    if for_shell:
+        typer.echo(f"export API_KEY={key.as_text()} WORKSPACE_ID={workspace.id}")
         return
     typer.echo(f"X-API-Key: {key.as_text()}")
     typer.echo(f"X-Workspace-ID: {workspace.id}")

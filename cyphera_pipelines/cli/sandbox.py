@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.sandbox import SandboxOptions, demo_accounts, serve
+from cyphera_pipelines.sandbox import SandboxOptions, demo_accounts, serve, spare_accounts
 
 DEFAULT_PORT = 12119
 
@@ -20,7 +20,7 @@ def sandbox(
     endpoint_rate: Annotated[float | None, typer.Option(help="Requests per second per endpoint of an account.")] = None,
 ) -> None:
     """Serve a Stripe-shaped API with generated data on this machine. Ctrl-C stops it."""
-    accounts = demo_accounts()
+    accounts = [*demo_accounts(), *spare_accounts()]
 
     def announce(url: str) -> None:
         typer.echo(f"The sandbox serves {url}. Keys: {', '.join(account.api_key for account in accounts)}")

@@ -4,7 +4,7 @@
 said by `SandboxAccount`, how it behaves by `SandboxOptions`.
 """
 
-from cyphera_pipelines.sandbox.accounts import API_VERSION, SandboxAccount, Ugliness, demo_accounts
+from cyphera_pipelines.sandbox.accounts import API_VERSION, SandboxAccount, Ugliness, demo_accounts, spare_accounts
 from cyphera_pipelines.sandbox.app import create_app
 from cyphera_pipelines.sandbox.changes import Change
 from cyphera_pipelines.sandbox.options import Fault, FaultKind, SandboxOptions
@@ -26,4 +26,5 @@ __all__ = [
     "create_app",
     "demo_accounts",
     "serve",
+    "spare_accounts",
 ]

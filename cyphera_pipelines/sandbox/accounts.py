@@ -146,3 +146,21 @@ def demo_accounts() -> list[SandboxAccount]:
             invoices=150,
         ),
     ]
+
+
+def spare_accounts() -> list[SandboxAccount]:
+    """Return two more accounts, for whoever tries what the demo does not show: the README's examples connect them."""
+    return [
+        SandboxAccount(
+            api_key=f"sk_test_cyphera_sandbox_{name}",
+            account_id=f"acct_1CypheraSandbox{name.title()}",
+            name=f"Sandbox {name.title()}",
+            seed=seed,
+            customers=200,
+            products=8,
+            prices=20,
+            subscriptions=120,
+            invoices=500,
+        )
+        for seed, name in ((21, "one"), (22, "two"))
+    ]
