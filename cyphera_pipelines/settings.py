@@ -47,6 +47,8 @@ class Settings(BaseSettings):
         default=(), validation_alias="PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS"
     )
 
+    preview_personal_data: bool = False
+
     most_configurations: int = Field(default=50, ge=1)
     most_accounts: int = Field(default=100, ge=1)
     most_waiting_sessions: int = Field(default=20, ge=1)

@@ -18,6 +18,7 @@ from cyphera_pipelines.api.routes import (
     configurations,
     operations,
     providers,
+    purges,
     sessions,
     syncs,
     webhooks,
@@ -39,8 +40,9 @@ def describe_api() -> DocumentedApi:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for module in (configurations, providers, syncs, sessions, accounts, audit, webhooks, operations):
+    for module in (configurations, providers, syncs, sessions, accounts, audit, purges, webhooks, operations):
         app.include_router(module.router)
+    app.include_router(purges.public_router)
     add_docs_page(app)
     add_error_handlers(app)
     app.add_middleware(BodyLimit)

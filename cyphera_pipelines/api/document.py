@@ -42,6 +42,7 @@ TAGS = [
     {"name": "Sessions", "description": "Watching syncs, and stopping them."},
     {"name": "Accounts", "description": "Which provider accounts are the workspace's."},
     {"name": "Audit trail", "description": "Who did what to the workspace, its configurations and its keys."},
+    {"name": "Purges", "description": "Removing everything that is kept of a workspace or a source."},
     {"name": "Webhooks", "description": "What providers tell by themselves; their signature stands for a key."},
     {"name": "Operations", "description": "Health and metrics; no key is asked for."},
 ]

@@ -24,6 +24,7 @@ from cyphera_pipelines.api.problems import (
     unavailable,
 )
 from cyphera_pipelines.model.errors import ConflictError, InvalidInputError, NotFoundError
+from cyphera_pipelines.model.purges import PurgeUnderWayError
 from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.security.encryption import DecryptionError
 from cyphera_pipelines.security.secrets import redact
@@ -107,6 +108,8 @@ async def _answer_not_found(request: Request, error: NotFoundError) -> JSONRespo
 async def _answer_conflict(request: Request, error: ConflictError) -> JSONResponse:
     if isinstance(error, SourceActiveError):
         problem = conflict(str(error), "session-active", session_id=str(error.session.id))
+    elif isinstance(error, PurgeUnderWayError):
+        problem = conflict(str(error), "purge-under-way")
     elif isinstance(error, SourcePausedError):
         problem = conflict(str(error), "source-paused")
     elif isinstance(error, QuotaReachedError):

@@ -1,12 +1,15 @@
 """`cyphera audit`: who did what."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_table
+from cyphera_pipelines.model.errors import NotFoundError
 from cyphera_pipelines.store.audit import list_audit_entries
+from cyphera_pipelines.store.purges import find_purged_workspace
 from cyphera_pipelines.store.workspaces import find_workspace, workspace_slugs
 
 
@@ -17,7 +20,7 @@ def audit(
 ) -> None:
     """Show who did what to workspaces, their configurations, keys and analysts. What was refused is marked."""
     database = services.database()
-    workspace_id = find_workspace(database, slug, or_deleted=True).id if slug else None
+    workspace_id = _workspace_id(slug) if slug else None
     found = list_audit_entries(database, workspace_id, limit=limit)
     if as_json:
         print_json(found)
@@ -35,6 +38,17 @@ def audit(
         for entry in found
     ]
     print_table(("WHEN (UTC)", "WORKSPACE", "WHO", "WHAT", "TO WHAT", "DETAILS"), rows, empty="Nothing was done yet.")
+
+
+def _workspace_id(slug: str) -> UUID:
+    """Of a workspace that was purged the trail is what is left."""
+    try:
+        return find_workspace(services.database(), slug, or_deleted=True).id
+    except NotFoundError:
+        purged = find_purged_workspace(services.database(), slug)
+        if purged is None:
+            raise
+        return purged
 
 
 def _described(details: dict[str, Any]) -> str:

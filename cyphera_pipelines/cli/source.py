@@ -9,7 +9,9 @@ import typer
 from pydantic import SecretStr
 
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.confirmation import ConfirmOption, confirm_slug
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.purge import FOR_GOOD, PurgeOption, purge_and_watch
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
@@ -150,13 +152,21 @@ def try_credentials(slug: SlugArgument, provider: ProviderArgument, as_json: boo
 
 
 @app.command("remove")
-def remove(slug: SlugArgument, provider: ProviderArgument) -> None:
+def remove(
+    slug: SlugArgument, provider: ProviderArgument, purged: PurgeOption = False, confirmed: ConfirmOption = None
+) -> None:
     """Disconnect a source. Its credentials are no longer used; its synced rows stay.
 
-    A sync that waits or runs is cancelled.
+    A sync that waits or runs is cancelled. With --purge everything that is kept of the source is removed, also of one
+    that was removed before: rows, sessions, events, webhooks, configurations, and what Dagster holds of them.
     """
     database = services.database()
     workspace = find_workspace(database, slug)
+    if purged:
+        find_provider(provider)
+        confirm_slug(slug, f"This removes everything that is kept of {slug}:{provider}. {FOR_GOOD}", confirmed)
+        purge_and_watch(workspace, provider)
+        return
     configuration = find_active_configuration(database, workspace, provider)
     source = find_source(database, f"{slug}:{provider}")
     remove_configuration(database, configuration)

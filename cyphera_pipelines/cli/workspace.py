@@ -7,6 +7,7 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import ConfirmOption, confirm_slug
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.purge import FOR_GOOD, PurgeOption, purge_and_watch
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.store.sources import list_sources
 from cyphera_pipelines.store.workspaces import (
@@ -62,13 +63,18 @@ def rename(slug: SlugArgument, name: Annotated[str, typer.Argument(help="The new
 
 
 @app.command("delete")
-def delete(slug: SlugArgument, confirmed: ConfirmOption = None) -> None:
+def delete(slug: SlugArgument, purged: PurgeOption = False, confirmed: ConfirmOption = None) -> None:
     """Disconnect a workspace for good: its sources are removed, its keys and its analysts open nothing any more.
 
-    Its rows, sessions and events stay, and so does its slug. Syncs that wait or run are cancelled.
+    Its rows, sessions and events stay, and so does its slug, unless --purge is given: then everything that is kept of
+    it is removed, also of one that was deleted before. Syncs that wait or run are cancelled.
     """
     database = services.database()
-    workspace = find_workspace(database, slug)
+    workspace = find_workspace(database, slug, or_deleted=purged)
+    if purged:
+        confirm_slug(slug, f"This removes everything that is kept of workspace {slug}. {FOR_GOOD}", confirmed)
+        purge_and_watch(workspace)
+        return
     confirm_slug(slug, f"This disconnects workspace {slug} for good. Its rows stay.", confirmed)
     sources = [source for source in list_sources(database) if source.workspace_id == workspace.id]
     delete_workspace(database, workspace)

@@ -1,6 +1,6 @@
 """What a column and a synced table are, before SQL, Dagster and the provider's mapping give them a form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from cyphera_pipelines.model.entities import Entity
@@ -25,7 +25,8 @@ class Kind(StrEnum):
 class Column:
     """A typed column. `comment` is written once and shown by Postgres, by Dagster and in the data dictionary.
 
-    `is_later`: the table was there before it; such columns stand behind all others.
+    `is_later`: the table was there before it; such columns stand behind all others. `is_personal`: it may tell who a
+    person is, or where, and is shown to nobody who does not ask the table itself.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Column:
     comment: str
     required: bool = False
     is_later: bool = False
+    is_personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,3 +90,8 @@ def numeric(name: str, comment: str, *, is_later: bool = False) -> Column:
 def json(name: str, comment: str) -> Column:
     """A JSON value."""
     return Column(name, Kind.JSON, comment)
+
+
+def personal(column: Column) -> Column:
+    """The column, marked as telling of people."""
+    return replace(column, is_personal=True)

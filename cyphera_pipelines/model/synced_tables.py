@@ -16,6 +16,7 @@ from cyphera_pipelines.model.columns import (
     integer,
     json,
     numeric,
+    personal,
     text,
     timestamp,
 )
@@ -50,10 +51,10 @@ CUSTOMERS = SyncedTable(
     "Customers: the people and companies that are billed",
     (
         timestamp("created", "When the customer was created", required=True),
-        text("email", "Email address"),
-        text("name", "Full name or business name"),
-        text("phone", "Telephone number"),
-        text("description", "Free text kept on the customer"),
+        personal(text("email", "Email address")),
+        personal(text("name", "Full name or business name")),
+        personal(text("phone", "Telephone number")),
+        personal(text("description", "Free text kept on the customer")),
         text("currency", "Lower-case ISO code of the currency that the customer is charged in"),
         amount("balance", "Account balance: negative is credit for the next invoice, positive is owed"),
         boolean("delinquent", "Whether the latest charge or invoice of the customer failed"),
@@ -61,14 +62,14 @@ CUSTOMERS = SyncedTable(
         text("invoice_prefix", "Prefix of the customer's invoice numbers"),
         text("default_source_id", "Id of the default payment source"),
         text("default_payment_method_id", "Id of the default payment method for invoices"),
-        text("address_line1", "Address, first line"),
-        text("address_line2", "Address, second line"),
-        text("address_city", "City"),
-        text("address_state", "State, county or province"),
-        text("address_postal_code", "Postal code"),
-        text("address_country", "Two-letter country code"),
+        personal(text("address_line1", "Address, first line")),
+        personal(text("address_line2", "Address, second line")),
+        personal(text("address_city", "City")),
+        personal(text("address_state", "State, county or province")),
+        personal(text("address_postal_code", "Postal code")),
+        personal(text("address_country", "Two-letter country code")),
         json("preferred_locales", "Preferred languages, best first"),
-        json("shipping", "Shipping name, phone and address"),
+        personal(json("shipping", "Shipping name, phone and address")),
         json("discount", "The discount that applies to all of the customer's charges"),
         text("test_clock_id", "Id of the test clock that the customer belongs to"),
         METADATA,
@@ -178,7 +179,7 @@ SUBSCRIPTIONS = SyncedTable(
         timestamp("canceled_at", "When cancellation was asked for"),
         text("cancellation_reason", "Why the subscription was canceled, as recorded by the provider"),
         text("cancellation_feedback", "The customer's answer to why they left"),
-        text("cancellation_comment", "The customer's own words on why they left"),
+        personal(text("cancellation_comment", "The customer's own words on why they left")),
         timestamp("trial_start", "When the trial began"),
         timestamp("trial_end", "When the trial ends"),
         timestamp("billing_cycle_anchor", "The moment that sets the dates of future bills"),
@@ -188,7 +189,7 @@ SUBSCRIPTIONS = SyncedTable(
         text("schedule_id", "Id of the schedule that drives the subscription"),
         text("pause_collection_behavior", "What happens to invoices while collection is paused"),
         timestamp("pause_collection_resumes_at", "When collection resumes"),
-        text("description", "Description shown to the customer"),
+        personal(text("description", "Description shown to the customer")),
         json("discounts", "Discounts on the subscription"),
         text("test_clock_id", "Id of the test clock that the subscription belongs to"),
         METADATA,
@@ -227,8 +228,8 @@ INVOICES = SyncedTable(
         timestamp("created", "When the invoice was created", required=True),
         text("number", "The number that the customer sees; NULL for drafts"),
         text("customer_id", "Id of the customer"),
-        text("customer_email", "The customer's email when the invoice was finalized"),
-        text("customer_name", "The customer's name when the invoice was finalized"),
+        personal(text("customer_email", "The customer's email when the invoice was finalized")),
+        personal(text("customer_name", "The customer's name when the invoice was finalized")),
         text("subscription_id", "Id of the subscription that the invoice was made for"),
         text("status", "draft, open, paid, uncollectible or void"),
         text("billing_reason", "Why the invoice was made, as in subscription_cycle or manual"),
@@ -262,11 +263,11 @@ INVOICES = SyncedTable(
         timestamp("marked_uncollectible_at", "When the invoice was given up"),
         timestamp("next_payment_attempt", "When payment is tried next"),
         text("default_payment_method_id", "Id of the payment method used by default"),
-        text("description", "Text shown above the lines"),
+        personal(text("description", "Text shown above the lines")),
         text("account_country", "Two-letter country code of the issuing account"),
         text("receipt_number", "Number of the receipt"),
-        text("hosted_invoice_url", "The invoice's public page"),
-        text("invoice_pdf", "Address of the invoice's PDF"),
+        personal(text("hosted_invoice_url", "The invoice's public page")),
+        personal(text("invoice_pdf", "Address of the invoice's PDF")),
         json("discounts", "Discounts on the invoice"),
         text("test_clock_id", "Id of the test clock that the invoice belongs to"),
         METADATA,
@@ -283,7 +284,7 @@ INVOICE_LINE_ITEMS = SyncedTable(
         amount("amount", "The line's amount before invoice-level discounts and exclusive tax"),
         amount("subtotal", "The line's amount before any discount"),
         text("currency", "Lower-case ISO code of the invoice's currency"),
-        text("description", "Text of the line"),
+        personal(text("description", "Text of the line")),
         integer("quantity", "How many units; NULL where there is no quantity"),
         numeric("quantity_decimal", "How many units, with decimals"),
         numeric("unit_amount_decimal", "Price of one unit in minor units, with up to 12 decimals"),
@@ -362,6 +363,11 @@ def key_columns(table: SyncedTable) -> tuple[str, ...]:
 def tables_of(entities: Collection[Entity]) -> list[SyncedTable]:
     """The tables of the entities, child tables included, in canonical order."""
     return [table for table in SYNCED_TABLES.values() if table.entity in entities]
+
+
+def personal_columns(table: SyncedTable) -> frozenset[str]:
+    """The names of the columns that may tell who or where a person is; `raw` and `metadata` may too."""
+    return frozenset(column.name for column in table.columns if column.is_personal) | {"raw", METADATA.name}
 
 
 def all_columns(table: SyncedTable) -> tuple[tuple[str, str, str], ...]:

@@ -12,6 +12,7 @@ from cyphera_pipelines.orchestration.asset_specs import asset_key, table_name
 from cyphera_pipelines.orchestration.failures import text_value
 from cyphera_pipelines.orchestration.session_links import session_metadata
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.settings import load_settings
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.rows import count_rows, preview_rows
 
@@ -49,7 +50,9 @@ def has_changes(table: SyncedTable, counts: EntityProgress) -> bool:
 
 def materialization(synced: SyncedSource, table: SyncedTable, counts: EntityProgress) -> MaterializeResult[Any]:
     """The materialisation of one table. Counts of changes are rows; what was fetched and failed are objects."""
-    rows = preview_rows(synced.database, synced.source, table, limit=PREVIEW_ROWS)
+    # Whoever sees Dagster's UI sees every workspace's: no names and addresses of people, unless the operator wants so.
+    personal = load_settings().preview_personal_data
+    rows = preview_rows(synced.database, synced.source, table, limit=PREVIEW_ROWS, personal=personal)
     return MaterializeResult(
         asset_key=asset_key(table),
         metadata={

@@ -27,11 +27,15 @@ from cyphera_pipelines.orchestration.backstop import (
 from cyphera_pipelines.orchestration.inbox import look_into_inbox
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.outbox import look_into_outbox
+from cyphera_pipelines.orchestration.purging import carry_out_purge
 from cyphera_pipelines.orchestration.resources import DatabaseResource
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.settings import load_settings
+from cyphera_pipelines.store.purges import list_unfinished_purges
 from cyphera_pipelines.store.retention import forget_old
 
+PURGE_SECONDS = 10.0
+"""Of each purge at one look."""
 RETENTION_SECONDS = 20.0
 """Of one look: Dagster gives a sensor a minute, and the other sensors wait."""
 
@@ -146,6 +150,23 @@ def retention(context: SensorEvaluationContext, database: DatabaseResource) -> S
     forgotten = forget_old(database.open(), load_settings().retention(), within=RETENTION_SECONDS)
     left = "" if forgotten.is_all else " The rest is the next look's."
     return SensorResult(skip_reason=SkipReason(f"Deleted {forgotten}.{left}"))
+
+
+@sensor(
+    name="requested_purges",
+    minimum_interval_seconds=5,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Removes everything that is kept of workspaces and sources that are to be purged, a piece at a time.",
+)
+def requested_purges(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """What `DELETE ...?purge=true` asked for, and commands that were interrupted."""
+    told = []
+    for requested in list_unfinished_purges(database.open()):
+        purge = carry_out_purge(database.open(), context.instance, requested, within=PURGE_SECONDS)
+        waits = f", waits for {purge.waits_for}" if purge.waits_for else ""
+        # By its id: ticks outlive the purge.
+        told.append(f"Purge {purge.id}: {purge.status.value}, {purge.rows:,} rows deleted{waits}.")
+    return SensorResult(skip_reason=SkipReason(" ".join(told) or "Nothing is to be purged."))
 
 
 def _reason(context: RunFailureSensorContext) -> str:

@@ -20,6 +20,7 @@ from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.access.matrix import Role
 from cyphera_pipelines.store.audit import record_action, record_refusal
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.purges import check_not_purged
 from cyphera_pipelines.store.quotas import check_configurations
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
@@ -45,7 +46,8 @@ def create_configuration(
 ) -> Configuration:
     """Store a configuration.
 
-    Raises ConflictError if it is to be active and the workspace has an active one, and QuotaReachedError.
+    Raises ConflictError if it is to be active and the workspace has an active one, PurgeUnderWayError, and
+    QuotaReachedError.
     """
     configuration_id = uuid4()
     binding = Binding(workspace.id, configuration_id, provider)
@@ -65,6 +67,7 @@ def create_configuration(
         with database.tenant(workspace.id, role=Role.CREDENTIALS, alone=quotas is not None) as connection:
             if quotas is not None:
                 check_configurations(connection, quotas)
+            check_not_purged(connection, workspace.id, provider)
             row = connection.execute(insert(configurations).values(values).returning(*_PUBLIC_COLUMNS)).one()
             details = {"provider": provider, "is_active": is_active, "key": credentials.key_ending()}
             record_action(connection, workspace.id, Action.CONFIGURATION_CREATED, configuration_id, details)

@@ -7,10 +7,12 @@ from sqlalchemy import func, select
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.synced_tables import personal_columns
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import synced_tables
 
 _PREVIEW_HIDES = {"workspace_id", "provider", "raw", "content_hash", "source_version", "deleted_at", "metadata"}
+"""What is too bulky, or the same for all."""
 
 
 def count_rows(database: Database, source: Source, tables: list[SyncedTable]) -> dict[str, int]:
@@ -52,10 +54,13 @@ def has_unlisted_rows(
         return connection.execute(rows.limit(1)).first() is not None
 
 
-def preview_rows(database: Database, source: Source, table: SyncedTable, *, limit: int = 5) -> list[dict[str, Any]]:
-    """The most recently written rows of the source, without the bulky columns."""
+def preview_rows(
+    database: Database, source: Source, table: SyncedTable, *, limit: int = 5, personal: bool = False
+) -> list[dict[str, Any]]:
+    """The most recently written rows of the source, without the bulky columns; with `personal` ones if asked for."""
     target = synced_tables[table.name]
-    columns = [column for column in target.c if column.name not in _PREVIEW_HIDES]
+    hidden = _PREVIEW_HIDES | (frozenset() if personal else personal_columns(table))
+    columns = [column for column in target.c if column.name not in hidden]
     statement = (
         select(*columns)
         .where(target.c.provider == source.provider, target.c.deleted_at.is_(None))

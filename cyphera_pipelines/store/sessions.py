@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import cast
 from sqlalchemy.sql.dml import ReturningInsert
@@ -20,6 +20,7 @@ from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.pauses import check_not_paused
+from cyphera_pipelines.store.purges import check_not_purged
 from cyphera_pipelines.store.quotas import check_sessions
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
@@ -33,11 +34,17 @@ def create_session(
 ) -> Session:
     """Ask for a sync: a pending session, with the run that will carry it out if that is known.
 
-    Raises SourcePausedError.
+    Raises SourcePausedError and PurgeUnderWayError.
     """
     with database.tenant(source.workspace_id, alone=True) as connection:
-        check_not_paused(connection, source)
+        _check_may_begin(connection, source)
         return _to_session(connection.execute(_insertion(source, kind, request, dagster_run_id)).one())
+
+
+def _check_may_begin(connection: Connection, source: Source) -> None:
+    """In a transaction that is alone, so that nobody pauses or purges the source meanwhile."""
+    check_not_purged(connection, source.workspace_id, source.provider)
+    check_not_paused(connection, source)
 
 
 class SourceActiveError(ConflictError):
@@ -55,6 +62,15 @@ def list_active_sessions(database: Database, source: Source) -> list[Session]:
     """The source's pending and running sessions, oldest first."""
     with database.tenant(source.workspace_id) as connection:
         return [_to_session(row) for row in connection.execute(_active_sessions(source))]
+
+
+def list_unfinished_sessions(database: Database, workspace_id: UUID, provider: str | None) -> list[Session]:
+    """The workspace's pending and running sessions, of one provider's source or of all, oldest first."""
+    statement = select(sessions).where(sessions.c.workspace_id == workspace_id, sessions.c.status.in_(_UNFINISHED))
+    if provider is not None:
+        statement = statement.where(sessions.c.provider_name == provider)
+    with database.control() as connection:
+        return [_to_session(row) for row in connection.execute(statement.order_by(sessions.c.created_at))]
 
 
 def has_running_session(database: Database, source: Source) -> bool:
@@ -75,12 +91,12 @@ def create_only_session(
 ) -> Session:
     """Like `create_session`, but raise SourceActiveError if the source has an active session that is not ignored.
 
-    Raises SourcePausedError, and QuotaReachedError if the workspace may not ask for another now.
+    Raises SourcePausedError, PurgeUnderWayError, and QuotaReachedError if the workspace may not ask for another now.
 
     Of several callers at once, one makes a session and the others are told of it.
     """
     with database.tenant(source.workspace_id, alone=True) as connection:
-        check_not_paused(connection, source)
+        _check_may_begin(connection, source)
         for row in connection.execute(_active_sessions(source)):
             if row.id not in ignoring:
                 raise SourceActiveError(source, _to_session(row))

@@ -11,6 +11,7 @@ from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.errors import NotFoundError
 from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
@@ -77,7 +78,7 @@ def keep_webhook(
     """Put the event into the inbox. Returns False if it is there already, handled or not.
 
     Without an entity it is unreadable: its payload says under `problem` why. Raises QuotaReachedError if too much of
-    the workspace waits there.
+    the workspace waits there, and NotFoundError if the configuration was removed meanwhile.
     """
     size = len(json.dumps(payload))
     row = {
@@ -91,10 +92,13 @@ def keep_webhook(
         "payload_bytes": size,
     }
     received = (
-        update(configurations).where(configurations.c.id == target.configuration_id).values(last_webhook_at=func.now())
+        update(configurations)
+        .where(configurations.c.id == target.configuration_id, configurations.c.deleted_at.is_(None))
+        .values(last_webhook_at=func.now())
     )
     with database.tenant(target.workspace_id) as connection:
-        connection.execute(received)
+        if connection.execute(received).rowcount == 0:
+            raise NotFoundError("There is no active configuration with this id and a webhook_secret.")
         if quotas is not None:
             check_webhooks(connection, quotas, target.workspace_id, size)
         return connection.execute(insert(inbox).values(row).on_conflict_do_nothing()).rowcount == 1

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.audit import Action
@@ -71,23 +71,33 @@ def delete_workspace(database: Database, workspace: Workspace) -> None:
 
     Its rows, sessions and events stay. Sessions that wait or run are the caller's to cancel, afterwards.
     """
-    of_workspace = {"workspace_id": workspace.id}
     with database.control() as connection:
-        deleted = update(workspaces).where(workspaces.c.id == workspace.id, workspaces.c.deleted_at.is_(None))
-        if connection.execute(deleted.values(deleted_at=func.now())).rowcount == 0:
-            return
+        disconnect_workspace(connection, workspace)
+
+
+def disconnect_workspace(connection: Connection, workspace: Workspace) -> None:
+    """The same within a transaction of the pipeline itself; what is disconnected already stays as it is."""
+    deleted = update(workspaces).where(workspaces.c.id == workspace.id, workspaces.c.deleted_at.is_(None))
+    if connection.execute(deleted.values(deleted_at=func.now())).rowcount == 1:
         record_action(connection, workspace.id, Action.WORKSPACE_DELETED, workspace.slug)
-        for configuration_id in connection.execute(_REMOVE_CONFIGURATIONS, of_workspace).scalars().all():
-            record_action(connection, workspace.id, Action.CONFIGURATION_REMOVED, configuration_id)
-        for key_id in connection.execute(_REVOKE_KEYS, of_workspace).scalars().all():
-            record_action(connection, workspace.id, Action.KEY_REVOKED, key_id)
-        remove_all_analysts(connection, workspace.id)
+    disconnect_source(connection, workspace, None)
+    for key_id in connection.execute(_REVOKE_KEYS, {"workspace_id": workspace.id}).scalars().all():
+        record_action(connection, workspace.id, Action.KEY_REVOKED, key_id)
+    remove_all_analysts(connection, workspace.id)
+
+
+def disconnect_source(connection: Connection, workspace: Workspace, provider: str | None) -> None:
+    """Remove the workspace's configurations for the provider, active or not; for all of them where it is None."""
+    of_source = {"workspace_id": workspace.id, "provider": provider}
+    for row in connection.execute(_REMOVE_CONFIGURATIONS, of_source).all():
+        record_action(connection, workspace.id, Action.CONFIGURATION_REMOVED, row.id, {"provider": row.provider_name})
 
 
 _SHOWN = [workspaces.c[name] for name in Workspace.__dataclass_fields__]
 _REMOVE_CONFIGURATIONS = text(
     "UPDATE sync.workspace_payment_configurations SET is_active = false, deleted_at = now(), updated_at = now() "
-    "WHERE workspace_id = :workspace_id AND deleted_at IS NULL RETURNING id"
+    "WHERE workspace_id = :workspace_id AND (CAST(:provider AS text) IS NULL OR provider_name = :provider) "
+    "AND deleted_at IS NULL RETURNING id, provider_name"
 )
 _REVOKE_KEYS = text(
     "UPDATE sync.workspace_api_keys SET revoked_at = now() "

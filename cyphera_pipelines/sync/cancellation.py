@@ -1,6 +1,6 @@
 """Cancelling sessions at somebody's request."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -53,11 +53,14 @@ def cancel_sessions_of_source(
 
     For a source of which no sync may start: call it after that is committed, so that no new session is missed.
     """
-    return [
-        _cancel(database, session, cancellation)
-        for session in list_active_sessions(database, source)
-        if running or session.status is SessionStatus.PENDING
-    ]
+    active = list_active_sessions(database, source)
+    wanted = [session for session in active if running or session.status is SessionStatus.PENDING]
+    return cancel_sessions(database, wanted, cancellation)
+
+
+def cancel_sessions(database: Database, sessions: Iterable[Session], cancellation: Cancellation) -> list[Session]:
+    """End the sessions as cancelled, unless they have ended, and return them as they are then."""
+    return [_cancel(database, session, cancellation) for session in sessions]
 
 
 def _cancel(database: Database, session: Session, cancellation: Cancellation) -> Session:

@@ -11,6 +11,7 @@ from cyphera_pipelines.api.schemas.accounts import AccountOut
 from cyphera_pipelines.api.schemas.audit import AuditEntryOut
 from cyphera_pipelines.api.schemas.configurations import ConfigurationOut, ConnectionResult
 from cyphera_pipelines.api.schemas.providers import ProviderOut
+from cyphera_pipelines.api.schemas.purges import PurgeOut
 from cyphera_pipelines.api.schemas.sessions import EventOut, SessionOut, SessionStarted, SessionState
 
 
@@ -53,6 +54,7 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
         (SessionOut, examples.SESSION),
         (EventOut, examples.EVENT),
         (AuditEntryOut, examples.AUDIT_ENTRY),
+        (PurgeOut, examples.PURGE),
     ],
 )
 def test_examples_are_what_is_answered(

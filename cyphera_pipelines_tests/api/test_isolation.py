@@ -19,7 +19,14 @@ from cyphera_pipelines_tests.api.conftest import PREFIX, Client, MakeClient, Run
 from cyphera_pipelines_tests.conftest import new_workspace
 
 # A webhook's signature stands for a key: see test_webhooks.
-PUBLIC = {"/healthz", "/readyz", "/metrics", f"{PREFIX}/webhooks/{{provider}}/{{config_id}}"}
+# A purge's id, which only whoever asked for it knows, does too: the workspace's keys are gone. See test_purges.
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/api/v1/purges/{purge_id}",
+    f"{PREFIX}/webhooks/{{provider}}/{{config_id}}",
+}
 DOCUMENTS = {"/docs", "/docs/assets", "/openapi.json"}
 BODIES: dict[str, dict[str, Any]] = {
     "createConfiguration": {

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.runs import SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SessionType, SyncRequest
-from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
+from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, personal_columns
 from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.partitions import payment_sources
 from cyphera_pipelines.sandbox import SandboxServer
@@ -47,6 +47,10 @@ def test_all_tables_are_materialised_with_their_true_counts(
         assert (shown[name]["updated"], shown[name]["unchanged"], shown[name]["deleted"]) == (0, 0, 0)
     assert shown["customers"]["fetched"] == len(list(sandbox.state.truth(tenant.account.account_id, "customers"))) == 30
     assert str(shown["customers"]["preview"]).count("\n") == 6
+    for table in SYNCED_TABLES.values():
+        columns = set(str(shown[table.name]["preview"]).partition("\n")[0].strip("| ").split(" | "))
+        assert not columns & personal_columns(table), "whoever sees the UI sees every workspace's"
+        assert "id" in columns
     for table in SYNCED_TABLES.values():
         assert tenant.source.key in instance.get_materialized_partitions(asset_key(table))
 
@@ -272,8 +276,14 @@ def test_a_session_that_is_not_the_sources_is_refused(
 
 
 def test_no_secret_reaches_dagsters_database(
-    database: Database, sandbox: SandboxServer, add_tenant: AddTenant, materialize: Materialize, view: View
+    database: Database,
+    sandbox: SandboxServer,
+    add_tenant: AddTenant,
+    materialize: Materialize,
+    view: View,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("CYPHERA_PREVIEW_PERSONAL_DATA", "1")
     tenant = add_tenant(lacks={"product"}, customers=3)
     secret = next(iter(tenant.account.restricted_keys))
     # Without its prefix, which may be shown, and in which Markdown might escape the underscores.

@@ -6,11 +6,13 @@ from typing import Annotated
 from uuid import UUID
 
 import anyio
-from fastapi import Path
+from fastapi import Path, Query, Response
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from cyphera_pipelines.api.auth import CurrentCaller
 from cyphera_pipelines.api.problems import conflict, not_found
+from cyphera_pipelines.api.routes.purges import start_purge
 from cyphera_pipelines.api.routes.router import CONFLICT, NOT_FOUND, PREFIX, authenticated_router
 from cyphera_pipelines.api.schemas.configurations import (
     ChangeConfiguration,
@@ -22,9 +24,11 @@ from cyphera_pipelines.api.schemas.configurations import (
 )
 from cyphera_pipelines.api.schemas.fields import ConfigurationReference, Limit, Offset
 from cyphera_pipelines.api.schemas.missing import MissingOut
+from cyphera_pipelines.api.schemas.purges import PurgeConfirmation, PurgeOut
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.purges import PurgeUnderWayError
 from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
@@ -77,7 +81,7 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
             metadata=body.metadata,
             quotas=services.settings.quotas(),
         )
-    except QuotaReachedError:
+    except (QuotaReachedError, PurgeUnderWayError):
         raise
     except ConflictError:
         raise conflict(
@@ -152,18 +156,36 @@ def change(
 @router.delete(
     "/config/{reference}",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=NOT_FOUND,
+    responses={
+        **NOT_FOUND,
+        **CONFLICT,
+        HTTPStatus.ACCEPTED.value: {"model": PurgeOut, "description": "With `purge`: the purge, which is under way."},
+    },
     operation_id="removeConfiguration",
 )
-def remove(reference: ConfigurationReference, caller: CurrentCaller, services: RequestServices) -> None:
+def remove(
+    reference: ConfigurationReference,
+    caller: CurrentCaller,
+    services: RequestServices,
+    purge: Annotated[bool, Query(description="Also remove everything that is kept of the source.")] = False,
+    confirm: PurgeConfirmation = None,
+) -> Response:
     """Disconnect an account. Its credentials are no longer used; its synced rows stay.
 
-    A sync that waits or runs is cancelled.
+    A sync that waits or runs is cancelled. With `purge` (and `confirm`, the workspace's slug) everything that is kept
+    of the workspace's source at that provider is removed too, which cannot be undone: rows, sessions, events, webhooks,
+    all its configurations, and what Dagster holds of them. The answer comes at once, with status 202 and the purge,
+    whose `status_url` tells how far it is. Until it has completed the source can be neither synced nor connected anew.
     """
     configuration = _find(services, caller, reference)
+    if purge:
+        _refuse_to_purge_another(services, caller, configuration)
+        started = start_purge(services, caller, configuration.provider_name, confirm)
+        return JSONResponse(started.model_dump(mode="json"), HTTPStatus.ACCEPTED)
     remove_configuration(services.database, configuration)
     if configuration.is_active:
         _end_syncs(services, caller, configuration, "The configuration was removed")
+    return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 @router.post("/config/{config_id}/test", responses={**NOT_FOUND, **CONFLICT}, operation_id="testConfiguration")
@@ -212,6 +234,20 @@ def _find(services: Services, caller: Caller, reference: str) -> Configuration:
     if reference in PROVIDERS:
         return active_configuration(services, caller.workspace, reference)
     return get_configuration(services.database, caller.workspace.id, UUID(reference))
+
+
+def _refuse_to_purge_another(services: Services, caller: Caller, configuration: Configuration) -> None:
+    """Rows are a source's, not a configuration's: purging by one that is not active would purge the active one's."""
+    if configuration.is_active:
+        return
+    try:
+        active = find_active_configuration(services.database, caller.workspace, configuration.provider_name)
+    except NotFoundError:
+        return
+    raise conflict(
+        f"Configuration {active.id} is the active one for {configuration.provider_name}: a purge would remove its rows "
+        "too. Purge by that one, or remove this one without purge."
+    )
 
 
 def _end_syncs(services: Services, caller: Caller, configuration: Configuration, what: str) -> None:

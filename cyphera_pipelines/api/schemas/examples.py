@@ -165,6 +165,19 @@ AUDIT_ENTRY: dict[str, Any] = {
     "details": {"provider": "stripe", "changed": ["configuration.api_key"], "key": "...1234"},
 }
 
+PURGE: dict[str, Any] = {
+    "id": "5f4c1f0e-0a54-4c55-8c56-53b0a8f1f7a1",
+    "status_url": "/api/v1/purges/5f4c1f0e-0a54-4c55-8c56-53b0a8f1f7a1",
+    "provider_name": "stripe",
+    "status": "running",
+    "deleted": {"payments.customers": 2000, "dagster_runs": 12},
+    "rows": 2000,
+    "waits_for": None,
+    "created_at": "2026-03-01T09:30:01.366168Z",
+    "updated_at": "2026-03-01T09:30:04.620551Z",
+    "completed_at": None,
+}
+
 
 def shown(example: dict[str, Any]) -> dict[str, Any]:
     """The example, as a model's `json_schema_extra`."""

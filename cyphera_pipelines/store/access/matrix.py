@@ -147,6 +147,10 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
     "sync.webhook_events": {
         Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("handled_at", "payload", "payload_bytes")}
     },
+    "sync.purges": {
+        Role.TENANT: {"SELECT": ("id", "workspace_id", "provider_name", "completed_at")},
+        Role.CREDENTIALS: {"SELECT": ("id", "workspace_id", "provider_name", "completed_at")},
+    },
     "sync.audit_entries": {
         Role.TENANT: {"SELECT": WHOLE, "INSERT": _AUDITED},
         Role.CREDENTIALS: {"INSERT": _AUDITED},

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 from cyphera_pipelines.model.audit import Outcome
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.missing import MissingKind
+from cyphera_pipelines.model.purges import PurgeStatus
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, metadata
 
@@ -416,4 +417,27 @@ audit_entries = Table(
     Index("audit_entries_occurred_idx", "occurred_at"),
     schema=CONTROL_SCHEMA,
     comment="The audit trail: who did what to which configuration, key or workspace",
+)
+
+purges = Table(
+    "purges",
+    metadata,
+    _id(),
+    # No foreign key: it tells of a workspace that is gone.
+    Column("workspace_id", UUID(as_uuid=True), nullable=False, comment="The workspace (tenant) that is purged"),
+    _text("workspace_slug", "Its slug"),
+    _text("provider_name", "The provider of the one source; NULL = everything", nullable=True),
+    Column(
+        "status", Text, nullable=False, server_default=text("'requested'"), comment="requested, running or completed"
+    ),
+    _json("deleted", "How many rows were deleted, by table, and how many of Dagster's runs"),
+    _text("waits_for", "What it cannot go on without; NULL while it does", nullable=True),
+    _text("requested_by", "Who asked: api_key:<id>, cli:<user>@<host>, ..."),
+    _moment("created_at", "When it was asked for", now=True),
+    _moment("updated_at", "When somebody was last at work on it", now=True),
+    _moment("completed_at", "When nothing was left"),
+    _one_of("status", [status.value for status in PurgeStatus]),
+    Index("purges_under_way_idx", "workspace_id", postgresql_where=text("completed_at IS NULL")),
+    schema=CONTROL_SCHEMA,
+    comment="Purges: the removal of all that is kept of a workspace, or of one of its sources",
 )
