@@ -37,7 +37,7 @@ DAGSTER_SERVICE = 5
 """Each of Dagster's other processes to Dagster's storage."""
 
 DAGSTER_SERVICES = 4
-"""The webserver, the daemon, the code server, and `dagster dev`, which starts these three."""
+"""The webserver, the daemon, the code server, and `dagster dev`; `cyphera up` instead of that takes one connection."""
 
 PEOPLE = 10
 """Kept for people, their commands and their BI tools."""

@@ -1,6 +1,7 @@
 """Every setting, read from the environment. The README lists the same names."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -13,7 +14,10 @@ from sqlalchemy.exc import ArgumentError
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.quotas import Quotas, Retention
 
-_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+_PACKAGE_PARENT = PACKAGE.parent
+_SECRETS = ("CYPHERA_DATABASE_URL", "CYPHERA_DAGSTER_DATABASE_URL", "PAYMENT_SYNC_", "STRIPE_")
+"""What the names of variables begin with that hold a secret, or tell where one is."""
 
 
 def project_root() -> Path:
@@ -24,6 +28,11 @@ def project_root() -> Path:
 def dagster_home() -> Path:
     """The folder whose `dagster.yaml` configures Dagster: `DAGSTER_HOME`, else the project's."""
     return Path(os.environ.get("DAGSTER_HOME") or project_root())
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a program that needs neither our keys nor our databases."""
+    return {name: value for name, value in environment.items() if not name.startswith(_SECRETS)}
 
 
 class Settings(BaseSettings):

@@ -46,9 +46,9 @@ class DagsterQueue:
             runs, run_id = self._runs, session.dagster_run_id
             self._enqueue(f"the end of run {run_id}", lambda: runs.terminate(run_id))
 
-    def daemon_problem(self) -> str | None:
-        """Why pending sessions will not be started; None if they will be."""
-        return None if self._runs is None else self._runs.daemon_problem()
+    def problems(self) -> dict[str, str | None]:
+        """Why pending sessions will not be started, by check; None where all is well."""
+        return {"dagster": None} if self._runs is None else self._runs.problems()
 
     def close(self) -> None:
         """Let what is being asked be answered, and leave the rest to the sensors."""

@@ -28,6 +28,13 @@ CONNECT_WITHIN = 1.0
 ANSWER_WITHIN = 8.0
 # Each daemon beats every 30 seconds; Dagster itself calls one healthy that has been silent for half an hour.
 HEARTBEAT_WITHIN = 120.0
+# The sensor is looked at every five seconds, and Dagster gives a look a minute.
+TICK_WITHIN = 90.0
+_OUTBOX_SELECTOR = {
+    "repositoryName": REPOSITORY,
+    "repositoryLocationName": CODE_LOCATION,
+    "sensorName": OUTBOX_SENSOR,
+}
 _log = logging.getLogger(__name__)
 
 # The partition first: a new source's is otherwise added by a sensor, up to half a minute later. One that is there is
@@ -56,8 +63,24 @@ mutation CancelSync($run: String!) {
 }
 """
 
-_DAEMONS = """
-query Daemons { instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime } } } }
+_HEALTH = """
+query Health($location: String!, $sensor: SensorSelector!) {
+  instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime } } }
+  workspaceLocationEntryOrError(name: $location) {
+    __typename
+    ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on Error { message } } }
+  }
+  sensorOrError(sensorSelector: $sensor) {
+    __typename
+    ... on Sensor {
+      sensorState {
+        status
+        latest: ticks(limit: 1) { error { message } }
+        done: ticks(limit: 1, statuses: [SUCCESS, SKIPPED]) { timestamp }
+      }
+    }
+  }
+}
 """
 
 
@@ -111,19 +134,24 @@ class DagsterRuns:
             return False
         return True
 
-    def daemon_problem(self) -> str | None:
-        """Why pending sessions will not be started: a sentence for people; None if Dagster's daemons are at work."""
+    def problems(self) -> dict[str, str | None]:
+        """Why pending sessions will not be started: a sentence for people per check; None where all is well.
+
+        The checks are `dagster` (its webserver answers, its daemons are at work), `code_location` (our code is loaded)
+        and `sensors` (they are looked at). What cannot be told, since what it depends on is not well, is left out.
+        """
+        variables = {"location": CODE_LOCATION, "sensor": _OUTBOX_SELECTOR}
         try:
-            statuses = self._ask(_DAEMONS, {})["instance"]["daemonHealth"]["allDaemonStatuses"]
+            answer = self._ask(_HEALTH, variables)
         except (httpx.HTTPError, _RefusedError) as error:
-            return f"Dagster's webserver at {self._url} did not answer: {_describe(error)}"
-        silent = [status["daemonType"] for status in statuses if status["required"] and _is_silent(status)]
-        if not silent:
-            return None
-        return (
-            f"Dagster's daemon was not heard of for {HEARTBEAT_WITHIN:.0f} seconds ({', '.join(sorted(silent))}): "
-            "syncs wait until it runs. Start it with: dagster-daemon run (or everything with: cyphera up)"
-        )
+            return {"dagster": f"Dagster's webserver at {self._url} did not answer: {_describe(error)}"}
+        found = {
+            "dagster": _daemon_problem(answer["instance"]["daemonHealth"]["allDaemonStatuses"]),
+            "code_location": _code_problem(answer["workspaceLocationEntryOrError"]),
+        }
+        if not any(found.values()):
+            found["sensors"] = _sensor_problem(answer["sensorOrError"])
+        return found
 
     def close(self) -> None:
         """Close the connections."""
@@ -167,6 +195,47 @@ def _tags(session: Session, source_key: str) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
+def _daemon_problem(statuses: list[dict[str, Any]]) -> str | None:
+    silent = [status["daemonType"] for status in statuses if status["required"] and _is_silent(status)]
+    if not silent:
+        return None
+    return (
+        f"Dagster's daemon was not heard of for {HEARTBEAT_WITHIN:.0f} seconds ({', '.join(sorted(silent))}): "
+        "syncs wait until it runs. Start it with: cyphera daemon (or everything with: cyphera up)"
+    )
+
+
+def _code_problem(entry: dict[str, Any]) -> str | None:
+    loaded = entry.get("locationOrLoadError") or {}
+    if loaded.get("__typename") == "RepositoryLocation":
+        return None
+    reason = _first_line(str(loaded.get("message") or "it is being loaded, or Dagster was told of another one"))
+    return (
+        f"The code location {CODE_LOCATION} is not loaded: {reason}. Syncs wait until it is; see that the code server "
+        "runs (cyphera code-server, or everything: cyphera up)."
+    )
+
+
+def _sensor_problem(sensor: dict[str, Any]) -> str | None:
+    if sensor["__typename"] != "Sensor":
+        return f"Dagster knows no sensor {OUTBOX_SENSOR}: it runs another code than this API."
+    state = sensor["sensorState"]
+    if state["status"] != "RUNNING":
+        return f"The sensor {OUTBOX_SENSOR} is switched off: switch it on in Dagster's UI, under Automation."
+    if state["done"] and time.time() - state["done"][0]["timestamp"] <= TICK_WITHIN:
+        return None
+    error = state["latest"][0]["error"] if state["latest"] else None
+    reason = f", the last time with: {_first_line(error['message'])}" if error else ""
+    return (
+        f"The sensor {OUTBOX_SENSOR} was not looked at with success for {TICK_WITHIN:.0f} seconds{reason}. See its "
+        "ticks in Dagster's UI, under Automation."
+    )
+
+
+def _first_line(text: str) -> str:
+    return next(iter(redact(text).splitlines()), "").rstrip(".")
+
+
 def _is_silent(status: dict[str, Any]) -> bool:
     heard_of: float | None = status["lastHeartbeatTime"]
     return heard_of is None or time.time() - heard_of > HEARTBEAT_WITHIN
@@ -178,4 +247,4 @@ def _reason(answer: dict[str, Any]) -> str:
 
 
 def _describe(error: Exception) -> str:
-    return next(iter(redact(str(error)).splitlines()), "") or type(error).__name__
+    return _first_line(str(error)) or type(error).__name__

@@ -62,6 +62,11 @@ class SyncMetrics(Collector):
             if not status.is_final:
                 now.add_metric([status.value], activity.unfinished.get(status.value, 0))
         yield now
+        yield GaugeMetricFamily(
+            "cyphera_oldest_pending_session_seconds",
+            "Seconds that the oldest pending session has been waiting for its run; 0 where none waits",
+            activity.oldest_pending,
+        )
         ended = GaugeMetricFamily(
             "cyphera_sessions_ended_last_hour", "Sessions that ended within the last hour", labels=["status"]
         )

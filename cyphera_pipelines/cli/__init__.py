@@ -21,6 +21,9 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line. Errors are one sentence and exit code 1; a traceback only with --debug."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # The terminal was closed; `nohup` ignores that.
+        signal.signal(signal.SIGHUP, _interrupt)
     # A shell starts background commands with Ctrl-C ignored, and children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -1,13 +1,12 @@
 """`cyphera api` and `cyphera openapi`: the HTTP API, and what it says of itself."""
 
-import socket
 from typing import Annotated
 
 import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import print_json
-from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.cli.ports import expect_to_listen
 
 DEFAULT_PORT = 8000
 
@@ -20,7 +19,7 @@ def api(
     ] = 1,
 ) -> None:
     """Serve the HTTP API until Ctrl-C. Its log goes to stderr, one JSON object per line."""
-    _check_free(host, port)
+    expect_to_listen("The API", host, port)
     # Before any worker does, so that a missing setting or an old schema is one line here.
     services.database().close()
     services.keyring()
@@ -37,16 +36,3 @@ def openapi() -> None:
     from cyphera_pipelines.api.app import describe_api
 
     print_json(describe_api().openapi())
-
-
-def _check_free(host: str, port: int) -> None:
-    try:
-        family, kind, protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        reason = error.strerror or error
-        raise CypheraError(
-            f"The API cannot listen on {host}, port {port}: {reason}. Choose others with --host and --port."
-        ) from None

@@ -7,6 +7,7 @@ from cyphera_pipelines.cli import (
     analyst,
     api,
     audit,
+    dagster_commands,
     database,
     demo,
     key,
@@ -68,6 +69,9 @@ app.command("events")(sessions.events)
 app.command("audit")(audit.audit)
 app.add_typer(database.app, name="db")
 app.command("up")(up.up)
+app.command("code-server")(dagster_commands.code_server)
+app.command("ui")(dagster_commands.ui)
+app.command("daemon")(dagster_commands.daemon)
 app.command("api")(api.api)
 app.command("openapi")(api.openapi)
 app.command("demo")(demo.demo)

@@ -12,7 +12,8 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import YesOption
 from cyphera_pipelines.cli.forget_demo import forget_demo
 from cyphera_pipelines.cli.output import print_table
-from cyphera_pipelines.cli.processes import Children, free_port, port_is_free, wait_for_port
+from cyphera_pipelines.cli.ports import free_port, port_is_free, wait_until_listening
+from cyphera_pipelines.cli.processes import Children
 from cyphera_pipelines.cli.sandbox import DEFAULT_PORT
 from cyphera_pipelines.cli.sync import run_and_watch, show_result
 from cyphera_pipelines.cli.up import sandbox_command
@@ -82,7 +83,7 @@ def _serve_sandbox(children: Children, accounts: list[SandboxAccount]) -> int:
         port = free_port()
     typer.echo("1. A Stripe-shaped sandbox with two accounts starts on this machine.")
     process = children.start(sandbox_command(port, dict(os.environ)))
-    wait_for_port(port, within=READY_WITHIN, process=process, name="The sandbox")
+    wait_until_listening(port, within=READY_WITHIN, process=process, name="The sandbox")
     return port
 
 

@@ -1,21 +1,24 @@
-"""Child processes of `cyphera up` and `cyphera demo`: started together, stopped together."""
+"""Child processes of `cyphera up` and `cyphera demo`: started together, started again, stopped together."""
 
 import contextlib
+import os
 import signal
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 
 import psutil
 
+from cyphera_pipelines.cli import orphans
+from cyphera_pipelines.cli.relay import Relay
+from cyphera_pipelines.cli.restarts import WITHIN, Restarts
 from cyphera_pipelines.model.errors import CypheraError
 
 STOP_WITHIN = 20.0
-LINGER_WITHIN = 5.0
 LOOK_EVERY = 0.2
 REMEMBER_EVERY = 1.0
 
@@ -29,16 +32,30 @@ class Command:
     environment: Mapping[str, str]
 
 
+@dataclass
+class _Child:
+    command: Command
+    process: subprocess.Popen[bytes]
+    restarts: Restarts = field(default_factory=Restarts)
+    due: float | None = None
+    """When it is to be started again; None while it runs."""
+
+
 class Children:
     """A context that stops whatever was started in it, in reverse order, however it is left.
 
     So is what its children started themselves, even if a child dies and leaves it to nobody: descendants are looked for
-    about once a second, since those of a dead process can no longer be found.
+    about once a second, since those of a dead process can no longer be found. With a `home`, all of them are noted
+    there, so that they are found even if this process is killed. With a `relay`, what they write goes through that.
     """
 
-    def __init__(self) -> None:
-        self._running: list[tuple[Command, subprocess.Popen[bytes]]] = []
+    def __init__(self, home: Path | None = None, relay: Relay | None = None) -> None:
+        self._home = home
+        self._relay = relay
+        self._running: list[_Child] = []
         self._descendants: frozenset[psutil.Process] = frozenset()
+        self._noted: frozenset[psutil.Process] = frozenset()
+        self._looking = threading.Lock()
         self._leaving = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="watch-descendants", daemon=True)
 
@@ -52,34 +69,78 @@ class Children:
         self._leaving.set()
         self._watcher.join()
         self._look_for_descendants()
-        for _command, process in reversed(self._running):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+        for child in reversed(self._running):
+            if child.process.poll() is None:
+                # As Ctrl-C in a terminal does it: runs are children of the code server's, which would wait for them.
+                os.killpg(child.process.pid, signal.SIGINT)
         deadline = time.monotonic() + STOP_WITHIN
-        for _command, process in reversed(self._running):
+        for child in reversed(self._running):
             try:
-                process.wait(max(0.1, deadline - time.monotonic()))
+                child.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        _end(list(self._descendants))
+                child.process.kill()
+                child.process.wait()
+        orphans.end(self._descendants)
+        if self._home is not None:
+            orphans.write_down(self._home, ())
 
     def start(self, command: Command) -> subprocess.Popen[bytes]:
         """Start a program in a session of its own, so that Ctrl-C reaches only us and we stop it in order."""
-        process = subprocess.Popen(command.arguments, env=dict(command.environment), start_new_session=True)
-        self._running.append((command, process))
+        process = self._start(command)
+        self._running.append(_Child(command, process))
+        self._look_for_descendants()
         return process
 
-    def wait_for_any_to_end(self) -> None:
-        """Return never, or raise CypheraError when a child ends by itself."""
+    def _start(self, command: Command) -> subprocess.Popen[bytes]:
+        if self._relay is None:
+            return subprocess.Popen(command.arguments, env=dict(command.environment), start_new_session=True)
+        reading, writing = os.pipe()
+        try:
+            process = subprocess.Popen(
+                command.arguments,
+                env=dict(command.environment),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+            )
+        finally:
+            os.close(writing)
+        self._relay.follow(command.name.removeprefix("The "), reading)
+        return process
+
+    def keep_running(self, tell: Callable[[str], None], look: Callable[[], None] = lambda: None) -> None:
+        """Start each child again that ends by itself, and `tell` of it. Calls `look` about once a second.
+
+        Returns never; raises CypheraError when a child has ended too often, and whatever `look` raises.
+        """
+        looked = 0.0
         while True:
-            for command, process in self._running:
-                if (code := process.poll()) is not None:
-                    raise CypheraError(
-                        f"{command.name} ended by itself (exit code {code}), so everything is stopped; "
-                        "see its messages above."
-                    )
+            for child in self._running:
+                self._keep_running(child, tell)
+            if time.monotonic() - looked > REMEMBER_EVERY:
+                look()
+                looked = time.monotonic()
             time.sleep(LOOK_EVERY)
+
+    def _keep_running(self, child: _Child, tell: Callable[[str], None]) -> None:
+        now = time.monotonic()
+        if child.due is not None:
+            if now >= child.due:
+                child.process, child.due = self._start(child.command), None
+                self._look_for_descendants()
+            return
+        if child.process.poll() is None:
+            return
+        how = f"{child.command.name} ended by itself ({_describe(child.process.returncode)})"
+        pause = child.restarts.pause(now)
+        if pause is None:
+            raise CypheraError(
+                f"{how}, for the {child.restarts.count + 1}th time within {WITHIN / 60:.0f} minutes, so everything is "
+                "stopped; see its messages above."
+            )
+        tell(f"{how}. It is started again in {pause:.0f} s.")
+        child.due = now + pause
 
     def descendants(self) -> frozenset[psutil.Process]:
         """What the children have started themselves and is still alive, as of the last look."""
@@ -90,10 +151,30 @@ class Children:
             self._look_for_descendants()
 
     def _look_for_descendants(self) -> None:
-        found = {each for _command, process in tuple(self._running) for each in _children(process.pid)}
-        orphans = {each for each in self._descendants - found if each.is_running()}
-        theirs = {each for orphan in orphans for each in _children(orphan.pid)}
-        self._descendants = frozenset(found | orphans | theirs)
+        with self._looking:
+            children = [child.process.pid for child in self._running]
+            found = {each for pid in children for each in _children(pid)}
+            left = {each for each in self._descendants - found if each.is_running()}
+            theirs = {each for orphan in left for each in _children(orphan.pid)}
+            self._descendants = frozenset(found | left | theirs)
+            if self._home is not None:
+                # A full disk is no reason to lose sight of them.
+                with contextlib.suppress(OSError):
+                    self._note(self._home, children)
+
+    def _note(self, home: Path, children: list[int]) -> None:
+        ours = set(self._descendants)
+        for pid in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                ours.add(psutil.Process(pid))
+        if ours != self._noted:
+            orphans.write_down(home, ours)
+            self._noted = frozenset(ours)
+
+
+def _describe(code: int) -> str:
+    """As in "exit code 3" and "killed by SIGKILL"."""
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
 def _children(pid: int) -> list[psutil.Process]:
@@ -102,46 +183,3 @@ def _children(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-
-
-def _end(processes: list[psutil.Process]) -> None:
-    """End what a child did not take with it: `dagster dev` leaves its webserver and daemon behind if it is killed."""
-    left = psutil.wait_procs(processes, timeout=LINGER_WITHIN)[1]
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    for process in psutil.wait_procs(left, timeout=LINGER_WITHIN)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def wait_for_port(port: int, *, within: float, process: subprocess.Popen[bytes], name: str) -> None:
-    """Return when something listens on the loopback port; raise CypheraError if the process ends or time runs out."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise CypheraError(f"{name} ended with exit code {process.returncode} before it was ready.")
-        with socket.socket() as probe:
-            probe.settimeout(1.0)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(LOOK_EVERY)
-    raise CypheraError(f"{name} was not ready on port {port} after {within:.0f} s.")
-
-
-def port_is_free(port: int) -> bool:
-    """Whether we could listen on the loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

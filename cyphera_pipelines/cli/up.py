@@ -2,19 +2,27 @@
 
 import os
 import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
-from cyphera_pipelines.cli import services
+from cyphera_pipelines import local
+from cyphera_pipelines.cli import orphans, services
 from cyphera_pipelines.cli.api import DEFAULT_PORT as API_PORT
+from cyphera_pipelines.cli.dagster_programs import CodeServerAddress, DagsterPrograms
 from cyphera_pipelines.cli.database import warn_of_shortage
 from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
-from cyphera_pipelines.cli.processes import Children, Command, port_is_free, wait_for_port
+from cyphera_pipelines.cli.ports import expect_free, wait_until_listening
+from cyphera_pipelines.cli.processes import Children, Command
+from cyphera_pipelines.cli.relay import Relay
 from cyphera_pipelines.cli.sandbox import DEFAULT_PORT as SANDBOX_PORT
-from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.settings import project_root
+from cyphera_pipelines.settings import without_secrets
+from cyphera_pipelines.store.presence import Presence
 
 READY_WITHIN = 120.0
 
@@ -31,66 +39,106 @@ def up(
 ) -> None:
     """Start the database, Dagster's UI and daemon and the HTTP API (and the sandbox), until Ctrl-C stops them all."""
     ports = {"Dagster UI": port, "HTTP API": api_port} | ({"sandbox": sandbox_port} if with_sandbox else {})
+    home, relay = services.settings().home, Relay(with_details=services.wants_traceback())
     try:
-        with alone_in(services.settings().home, HomeUse("cyphera up", ports=ports)):
-            _run(with_sandbox, port, api_port, sandbox_port)
+        with alone_in(home, HomeUse("cyphera up", ports=ports)):
+            _end_orphans(home, relay)
+            expect_free(port, "the Dagster UI", "--port")
+            expect_free(api_port, "the HTTP API", "--api-port")
+            if with_sandbox:
+                expect_free(sandbox_port, "the sandbox", "--sandbox-port")
+            warn_of_shortage()
+            presence = Presence(services.database(), list(ports.values()))
+            presence.look()
+            services.database().close()
+            services.keyring()
+            services.use_project_as_dagster_home()
+            _run(port, api_port, sandbox_port if with_sandbox else None, presence, relay)
     except KeyboardInterrupt:
         typer.echo("Stopped.")
+    finally:
+        relay.end()
 
 
-def _run(with_sandbox: bool, port: int, api_port: int, sandbox_port: int) -> None:
-    _expect_free(port, "the Dagster UI", "--port")
-    _expect_free(api_port, "the HTTP API", "--api-port")
-    if with_sandbox:
-        _expect_free(sandbox_port, "the sandbox", "--sandbox-port")
-    warn_of_shortage()
-    services.database().close()
-    services.keyring()
-    services.use_project_as_dagster_home()
+def _end_orphans(home: Path, relay: Relay) -> None:
+    """End what a `cyphera up` of this home left behind when it was killed: it is surely ours, and serves nobody."""
+    if found := orphans.find_orphans(home):
+        orphans.end(found, at_once=True)
+        relay.tell(f"Ended {len(found)} processes that an earlier `cyphera up` left behind when it was killed.")
+
+
+def _run(port: int, api_port: int, sandbox_port: int | None, presence: Presence, relay: Relay) -> None:
+    settings = services.settings()
     addresses = {
         "CYPHERA_DAGSTER_URL": f"http://127.0.0.1:{port}",
         "CYPHERA_API_URL": os.environ.get("CYPHERA_API_URL", f"http://127.0.0.1:{api_port}"),
     }
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", **addresses}
-    with Children() as children:
-        if with_sandbox:
+    environment = {**os.environ, **addresses}
+    with ExitStack() as stack:
+        # The folder is this user's alone, and so is the code server's socket in it.
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cyphera-up-"))
+        children = stack.enter_context(Children(settings.home, relay))
+        stack.callback(relay.expect_the_end)
+        socket = Path(folder) / "code-server"
+        dagster = DagsterPrograms(CodeServerAddress(socket=socket), environment, settings, "json")
+        if sandbox_port is not None:
             sandbox = children.start(sandbox_command(sandbox_port, environment))
-            wait_for_port(sandbox_port, within=READY_WITHIN, process=sandbox, name="The sandbox")
-        dagster = children.start(_dagster_command(port, environment))
+            wait_until_listening(sandbox_port, within=READY_WITHIN, process=sandbox, name="The sandbox")
+        typer.echo("Starting the HTTP API, and Dagster: the code server, the UI and the daemon.")
+        code_server = children.start(dagster.code_server())
         api = children.start(_api_command(api_port, environment))
-        typer.echo("Starting the HTTP API, and Dagster: its UI, its daemon and the code that they load.")
-        wait_for_port(port, within=READY_WITHIN, process=dagster, name="Dagster")
-        wait_for_port(api_port, within=READY_WITHIN, process=api, name="The HTTP API")
+        wait_until_listening(socket, within=READY_WITHIN, process=code_server, name="The code server")
+        ui = children.start(dagster.ui("127.0.0.1", port))
+        children.start(dagster.daemon())
+        wait_until_listening(port, within=READY_WITHIN, process=ui, name="The Dagster UI")
+        wait_until_listening(api_port, within=READY_WITHIN, process=api, name="The HTTP API")
         typer.echo(f"\nDagster UI   http://127.0.0.1:{port}")
         typer.echo(f"HTTP API     http://127.0.0.1:{api_port}/docs")
-        if with_sandbox:
+        if sandbox_port is not None:
             typer.echo(f"Sandbox      http://127.0.0.1:{sandbox_port}")
         typer.echo('SQL          psql "$(cyphera db url)"\nCtrl-C stops everything.\n')
-        children.wait_for_any_to_end()
+        look_at_database = _looking_at_database(presence, relay.tell)
+
+        def look() -> None:
+            relay.look()
+            look_at_database()
+
+        children.keep_running(relay.tell, look)
 
 
-def _expect_free(port: int, what: str, option: str) -> None:
-    if not port_is_free(port):
-        raise CypheraError(f"Port {port} for {what} is in use; choose another one with {option}.")
+def _looking_at_database(presence: Presence, tell: Callable[[str], None]) -> Callable[[], None]:
+    """What is looked at while everything runs: that the database answers, and that nobody else is at work on it."""
+    settings, was_lost = services.settings(), False
+
+    def look() -> None:
+        nonlocal was_lost
+        try:
+            presence.look()
+        except SQLAlchemyError as error:
+            if settings.is_embedded and not local.is_running(settings.home):
+                local.start(settings.home)
+                tell("The embedded Postgres had ended; it was started again.")
+            elif not was_lost:
+                reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+                tell(f"The database does not answer: {reason}. Everything goes on as soon as it does.")
+                was_lost = True
+        else:
+            if was_lost:
+                tell("The database answers again.")
+                was_lost = False
+
+    return look
 
 
 def sandbox_command(port: int, environment: dict[str, str]) -> Command:
-    """The sandbox as a process of its own."""
-    return Command("The sandbox", [_program("cyphera"), "sandbox", "--port", str(port)], environment)
-
-
-def _dagster_command(port: int, environment: dict[str, str]) -> Command:
-    """`dagster dev` runs the UI and the daemon on one loaded copy of our code, and stops them together."""
-    workspace = str(project_root() / "workspace.yaml")
-    arguments = [_program("dagster"), "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)]
-    return Command("Dagster", [*arguments, "--log-level", "warning"], environment)
+    """The sandbox as a process of its own, which needs none of our secrets."""
+    return Command("The sandbox", [_program("cyphera"), "sandbox", "--port", str(port)], without_secrets(environment))
 
 
 def _api_command(port: int, environment: dict[str, str]) -> Command:
     """The HTTP API as a process of its own."""
-    return Command(
-        "The HTTP API", [_program("cyphera"), "api", "--host", "127.0.0.1", "--port", str(port)], environment
-    )
+    program = [_program("cyphera"), "api", "--host", "127.0.0.1", "--port", str(port)]
+    return Command("The HTTP API", program, environment)
 
 
 def _program(name: str) -> str:

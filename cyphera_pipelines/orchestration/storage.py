@@ -24,6 +24,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import QueuePool
 
+from cyphera_pipelines import local
 from cyphera_pipelines.connection_budget import DAGSTER_RUN, DAGSTER_SERVICE, budget_of
 from cyphera_pipelines.orchestration.dagster_database import alone, prepare_dagster_database
 from cyphera_pipelines.orchestration.pools import in_pool_of_provider
@@ -114,7 +115,7 @@ def _add_in_pool(add_run: Callable[[DagsterRun], DagsterRun], dagster_run: Dagst
 
 
 def _is_daemon() -> bool:
-    """Whether this process is `dagster-daemon`, by itself or started by `dagster dev`."""
+    """Whether this process is `dagster-daemon`, as `cyphera daemon` becomes, or one that `dagster dev` started."""
     program = Path(sys.argv[0])
     return program.name == "dagster-daemon" or program.parent.name == "_daemon"
 
@@ -221,8 +222,11 @@ def _engine(url: str) -> Engine:
     event.listen(
         engine, "connect", lambda connection, _: set_pg_statement_timeout(connection, STATEMENT_TIMEOUT_MILLISECONDS)
     )
+    settings = load_settings()
+    is_embedded = settings.is_embedded and settings.dagster_database_url is None
+    start_again = (lambda: local.start(settings.home)) if is_embedded else None
     # It tells nobody: a log record may become a row of Dagster's, which takes a connection.
-    wait_for_connections(engine, RUN_PATIENCE)
+    wait_for_connections(engine, RUN_PATIENCE, start_again=start_again)
     return engine
 
 

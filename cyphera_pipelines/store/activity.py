@@ -18,6 +18,10 @@ _UNFINISHED = text(
     "SELECT status, count(*) AS sessions FROM sync.payment_sync_sessions "
     "WHERE status IN ('pending', 'running') GROUP BY status"
 )
+_OLDEST_PENDING = text(
+    "SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM sync.payment_sync_sessions "
+    "WHERE status = 'pending'"
+)
 
 
 def _number(value: str, name: str) -> str:
@@ -67,7 +71,8 @@ class Activity:
     """The present, and the last hour of ended sessions.
 
     `lag_counts` has one count per bucket of `LAG_BUCKETS`, and one more for what is beyond them. A source that never
-    completed a sync lags since it was made. `stalest` maps configuration ids to seconds.
+    completed a sync lags since it was made. `stalest` maps configuration ids to seconds. `oldest_pending` is how many
+    seconds the oldest pending session has been waiting; 0 where none does.
     """
 
     unfinished: dict[str, int] = field(default_factory=dict)
@@ -79,6 +84,7 @@ class Activity:
     lag_counts: tuple[int, ...] = ()
     lag_sum: float = 0.0
     stalest: dict[UUID, float] = field(default_factory=dict)
+    oldest_pending: float = 0.0
 
 
 def read_activity(database: Database, *, stalest: int) -> Activity:
@@ -88,6 +94,7 @@ def read_activity(database: Database, *, stalest: int) -> Activity:
         ended = connection.execute(_ENDED, {"minutes": WINDOW_MINUTES, "most": MOST_SESSIONS}).one()
         counts, total = _lags(connection)
         oldest = {row.id: row.lag for row in connection.execute(_STALEST, {"most": stalest})}
+        oldest_pending = connection.execute(_OLDEST_PENDING).scalar_one()
     return Activity(
         unfinished=unfinished,
         ended=ended.statuses or {},
@@ -98,6 +105,7 @@ def read_activity(database: Database, *, stalest: int) -> Activity:
         lag_counts=counts,
         lag_sum=total,
         stalest=oldest,
+        oldest_pending=oldest_pending,
     )
 
 

@@ -110,14 +110,28 @@ connection_waits = ConnectionWaits()
 
 
 def wait_for_connections(
-    engine: Engine, patience: float, *, on_wait: Callable[[str], None] = lambda _reason: None
+    engine: Engine,
+    patience: float,
+    *,
+    on_wait: Callable[[str], None] = lambda _reason: None,
+    start_again: Callable[[], object] | None = None,
 ) -> ConnectionPatience:
-    """Let the engine's pool connect as `connect_when_free` does, unless somebody else listens to how it connects."""
+    """Let the engine's pool connect as `connect_when_free` does, unless somebody else listens to how it connects.
+
+    `start_again` is called where no connection can be made, before that is tried once more: an embedded server that
+    was killed is started by whoever needs it.
+    """
     own = ConnectionPatience(patience)
 
     def connect(dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
         if len(dialect.dispatch.do_connect) > 1:
             return None  # leaves it to the other
+        try:
+            return connect_when_free(dialect, arguments, options, own.seconds, on_wait=on_wait)
+        except dialect.loaded_dbapi.OperationalError:
+            if start_again is None:
+                raise
+        start_again()
         return connect_when_free(dialect, arguments, options, own.seconds, on_wait=on_wait)
 
     event.listen(engine, "do_connect", connect)

@@ -150,7 +150,8 @@ def _connect(settings: Settings, application_name: str, pool_size: int, patience
         json_serializer=_to_json,
         connect_args={"application_name": f"{application_name} {os.getpid()}", "connect_timeout": 10},
     )
-    own = wait_for_connections(engine, patience, on_wait=_tell_of_wait)
+    start_again = (lambda: local.start(settings.home)) if settings.is_embedded else None
+    own = wait_for_connections(engine, patience, on_wait=_tell_of_wait, start_again=start_again)
     database = Database(engine, psql_url, dagster_url, own)
     check_reachable(database)
     return database

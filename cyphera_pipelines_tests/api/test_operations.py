@@ -187,6 +187,7 @@ def test_metrics_count_requests_by_route_template(api: RunningApi, client: Clien
         status for (status,) in found["cyphera_sessions_ended_last_hour"]
     }
     assert len(found["cyphera_source_lag_seconds_bucket"]) == len(LAG_BUCKETS) + 1
+    assert "cyphera_oldest_pending_session_seconds" in found
     for name in ("requests", "requests_repeated", "requests_rate_limited"):
         assert f"cyphera_provider_{name}_last_hour" in found
 
@@ -226,10 +227,14 @@ def test_activity_is_what_sessions_say(database: Database, add_source: Callable[
         ):
             moved = f"UPDATE sync.{table} SET {column} = now() - interval '2 hours' WHERE workspace_id = :id"
             connection.execute(text(moved), {"id": source.workspace_id})
+        asked_earlier = "UPDATE sync.payment_sync_sessions SET created_at = now() - interval '40 days' WHERE id = :id"
+        connection.execute(text(asked_earlier), {"id": waiting.id})
     later = read_activity(database, stalest=1_000)
     assert later.ended.get("partial", 0) == before.ended.get("partial", 0)
     assert 7_000 < later.stalest[source.configuration_id] < 8_000
+    assert 40 * 86_400 <= later.oldest_pending < 41 * 86_400
     assert get_session(database, source.workspace_id, waiting.id).status is SessionStatus.PENDING
+    finish_session(database, waiting, SessionStatus.CANCELLED)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The commands that run until they are stopped: `cyphera sandbox` and `cyphera up`."""
 
+import json
 import re
 import signal
 import socket
@@ -105,7 +106,9 @@ def test_up_serves_the_ui_and_the_api_and_ctrl_c_leaves_nothing_behind(make_home
             assert not local.is_running(cyphera.home)
             assert not any(listens(number) for number in ports.values())
             errors.seek(0)
-            assert "Traceback" not in errors.read()
+            said = [json.loads(line) for line in errors]
+            assert {"up", "sandbox", "HTTP API"} <= {line["component"] for line in said}
+            assert not any("Traceback" in json.dumps(line) for line in said if line["component"] != "code server")
         finally:
             for leftover in [*started, command]:
                 with suppress(psutil.NoSuchProcess):

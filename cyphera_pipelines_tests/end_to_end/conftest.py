@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from cyphera_pipelines import local
 from cyphera_pipelines.api.dagster_runs import DagsterRuns
-from cyphera_pipelines.cli.processes import free_port
+from cyphera_pipelines.cli.ports import free_port
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.runs import SESSION_TAG
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
@@ -42,9 +42,9 @@ NO_LIMITS = {"rate_limits": {"account": 5_000, "endpoint": 5_000}}
 _numbers = itertools.count(1)
 
 
-def wait_for(condition: Callable[[], T | None]) -> T:
+def wait_for(condition: Callable[[], T | None], *, within: float = PATIENCE_SECONDS) -> T:
     """The first true answer; it has to come in time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         result = condition()
         if result:
@@ -203,7 +203,7 @@ def _up(cyphera: Cyphera, port: int, api_port: int, output: Path, runs: DagsterR
 
 def _answers(url: str, runs: DagsterRuns) -> bool:
     try:
-        return httpx.get(url).is_success and runs.daemon_problem() is None
+        return httpx.get(url).is_success and not any(runs.problems().values())
     except httpx.TransportError:
         return False
 

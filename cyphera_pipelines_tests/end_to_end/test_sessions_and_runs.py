@@ -198,18 +198,18 @@ def test_a_dagster_that_cannot_be_reached_is_an_answer(installation: Installatio
             runs = DagsterRuns(url)
             assert runs.submit(session, tenant.source.key) is None
             assert runs.terminate("some run") is False
-            assert f"Dagster's webserver at {url} did not answer" in str(runs.daemon_problem())
+            assert f"Dagster's webserver at {url} did not answer" in str(runs.problems()["dagster"])
             runs.close()
     finish_session(installation.database, session, SessionStatus.CANCELLED)
     assert installation.runs.terminate("no run") is False
 
 
 def test_a_daemon_that_is_silent_is_a_problem(installation: Installation) -> None:
-    assert installation.runs.daemon_problem() is None
+    assert installation.runs.problems() == {"dagster": None, "code_location": None, "sensors": None}
     heartbeat = installation.instance.get_daemon_heartbeats()["SENSOR"]
     installation.instance.add_daemon_heartbeat(heartbeat._replace(timestamp=heartbeat.timestamp - 600))
-    problem = installation.runs.daemon_problem()
+    problem = installation.runs.problems()["dagster"]
     # As it is again as soon as it beats.
     installation.instance.add_daemon_heartbeat(heartbeat)
     assert "(SENSOR)" in str(problem)
-    assert "dagster-daemon run" in str(problem)
+    assert "cyphera daemon" in str(problem)

@@ -34,7 +34,9 @@ class Readiness(BaseModel):
     """Everything that requests need is there."""
 
     status: Literal["ready"] = Field(default="ready", description="Always the same; otherwise it is a problem.")
-    checks: list[str] = Field(description="What was looked at.", examples=[["database", "migrations", "dagster"]])
+    checks: list[str] = Field(
+        description="What was looked at.", examples=[["database", "migrations", "dagster", "code_location", "sensors"]]
+    )
 
 
 class Operations:
@@ -61,18 +63,15 @@ class Operations:
         return await anyio.to_thread.run_sync(metrics.render, self._sync_metrics, limiter=self._limiter)
 
     async def _look(self) -> dict[str, str | None]:
-        checks = {"database": self._database, "migrations": self._migrations, "dagster": self._dagster}
-        found: dict[str, str | None] = {}
-        for name, check in checks.items():
-            if any(found.values()) and name == "migrations":
-                continue
-            found[name] = await self._within_time(check)
-        return found
+        found = await self._within_time("database", lambda: {"database": self._database()})
+        if not any(found.values()):
+            found |= await self._within_time("migrations", lambda: {"migrations": self._migrations()})
+        return found | await self._within_time("dagster", self._services.dagster.problems)
 
-    async def _within_time(self, check: Callable[[], str | None]) -> str | None:
+    async def _within_time(self, name: str, check: Callable[[], dict[str, str | None]]) -> dict[str, str | None]:
         with anyio.move_on_after(ANSWER_WITHIN):
             return await anyio.to_thread.run_sync(check, limiter=self._limiter, abandon_on_cancel=True)
-        return f"It did not answer within {ANSWER_WITHIN:.0f} seconds."
+        return {name: f"It did not answer within {ANSWER_WITHIN:.0f} seconds."}
 
     def _database(self) -> str | None:
         try:
@@ -91,9 +90,6 @@ class Operations:
             return "The database does not answer."
         return None
 
-    def _dagster(self) -> str | None:
-        return self._services.dagster.daemon_problem()
-
 
 router = APIRouter(tags=["Operations"])
 
@@ -106,7 +102,10 @@ async def get_health() -> Health:
 
 @router.get("/readyz", responses=problems(HTTPStatus.SERVICE_UNAVAILABLE), operation_id="getReadiness")
 async def get_readiness(request: Request) -> Readiness:
-    """Whether the database answers, its schema fits, and Dagster's daemon runs; 503 with `checks` if not."""
+    """Whether the database answers, its schema fits, Dagster's daemon runs, our code is loaded and the sensors tick.
+
+    If not, 503 with `checks`: a sentence for each thing that is not well. Looked at every two seconds at most.
+    """
     operations: Operations = request.app.state.operations
     found = await operations.problems()
     failing = {name: problem for name, problem in found.items() if problem is not None}
