@@ -14,14 +14,15 @@ from cyphera_pipelines.cli.forget_demo import forget_demo
 from cyphera_pipelines.cli.output import print_table
 from cyphera_pipelines.cli.ports import free_port, port_is_free, wait_until_listening
 from cyphera_pipelines.cli.processes import Children
-from cyphera_pipelines.cli.sandbox import DEFAULT_PORT
+from cyphera_pipelines.cli.sandbox import accounts_of_home
+from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
 from cyphera_pipelines.cli.sync import run_and_watch, show_result
 from cyphera_pipelines.cli.up import sandbox_command
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
 from cyphera_pipelines.model.workspace import Workspace
-from cyphera_pipelines.sandbox import SandboxAccount, demo_accounts
+from cyphera_pipelines.sandbox import SandboxAccount
 from cyphera_pipelines.security.encryption import Binding
 from cyphera_pipelines.store.configurations import (
     ConfigurationChange,
@@ -54,7 +55,7 @@ def demo(
     if forget:
         forget_demo(settings, yes=yes)
         return
-    accounts = dict(zip(DEMO_WORKSPACES, demo_accounts(), strict=True))
+    accounts = dict(zip(DEMO_WORKSPACES, accounts_of_home(settings.home), strict=False))
     for slug, account in accounts.items():
         _expect_to_be_the_demos(slug, account)
     with Children() as children:

@@ -8,11 +8,12 @@ from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import confirm
 from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
+from cyphera_pipelines.cli.sandbox import ENDS_FILE
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.demo import delete_demo_workspace, find_demo_workspaces, what_is_not_the_demos
 
-HOME_CONTENTS = ("postgres", "postgres.unfinished", "dagster", "encryption.key")
+HOME_CONTENTS = ("postgres", "postgres.unfinished", "dagster", "encryption.key", ENDS_FILE)
 MOST_NAMED = 5
 
 

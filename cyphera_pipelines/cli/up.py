@@ -20,7 +20,7 @@ from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.ports import expect_free, wait_until_listening
 from cyphera_pipelines.cli.processes import Children, Command
 from cyphera_pipelines.cli.relay import Relay
-from cyphera_pipelines.cli.sandbox import DEFAULT_PORT as SANDBOX_PORT
+from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT as SANDBOX_PORT
 from cyphera_pipelines.settings import without_secrets
 from cyphera_pipelines.store.presence import Presence
 

@@ -1,6 +1,7 @@
 """What a sandbox account is: its keys, its size and how its data looks."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal, Self
 
@@ -50,6 +51,11 @@ class SandboxAccount(BaseModel):
     `test_clock_share` of the customers, with their subscriptions and invoices, belong to one of three test clocks, if
     the account is in test mode: lists of customers and subscriptions leave them out unless asked for a clock's.
 
+    `discount_share` of the subscriptions have a discount, and so have their invoices. `proration_share` of the
+    invoices of subscriptions have one line more, negative, for unused time; some then come to less than nothing.
+    `credit_share` of the invoices begin with a credit of the customer's, and half as many have a credit note. All of
+    these are nothing by default.
+
     `created` spreads each collection's `created` over the `days` before `newest_created` (Unix seconds): `uniform`;
     `bursty` (80 % within two days); `one_second`; `gaps` (at least six years, most of them empty).
     `ugly` kinds are applied to `ugly_share` of the objects. `event_api_version` is the version that the account's
@@ -76,6 +82,9 @@ class SandboxAccount(BaseModel):
     test_clock_share: float = Field(default=0.0, ge=0, le=1)
     long_invoice_share: float = Field(default=0.01, ge=0, le=1)
     large_subscription_share: float = Field(default=0.01, ge=0, le=1)
+    discount_share: float = Field(default=0.0, ge=0, le=1)
+    proration_share: float = Field(default=0.0, ge=0, le=1)
+    credit_share: float = Field(default=0.0, ge=0, le=1)
     created: CreatedDistribution = "uniform"
     days: int = Field(default=730, ge=1)
     newest_created: int = DEFAULT_NEWEST_CREATED
@@ -118,12 +127,17 @@ class SandboxAccount(BaseModel):
         return size
 
 
-def demo_accounts() -> list[SandboxAccount]:
-    """Return the two accounts of the demo: `acme`, a company with some history, and `globex`, a small one."""
+def demo_accounts(ends: datetime | None = None) -> list[SandboxAccount]:
+    """Return the two accounts of the demo: `acme`, a company with some history, and `globex`, a small one.
+
+    Their data end at `ends`, which is part of their ids: data that end at another time are another account's. By
+    default they end when those of any other account do.
+    """
+    newest, of_then = _end(ends)
     return [
         SandboxAccount(
             api_key="sk_test_cyphera_demo_acme",
-            account_id="acct_1CypheraDemoAcme",
+            account_id=f"acct_1CypheraDemoAcme{of_then}",
             name="Acme Inc.",
             seed=11,
             customers=2_000,
@@ -131,10 +145,14 @@ def demo_accounts() -> list[SandboxAccount]:
             prices=120,
             subscriptions=1_500,
             invoices=6_000,
+            newest_created=newest,
+            discount_share=0.15,
+            proration_share=0.08,
+            credit_share=0.04,
         ),
         SandboxAccount(
             api_key="sk_test_cyphera_demo_globex",
-            account_id="acct_1CypheraDemoGlobex",
+            account_id=f"acct_1CypheraDemoGlobex{of_then}",
             name="Globex GmbH",
             seed=12,
             country="DE",
@@ -144,16 +162,24 @@ def demo_accounts() -> list[SandboxAccount]:
             prices=12,
             subscriptions=40,
             invoices=150,
+            newest_created=newest,
+            discount_share=0.15,
+            proration_share=0.08,
+            credit_share=0.04,
         ),
     ]
 
 
-def spare_accounts() -> list[SandboxAccount]:
-    """Return two more accounts, for whoever tries what the demo does not show: the README's examples connect them."""
+def spare_accounts(ends: datetime | None = None) -> list[SandboxAccount]:
+    """Return two more accounts, for whoever tries what the demo does not show: the README's examples connect them.
+
+    `ends` as with `demo_accounts`.
+    """
+    newest, of_then = _end(ends)
     return [
         SandboxAccount(
             api_key=f"sk_test_cyphera_sandbox_{name}",
-            account_id=f"acct_1CypheraSandbox{name.title()}",
+            account_id=f"acct_1CypheraSandbox{name.title()}{of_then}",
             name=f"Sandbox {name.title()}",
             seed=seed,
             customers=200,
@@ -161,6 +187,14 @@ def spare_accounts() -> list[SandboxAccount]:
             prices=20,
             subscriptions=120,
             invoices=500,
+            newest_created=newest,
         )
         for seed, name in ((21, "one"), (22, "two"))
     ]
+
+
+def _end(ends: datetime | None) -> tuple[int, str]:
+    """The second of it, and what it adds to an account's id."""
+    if ends is None:
+        return DEFAULT_NEWEST_CREATED, ""
+    return int(ends.timestamp()), f"{ends.astimezone(UTC):%Y%m%d%H%M}"

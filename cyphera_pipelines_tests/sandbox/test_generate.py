@@ -133,6 +133,36 @@ def test_the_data_has_some_of_everything() -> None:
     assert len(found["invoices"]) == 6_000
 
 
+def test_what_an_invoice_comes_to_follows_from_its_lines_discounts_taxes_and_credit() -> None:
+    shares = {"discount_share": 0.3, "proration_share": 0.3, "credit_share": 0.3}
+    found = objects(small_account(invoices=400, newest_created=NEWEST, **shares))
+    seen = Counter[str]()
+    for invoice in found["invoices"]:
+        lines = invoice["lines"]["data"]
+        discount = sum(each["amount"] for each in invoice["total_discount_amounts"])
+        of_lines = sum(each["amount"] for line in lines for each in line["discount_amounts"])
+        taxes = sum(each["amount"] for each in invoice["total_taxes"])
+        notes = invoice["pre_payment_credit_notes_amount"]
+        assert invoice["subtotal"] == sum(line["amount"] for line in lines)
+        assert discount == of_lines
+        assert invoice["total"] == invoice["subtotal"] - discount + taxes
+        assert invoice["total_excluding_tax"] == invoice["total"] - taxes
+        assert min(discount, invoice["amount_due"], invoice["amount_remaining"]) >= 0
+        assert invoice["post_payment_credit_notes_amount"] <= invoice["amount_paid"]
+        if invoice["status"] != "draft":
+            left = invoice["total"] + invoice["starting_balance"] - notes - invoice["amount_due"]
+            assert left == invoice["ending_balance"] <= 0
+        times = [invoice["created"], *invoice["status_transitions"].values()]
+        assert all(moment is None or moment <= NEWEST for moment in times)
+        seen["discounts"] += discount > 0
+        seen["negative prorations"] += any(line["amount"] < 0 for line in lines)
+        seen["negative totals"] += invoice["total"] < 0
+        seen["credit"] += invoice["starting_balance"] < 0
+        seen["credit notes"] += invoice["post_payment_credit_notes_amount"] > 0
+    assert all(count > 2 for count in seen.values()), seen
+    assert any(subscription["discounts"] for subscription in found["subscriptions"])
+
+
 # Left out unless a client asks to expand them, or for objects that the sandbox does not hold.
 _ONLY_WHEN_ASKED = {
     "customers": {"cash_balance", "invoice_credit_balance", "sources", "subscriptions", "tax", "tax_ids"},

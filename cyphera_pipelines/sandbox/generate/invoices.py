@@ -3,6 +3,7 @@
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+from cyphera_pipelines.sandbox.generate import adjustments
 from cyphera_pipelines.sandbox.generate.customers import contact, invoice_prefix
 from cyphera_pipelines.sandbox.generate.dice import Dice
 from cyphera_pipelines.sandbox.generate.prices import PriceFacts, pick_price, price_facts
@@ -132,26 +133,45 @@ class InvoiceGenerator:
         status = facts.status
         price_numbers = self._price_numbers(facts)
         billed_in = None if facts.subscription is None else self.subscriptions.facts(facts.subscription).currency
-        count = facts.line_count
+        proration = adjustments.proration_of(world, number, facts.subscription)
+        count = facts.line_count + (proration is not None)
         shown = count if line_limit is None else min(count, line_limit)
         first_quantity = dice.below(len(_QUANTITIES))
         period = (created - 30 * DAY, created)
-        subtotal = 0
+        # What comes to less than nothing is not made cheaper.
+        is_credit = proration is not None and proration.exceeds
+        discount = None if is_credit else adjustments.discount_of(world, facts.subscription)
+        subtotal = discounted = 0
         lines: list[JsonObject] = []
         currency = "usd"
         for position in range(count):
             price = self._price(price_numbers[position % len(price_numbers)], billed_in)
             quantity = _QUANTITIES[(first_quantity + position) % len(_QUANTITIES)]
             currency = price.currency
-            subtotal += price.unit_amount * quantity
+            amount = price.unit_amount * quantity
+            correction = proration if position == facts.line_count else None
+            if correction is not None:
+                amount = adjustments.unused_time(correction, price.unit_amount, subtotal)
+            off = 0 if discount is None else discount.of(amount)
+            subtotal += amount
+            discounted += off
             if position < shown:
-                lines.append(self._line(number, invoice_id, position, facts, price, quantity, period))
-        tax = subtotal * 19 // 100 if dice.chance(0.2) else 0
-        total = subtotal + tax
-        paid = total if status == "paid" else (total // 4 if status == "open" and dice.chance(0.1) else 0)
-        remaining = 0 if status in ("paid", "void") else total - paid
-        finalized = None if status == "draft" else created + 3_600
-        settled = None if finalized is None else finalized + dice.between(1, 20) * 3_600
+                line = self._line(number, invoice_id, position, facts, price, quantity, period)
+                if correction is not None:
+                    line = adjustments.prorated(line, correction, amount, created)
+                if discount is not None:
+                    line |= {"discounts": [discount.id], "discount_amounts": [discount.told(off)]}
+                lines.append(line)
+        taxable = subtotal - discounted
+        tax = taxable * 19 // 100 if dice.chance(0.2) and taxable > 0 else 0
+        total = taxable + tax
+        settlement = adjustments.settlement_of(world, number, total, status)
+        due = settlement.amount_due
+        paid = due if status == "paid" else (due // 4 if status == "open" and dice.chance(0.1) else 0)
+        remaining = 0 if status in ("paid", "void") else due - paid
+        latest = max(world.account.newest_created, created)
+        finalized = None if status == "draft" else min(created + 3_600, latest)
+        settled = None if finalized is None else min(finalized + dice.between(1, 20) * 3_600, latest)
         by_invoice = facts.collection_method == "send_invoice"
         name, email, _ = contact(world, facts.customer)
         subscription_id = None if facts.subscription is None else world.subscription_id(facts.subscription)
@@ -167,7 +187,7 @@ class InvoiceGenerator:
             "account_country": world.account.country,
             "account_name": world.account.name,
             "account_tax_ids": None,
-            "amount_due": total,
+            "amount_due": due,
             "amount_overpaid": 0,
             "amount_paid": paid,
             "amount_paid_off_stripe": 0,
@@ -203,10 +223,10 @@ class InvoiceGenerator:
             "default_source": None,
             "default_tax_rates": [],
             "description": "Thank you for your business" if dice.chance(0.1) else None,
-            "discounts": [],
+            "discounts": [] if discount is None else [discount.id],
             "due_date": created + 30 * DAY if by_invoice else None,
             "effective_at": finalized,
-            "ending_balance": None if status == "draft" else 0,
+            "ending_balance": None if status == "draft" else settlement.ending_balance,
             "footer": None,
             "from_invoice": None,
             "hosted_invoice_url": None if status == "draft" else f"{hosted}?s=ap",
@@ -244,13 +264,13 @@ class InvoiceGenerator:
             },
             "period_end": period[1],
             "period_start": period[0],
-            "post_payment_credit_notes_amount": 0,
-            "pre_payment_credit_notes_amount": 0,
+            "post_payment_credit_notes_amount": settlement.post_payment_credit_notes,
+            "pre_payment_credit_notes_amount": settlement.pre_payment_credit_notes,
             "receipt_number": None,
             "rendering": None,
             "shipping_cost": None,
             "shipping_details": None,
-            "starting_balance": 0,
+            "starting_balance": settlement.starting_balance,
             "statement_descriptor": None,
             "status": status,
             "status_details": None,
@@ -265,8 +285,8 @@ class InvoiceGenerator:
             "test_clock": world.test_clock(facts.customer),
             "threshold_reason": None,
             "total": total,
-            "total_discount_amounts": [],
-            "total_excluding_tax": subtotal,
+            "total_discount_amounts": [] if discount is None else [discount.told(discounted)],
+            "total_excluding_tax": taxable,
             "total_pretax_credit_amounts": [],
             "total_taxes": (
                 [
@@ -275,7 +295,7 @@ class InvoiceGenerator:
                         "tax_behavior": "exclusive",
                         "tax_rate_details": {"tax_rate": f"txr_1{secret[:20]}"},
                         "taxability_reason": "standard_rated",
-                        "taxable_amount": subtotal,
+                        "taxable_amount": taxable,
                         "type": "tax_rate_details",
                     }
                 ]

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
+from cyphera_pipelines.sandbox.generate.adjustments import discount_of
 from cyphera_pipelines.sandbox.generate.prices import group_of, has_options, pick_price, plan_of, price
 from cyphera_pipelines.sandbox.generate.timeline import DAY
 from cyphera_pipelines.sandbox.generate.world import CACHED_CORES, World
@@ -134,6 +135,7 @@ class SubscriptionGenerator:
         period = (period_start, period_start + length)
         count = len(facts.price_numbers)
         shown = count if item_limit is None else min(count, item_limit)
+        discount = discount_of(world, number)
         cancellation_reason = "cancellation_requested" if canceled_at is not None else None
         return {
             "id": facts.id,
@@ -169,7 +171,7 @@ class SubscriptionGenerator:
             "default_source": None,
             "default_tax_rates": [],
             "description": "Annual agreement" if dice.chance(0.1) else None,
-            "discounts": [],
+            "discounts": [] if discount is None else [discount.id],
             "ended_at": ended,
             "invoice_settings": {
                 "account_tax_ids": None,
