@@ -10,6 +10,7 @@ from cyphera_pipelines.cli import (
     dagster_commands,
     database,
     demo,
+    export,
     key,
     sandbox,
     session,
@@ -67,6 +68,7 @@ app.add_typer(session.app, name="session")
 app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)
 app.command("audit")(audit.audit)
+app.command("export-workspace")(export.export)
 app.add_typer(database.app, name="db")
 app.command("up")(up.up)
 app.command("code-server")(dagster_commands.code_server)

@@ -13,6 +13,7 @@ class Action(StrEnum):
     WORKSPACE_CREATED = "workspace.created"
     WORKSPACE_RENAMED = "workspace.renamed"
     WORKSPACE_DELETED = "workspace.deleted"
+    WORKSPACE_EXPORTED = "workspace.exported"
     WORKSPACE_PURGE_REQUESTED = "workspace.purge_requested"
     WORKSPACE_PURGED = "workspace.purged"
     CONFIGURATION_CREATED = "configuration.created"

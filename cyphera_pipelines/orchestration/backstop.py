@@ -120,8 +120,8 @@ def _session_of(database: Database, run: DagsterRun) -> Session | None:
     if session_id is None or key is None:
         return None
     try:
-        # By its workspace, since the source itself may have been removed meanwhile.
+        # By its workspace, since the source itself may have been removed meanwhile; so may the workspace.
         slug, _provider = split_source_key(key)
-        return get_session(database, find_workspace(database, slug).id, parse_session_id(session_id))
+        return get_session(database, find_workspace(database, slug, or_deleted=True).id, parse_session_id(session_id))
     except CypheraError:
         return None
