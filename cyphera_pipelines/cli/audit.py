@@ -29,7 +29,7 @@ def audit(
     rows = [
         (
             f"{entry.occurred_at:%Y-%m-%d %H:%M:%S}",
-            slugs.get(entry.workspace_id, entry.workspace_id),
+            slugs.get(entry.workspace_id, slug or entry.workspace_id),
             entry.actor_name or entry.actor,
             f"{entry.action}, refused" if entry.outcome == "refused" else entry.action,
             entry.subject_id,

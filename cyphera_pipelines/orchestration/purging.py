@@ -47,16 +47,16 @@ def carry_out_purge(
     def tell() -> None:
         on_progress(find_purge(database, purge.id))
 
-    while time.monotonic() < until:
+    while time.monotonic() < until and not is_over(find_purge(database, purge.id)):
         waits_for = end_syncs_of(database, purge) or _delete_records(database, instance, purge, until, tell)
         note_wait(database, purge, waits_for)
         tell()
         if waits_for is None and delete_rows_of(database, purge, until=until, on_piece=tell):
             forget_names(database, purge)
             forget_statistics(database)
-            complete_purge(database, purge)
-            tell()
-            break
+            if complete_purge(database, purge):
+                tell()
+                break
         if time.monotonic() + LOOK_EVERY < until:
             time.sleep(LOOK_EVERY)
     return find_purge(database, purge.id)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.actor import Actor, acting_as, current_actor
 from cyphera_pipelines.model.audit import Action
@@ -118,7 +119,18 @@ def delete_rows_of(database: Database, purge: Purge, *, until: float, on_piece: 
 
 
 def complete_purge(database: Database, purge: Purge) -> bool:
-    """End a purge whose rows are all gone, with the workspace's own. Returns False if it has ended already."""
+    """End a purge whose rows are all gone, with the workspace's own.
+
+    Returns False if it has ended already, or if a row has come that a request under way has written: then all is looked
+    through once more.
+    """
+    try:
+        return _complete(database, purge)
+    except IntegrityError:
+        return False
+
+
+def _complete(database: Database, purge: Purge) -> bool:
     with database.control() as connection, acting_as(Actor(purge.requested_by)):
         done = update(purges).where(purges.c.id == purge.id, purges.c.completed_at.is_(None))
         values = {"status": PurgeStatus.COMPLETED.value, "waits_for": None}

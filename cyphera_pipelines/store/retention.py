@@ -76,7 +76,7 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
     for statement in (_HANDLED, _TOO_MANY_HANDLED, _WAITING, _ORPHANED):
         forgotten.webhooks += delete(statement)
     forgotten.configurations += delete(_REMOVED)
-    for statement in (_AUDIT, _TOO_MUCH_AUDIT):
+    for statement in (_AUDIT, _TOO_MUCH_AUDIT, _PURGES):
         forgotten.audit_entries += delete(statement)
     return forgotten
 
@@ -136,4 +136,5 @@ _ORPHANED = _first_rows(
 _TOO_MANY_HANDLED = _beyond_the_newest("sync.webhook_events", "handled_at", "most")
 _REMOVED = _first_rows("sync.workspace_payment_configurations", f"deleted_at {_BEFORE.format('removed')}")
 _AUDIT = _first_rows("sync.audit_entries", f"occurred_at {_BEFORE.format('audit')}")
+_PURGES = _first_rows("sync.purges", f"completed_at {_BEFORE.format('audit')}")
 _TOO_MUCH_AUDIT = _beyond_the_newest("sync.audit_entries", "occurred_at", "most_audit")

@@ -127,6 +127,15 @@ def find_source(database: Database, key: str) -> Source:
     return _to_source(row)
 
 
+def exists_still(database: Database, source: Source) -> bool:
+    """Whether the source's configuration is still there, active or not."""
+    existing = select(configurations.c.id).where(
+        configurations.c.id == source.configuration_id, configurations.c.deleted_at.is_(None)
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return connection.execute(existing).first() is not None
+
+
 def _active_sources() -> Select[Any]:
     return (
         select(

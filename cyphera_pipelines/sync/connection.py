@@ -33,6 +33,7 @@ from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.store.accounts import record_account
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.sources import exists_still
 from cyphera_pipelines.sync.client import check_allowed_address
 
 # A person is waiting: fail soon, a sync will be more patient.
@@ -146,9 +147,9 @@ def try_connection(source: Source, credentials: Credentials) -> ConnectionReport
 
 
 def record_connection(database: Database, source: Source, report: ConnectionReport) -> None:
-    """Note the account that was reached as the workspace's."""
+    """Note the account that was reached as the workspace's, unless the source was removed while it was asked."""
     account = report.account
-    if account is not None:
+    if account is not None and exists_still(database, source):
         livemode = not source.is_test_mode
         record_account(database, source.workspace_id, source.provider, account.id, account.name, livemode=livemode)
 

@@ -26,6 +26,7 @@ def test_a_source_is_purged_only_if_that_is_confirmed(
     purge = answer.json()
     assert (purge["status"], purge["provider_name"], purge["deleted"]) == ("requested", "stripe", {})
     assert api.ask("GET", purge["status_url"]).json() == purge, "without a key"
+    assert client.delete(f"/config/stripe{confirmed}").json()["id"] == purge["id"], "it is under way"
     assert client.get(f"/sessions/{session}").json()["status"] == "cancelled"
     assert client.get("/config").json()["total"] == 0
     again = {"provider_name": "stripe", "configuration": {"api_key": ACCOUNT.api_key, "base_url": sandbox.url}}

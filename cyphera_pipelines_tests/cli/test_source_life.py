@@ -126,7 +126,13 @@ def test_a_workspace_is_renamed_and_deleted(
     with cli_database.control() as connection:
         roles = connection.exec_driver_sql("SELECT rolname FROM pg_roles").scalars().all()
     assert analyst not in roles
-    done = audit(forked, slug)
     assert {"workspace.renamed", "workspace.deleted", "key.revoked", "configuration.removed", "analyst.removed"} < {
-        *done
+        *audit(forked, slug)
     }
+    purged = forked("workspace", "delete", slug, "--purge", "--confirm", slug).done()
+    assert purged.startswith(f"Purged workspace {slug}: ")
+    forked("workspace", "create", slug).done()
+    assert audit(forked, slug) == ["workspace.created"], "it is another one"
+    forked("workspace", "delete", slug, "--purge", "--confirm", slug).done()
+    assert f"There is no workspace '{slug}'" in forked("sessions", slug).error()
+    assert audit(forked, slug)[0] == "workspace.purged", "of the last of that name"

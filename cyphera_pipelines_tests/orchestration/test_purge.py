@@ -22,6 +22,7 @@ from cyphera_pipelines.model.sessions import SessionEvent, SessionStatus, SyncRe
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.orchestration import purging
+from cyphera_pipelines.providers.base import ProviderAccount
 from cyphera_pipelines.sandbox import SandboxServer
 from cyphera_pipelines.store.analysts import add_analyst
 from cyphera_pipelines.store.api_keys import create_api_key, find_caller
@@ -33,6 +34,7 @@ from cyphera_pipelines.store.purges import find_purge, request_purge
 from cyphera_pipelines.store.sessions import finish_session, get_session, list_sessions, start_session
 from cyphera_pipelines.store.webhooks import find_webhook_target, keep_webhook
 from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
+from cyphera_pipelines.sync.connection import ConnectionReport, record_connection
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.orchestration.conftest import Materialize, Tenant, evaluate
 
@@ -211,7 +213,7 @@ def test_nothing_of_a_purged_workspace_is_left(
 
 
 def test_a_sync_under_way_is_ended_and_waited_for_and_nothing_new_begins(
-    add_tenant: AddTenant, database: Database, instance: DagsterInstance
+    add_tenant: AddTenant, database: Database, instance: DagsterInstance, servers: Servers
 ) -> None:
     source: Source = add_tenant(customers=3).source
     workspace = find_workspace(database, source.workspace_slug)
@@ -231,6 +233,9 @@ def test_a_sync_under_way_is_ended_and_waited_for_and_nothing_new_begins(
         with pytest.raises(NotFoundError):
             keep_webhook(database, target, external_id="evt_late", kind="k", entity=Entity.CUSTOMERS, payload={})
     finish(instance, database, purge)
+    # A connection test that took its time.
+    record_connection(database, source, ConnectionReport(ProviderAccount("acct_late", NAME, livemode=False)))
+    assert servers.rows_of(workspace.id).keys() == {"sync.purges", "sync.audit_entries", "sync.workspace_api_keys"}
     assert list_sessions(database, workspace.id) == []
     assert find_caller(database, workspace.id, presented) is not None, "only the source is gone"
     told = {entry.action: entry for entry in list_audit_entries(database, workspace.id)}

@@ -177,11 +177,10 @@ def remove(
     all its configurations, and what Dagster holds of them. The answer comes at once, with status 202 and the purge,
     whose `status_url` tells how far it is. Until it has completed the source can be neither synced nor connected anew.
     """
-    configuration = _find(services, caller, reference)
     if purge:
-        _refuse_to_purge_another(services, caller, configuration)
-        started = start_purge(services, caller, configuration.provider_name, confirm)
+        started = start_purge(services, caller, _provider_to_purge(services, caller, reference), confirm)
         return JSONResponse(started.model_dump(mode="json"), HTTPStatus.ACCEPTED)
+    configuration = _find(services, caller, reference)
     remove_configuration(services.database, configuration)
     if configuration.is_active:
         _end_syncs(services, caller, configuration, "The configuration was removed")
@@ -236,14 +235,20 @@ def _find(services: Services, caller: Caller, reference: str) -> Configuration:
     return get_configuration(services.database, caller.workspace.id, UUID(reference))
 
 
-def _refuse_to_purge_another(services: Services, caller: Caller, configuration: Configuration) -> None:
-    """Rows are a source's, not a configuration's: purging by one that is not active would purge the active one's."""
+def _provider_to_purge(services: Services, caller: Caller, reference: str) -> str:
+    """The provider whose source a path names. By its name also one is found that was removed before.
+
+    Rows are a source's, not a configuration's: purging by one that is not active would purge the active one's.
+    """
+    if reference in PROVIDERS:
+        return reference
+    configuration = _find(services, caller, reference)
     if configuration.is_active:
-        return
+        return configuration.provider_name
     try:
         active = find_active_configuration(services.database, caller.workspace, configuration.provider_name)
     except NotFoundError:
-        return
+        return configuration.provider_name
     raise conflict(
         f"Configuration {active.id} is the active one for {configuration.provider_name}: a purge would remove its rows "
         "too. Purge by that one, or remove this one without purge."

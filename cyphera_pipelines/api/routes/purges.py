@@ -59,7 +59,7 @@ async def get_purge(
     purge_id: Annotated[UUID, Path(description="The purge's id, which only whoever asked for it knows.")],
     services: RequestServices,
 ) -> PurgeOut:
-    """How far a purge is. No key is asked for: a purged workspace has none, and the answer names nobody."""
+    """How far a purge is. No key is asked for: a purged workspace has none, and the answer tells counts."""
     found = await anyio.to_thread.run_sync(find_purge, services.database, purge_id, limiter=services.webhook_threads)
     return shown(found)
 
