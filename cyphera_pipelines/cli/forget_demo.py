@@ -8,10 +8,11 @@ from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import confirm
 from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
+from cyphera_pipelines.cli.purge import purge_and_watch
 from cyphera_pipelines.cli.sandbox import ENDS_FILE
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.settings import Settings
-from cyphera_pipelines.store.demo import delete_demo_workspace, find_demo_workspaces, what_is_not_the_demos
+from cyphera_pipelines.store.demo import find_demo_workspaces, what_is_not_the_demos
 
 HOME_CONTENTS = ("postgres", "postgres.unfinished", "dagster", "encryption.key", ENDS_FILE)
 MOST_NAMED = 5
@@ -38,8 +39,9 @@ def forget_demo(settings: Settings, *, yes: bool) -> None:
         elif others:
             left = ", ".join(others[:MOST_NAMED]) + (" and more" if len(others) > MOST_NAMED else "")
             confirm(f"This deletes {names} with all their rows. It leaves alone: {left}.", yes=yes)
-            rows = sum(delete_demo_workspace(database, workspace) for workspace in demos)
-            typer.echo(f"Deleted {names}, {rows:,} rows in all. Left alone: {left}.")
+            for workspace in demos:
+                purge_and_watch(workspace)
+            typer.echo(f"Left alone: {left}.")
         else:
             confirm(
                 f"This deletes {names}, and since nothing else is there, the embedded database, its key and Dagster's "
