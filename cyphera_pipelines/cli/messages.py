@@ -131,7 +131,12 @@ def _of_dagster(component: str, level: str, said: str, below: list[str]) -> Iter
         reasons = [found["said"] or found[0] for line in below if (found := _REASON.match(line))]
         if reasons:
             said = reasons[0] if event["type"] == "STEP_FAILURE" else f"{said} {reasons[0]}"
-    yield Message(component, level, said.removeprefix("__repository__ - "), "\n".join(below), fields=fields)
+    else:
+        # Behind the step's name, or the sensor's, which is not known otherwise.
+        who, dash, what = said.removeprefix("__repository__ - ").partition(" - ")
+        if dash:
+            said = what if fields else f"{who}: {what}"
+    yield Message(component, level, said, "\n".join(below), fields=fields)
 
 
 def _reason(traceback: str) -> str:

@@ -21,6 +21,7 @@ from cyphera_pipelines.model.errors import CypheraError
 STOP_WITHIN = 20.0
 LOOK_EVERY = 0.2
 REMEMBER_EVERY = 1.0
+TELL_EVERY = 4.0
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,7 @@ class Children:
             if child.process.poll() is None:
                 # As Ctrl-C in a terminal does it: runs are children of the code server's, which would wait for them.
                 os.killpg(child.process.pid, signal.SIGINT)
-        deadline = time.monotonic() + STOP_WITHIN
-        for child in reversed(self._running):
-            try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+        self._wait_for_the_end()
         orphans.end(self._descendants)
         if self._home is not None:
             orphans.write_down(self._home, ())
@@ -141,6 +136,20 @@ class Children:
             )
         tell(f"{how}. It is started again in {pause:.0f} s.")
         child.due = now + pause
+
+    def _wait_for_the_end(self) -> None:
+        deadline = time.monotonic() + STOP_WITHIN
+        told = time.monotonic()
+        while left := [child for child in self._running if child.process.poll() is None]:
+            if time.monotonic() > deadline:
+                for child in left:
+                    child.process.kill()
+                    child.process.wait()
+            elif self._relay is not None and time.monotonic() - told > TELL_EVERY:
+                names = " and ".join(child.command.name.removeprefix("The ") for child in left)
+                self._relay.tell(f"Waiting for the {names} to end.")
+                told = time.monotonic()
+            time.sleep(LOOK_EVERY)
 
     def descendants(self) -> frozenset[psutil.Process]:
         """What the children have started themselves and is still alive, as of the last look."""

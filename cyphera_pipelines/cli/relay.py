@@ -18,7 +18,7 @@ TOGETHER_WITHIN = 0.2
 LONGEST_WAIT = 1.0
 LONGEST_PIECE = 1 << 16
 # What a person need not read: a server's own start and end, and what Dagster's daemon says on its very first start.
-_UNINTERESTING = ("uvicorn.error", "dagster.daemon.EventLogConsumerDaemon")
+_UNINTERESTING = ("uvicorn.error", "sqlalchemy.", "dagster.daemon.EventLogConsumerDaemon")
 
 
 class Relay:
@@ -42,9 +42,9 @@ class Relay:
         thread.start()
 
     def tell(self, text: str) -> None:
-        """Say something of our own, every time."""
+        """Say something of our own, every time and to the end."""
         with self._lock:
-            self._print([Message(OURS, "warning", text)])
+            self._write([self._line(Message(OURS, "warning", text))])
 
     def expect_the_end(self) -> None:
         """Say that everything stops. People need not read how each part takes that."""
@@ -86,8 +86,11 @@ class Relay:
                 said = rest
 
     def _print(self, messages: Iterable[Message]) -> None:
-        lines = [self._line(message) for message in messages if not self._for_people or _is_interesting(message)]
-        if lines and not self._is_ending:
+        if not self._is_ending:
+            self._write([self._line(each) for each in messages if not self._for_people or _is_interesting(each)])
+
+    def _write(self, lines: list[str]) -> None:
+        if lines:
             # A terminal that was closed is no reason to let the children wait for somebody to read.
             with contextlib.suppress(OSError):
                 sys.stderr.write("\n".join(lines) + "\n")
@@ -97,7 +100,7 @@ class Relay:
         if not self._for_people:
             return message.as_json()
         at = message.time.astimezone().strftime("%H:%M:%S")
-        level = "" if message.level in ("debug", "info") else f"{message.level}: "
+        level = "" if message.level in ("debug", "info") or message.component == OURS else f"{message.level}: "
         run_id = str(message.fields.get("run_id", ""))[:8]
         line = f"{at} {f'{message.component} {run_id}':<12} {level}{message.text}"
         if not message.more:
@@ -108,7 +111,7 @@ class Relay:
 def _is_interesting(message: Message) -> bool:
     if message.level in ("error", "critical"):
         return True
-    if message.logger in _UNINTERESTING:
+    if message.logger.startswith(_UNINTERESTING):
         return False
     # Nor that somebody looked at something and got it.
     return message.fields.get("method") != "GET" or int(message.fields.get("status", 0)) >= 500

@@ -67,12 +67,12 @@ def test_a_run_that_failed_is_one_message_with_our_own_sentence() -> None:
         (
             f"2026-11-26 19:53:54 +0000 - dagster - INFO - sync_source - {RUN} - step - Session 1 syncs acme:stripe.",
             "info",
-            "step - Session 1 syncs acme:stripe.",
+            "Session 1 syncs acme:stripe.",
         ),
         (
             "2026-11-26 19:54:15 +0000 - dagster - INFO - __repository__ - failed_runs - It had ended.",
             "info",
-            "failed_runs - It had ended.",
+            "failed_runs: It had ended.",
         ),
     ],
 )
@@ -124,7 +124,7 @@ def test_people_read_lines_and_programs_json(at_a_terminal: bool) -> None:
             "daemon       one",
             "daemon       warning: two",
             "daemon       error: ZeroDivisionError: division by zero (`cyphera --debug up` tells more)",
-            "up           warning: three",
+            "up           three",
         ]
     else:
         assert [json.loads(line)["message"] for line in lines] == [
