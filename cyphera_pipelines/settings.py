@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -35,8 +36,18 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(_SECRETS)}
 
 
+@dataclass(frozen=True)
+class DeployedSecret:
+    """Where the operator put a secret: into the variable itself, a file or AWS Secrets Manager, or nowhere."""
+
+    variable: str
+    value: SecretStr | None
+    file: str | None
+    arn: str | None
+
+
 class Settings(BaseSettings):
-    """The process's settings.
+    """The process's settings. What is secret may also be in a file that `<variable>_FILE` names.
 
     Without `CYPHERA_DATABASE_URL` the process is in *embedded mode*: a private Postgres and a key file live
     under `home`.
@@ -55,6 +66,20 @@ class Settings(BaseSettings):
     previous_encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), validation_alias="PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS"
     )
+    stripe_api_key: SecretStr | None = Field(default=None, validation_alias="STRIPE_API_KEY")
+    stripe_webhook_secret: SecretStr | None = Field(default=None, validation_alias="STRIPE_WEBHOOK_SECRET")
+
+    database_url_file: str | None = None
+    dagster_database_url_file: str | None = None
+    encryption_key_file: str | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY_FILE")
+    encryption_key_arn: str | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY_ARN")
+    previous_encryption_keys_file: str | None = Field(
+        default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS_FILE"
+    )
+    stripe_api_key_file: str | None = Field(default=None, validation_alias="STRIPE_API_KEY_FILE")
+    stripe_api_key_arn: str | None = Field(default=None, validation_alias="STRIPE_API_KEY_ARN")
+    stripe_webhook_secret_file: str | None = Field(default=None, validation_alias="STRIPE_WEBHOOK_SECRET_FILE")
+    stripe_webhook_secret_arn: str | None = Field(default=None, validation_alias="STRIPE_WEBHOOK_SECRET_ARN")
 
     preview_personal_data: bool = False
 
@@ -94,6 +119,28 @@ class Settings(BaseSettings):
         )
 
     @property
+    def deployed_encryption_key(self) -> DeployedSecret:
+        """The key that encrypts credentials; further lines of a file are older keys."""
+        return DeployedSecret(
+            "PAYMENT_SYNC_ENCRYPTION_KEY", self.encryption_key, self.encryption_key_file, self.encryption_key_arn
+        )
+
+    @property
+    def deployed_stripe_api_key(self) -> DeployedSecret:
+        """The platform's own key at Stripe."""
+        return DeployedSecret("STRIPE_API_KEY", self.stripe_api_key, self.stripe_api_key_file, self.stripe_api_key_arn)
+
+    @property
+    def deployed_stripe_webhook_secret(self) -> DeployedSecret:
+        """The signing secret of the platform's own webhook endpoint at Stripe."""
+        return DeployedSecret(
+            "STRIPE_WEBHOOK_SECRET",
+            self.stripe_webhook_secret,
+            self.stripe_webhook_secret_file,
+            self.stripe_webhook_secret_arn,
+        )
+
+    @property
     def is_embedded(self) -> bool:
         """Whether the process brings its own Postgres."""
         return self.database_url is None
@@ -107,6 +154,46 @@ class Settings(BaseSettings):
     @classmethod
     def _postgres_url(cls, url: SecretStr | None) -> SecretStr | None:
         return None if url is None else SecretStr(_normalise_postgres_url(url.get_secret_value()))
+
+    @field_validator(
+        "database_url_file",
+        "dagster_database_url_file",
+        "encryption_key_file",
+        "encryption_key_arn",
+        "previous_encryption_keys_file",
+        "stripe_api_key_file",
+        "stripe_api_key_arn",
+        "stripe_webhook_secret_file",
+        "stripe_webhook_secret_arn",
+    )
+    @classmethod
+    def _empty_is_unset(cls, name: str | None) -> str | None:
+        return name.strip() or None if name is not None else None
+
+    @model_validator(mode="after")
+    def _read_files(self) -> Self:
+        """Of a secret in two places nobody could say which one counts."""
+        for variable, value, file in (
+            ("CYPHERA_DATABASE_URL", self.database_url, self.database_url_file),
+            ("CYPHERA_DAGSTER_DATABASE_URL", self.dagster_database_url, self.dagster_database_url_file),
+            ("PAYMENT_SYNC_ENCRYPTION_KEY", self.encryption_key, self.encryption_key_file),
+            (
+                "PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS",
+                self.previous_encryption_keys or None,
+                self.previous_encryption_keys_file,
+            ),
+            ("STRIPE_API_KEY", self.stripe_api_key, self.stripe_api_key_file),
+            ("STRIPE_WEBHOOK_SECRET", self.stripe_webhook_secret, self.stripe_webhook_secret_file),
+        ):
+            if value is not None and file is not None:
+                raise ValueError(f"{variable} and {variable}_FILE are both set; set one of them")
+        if self.database_url_file is not None:
+            self.database_url = _url_of_file(self.database_url_file, "CYPHERA_DATABASE_URL_FILE")
+        if self.dagster_database_url_file is not None:
+            self.dagster_database_url = _url_of_file(
+                self.dagster_database_url_file, "CYPHERA_DAGSTER_DATABASE_URL_FILE"
+            )
+        return self
 
     @field_validator("dagster_url", "api_url")
     @classmethod
@@ -143,6 +230,27 @@ class Settings(BaseSettings):
         return self.application_url().set(database="dagster")
 
 
+def read_secret_file(path: Path, variable: str) -> SecretStr:
+    """What is in the file that the variable names, or InvalidInputError."""
+    try:
+        text = path.expanduser().read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidInputError(f"{variable} names {path}, which cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{variable} names {path}, which is no text.") from None
+    if not text:
+        raise InvalidInputError(f"{variable} names {path}, which is empty.")
+    return SecretStr(text)
+
+
+def _url_of_file(file: str, variable: str) -> SecretStr:
+    url = read_secret_file(Path(file), variable).get_secret_value()
+    try:
+        return SecretStr(_normalise_postgres_url(url))
+    except ValueError as error:
+        raise ValueError(f"The contents of {file}, which {variable} names, {error}") from None
+
+
 def _normalise_postgres_url(text: str) -> str:
     """SQLAlchemy 2.1 takes a bare `postgresql://` to mean psycopg 3; this project uses psycopg2 and must say so."""
     if not text.strip():
@@ -168,7 +276,9 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
-        field = str(problem["loc"][0]) if problem["loc"] else "settings"
-        variable = field if field.isupper() else f"CYPHERA_{field.upper()}"
         reason = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            raise InvalidInputError(f"{reason}.") from None
+        field = str(problem["loc"][0])
+        variable = field if field.isupper() else f"CYPHERA_{field.upper()}"
         raise InvalidInputError(f"{variable} {reason}.") from None

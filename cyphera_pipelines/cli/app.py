@@ -12,6 +12,7 @@ from cyphera_pipelines.cli import (
     demo,
     export,
     key,
+    keys,
     sandbox,
     session,
     sessions,
@@ -61,6 +62,7 @@ source.app.command("update")(source_update.update)
 source.app.command("pause")(source_pause.pause)
 source.app.command("resume")(source_pause.resume)
 app.add_typer(key.app, name="key")
+app.add_typer(keys.app, name="keys")
 app.add_typer(analyst.app, name="analyst")
 app.command("sync")(sync.sync)
 app.command("verify")(verify.verify)

@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -75,34 +76,55 @@ class EncryptionKey:
         return f"EncryptionKey(key_id={self.key_id!r})"
 
 
+def key_id_of(envelope: str) -> str | None:
+    """Which key opens the envelope; None for what is none."""
+    version, _, rest = envelope.partition(".")
+    key_id, _, body = rest.partition(".")
+    return key_id if version == VERSION and body else None
+
+
 @dataclass(frozen=True)
 class Keyring:
-    """The key that encrypts, and the older ones that may still have to decrypt."""
+    """The key that encrypts, and the older ones that may still have to decrypt.
+
+    `renew` reads the keys anew where they may be rotated while we run: now and then, or at once if it is given True.
+    """
 
     current: EncryptionKey
     previous: tuple[EncryptionKey, ...] = ()
+    renew: "Callable[[bool], Keyring] | None" = field(default=None, compare=False, repr=False)
+
+    def newest(self) -> "Keyring":
+        """The keys as they are now: encrypt with these."""
+        return self if self.renew is None else self.renew(False)
+
+    def key(self, key_id: str) -> EncryptionKey | None:
+        """The key of that id, if it is here."""
+        return next((key for key in (self.current, *self.previous) if key.key_id == key_id), None)
 
     def encrypt(self, plaintext: bytes, binding: Binding) -> str:
         """Return the envelope of `plaintext` for the row that `binding` names."""
+        key = self.newest().current
         nonce = os.urandom(NONCE_BYTES)
-        sealed = AESGCM(self.current.value).encrypt(nonce, plaintext, binding.additional_data())
-        return f"{VERSION}.{self.current.key_id}.{base64.b64encode(nonce + sealed).decode()}"
+        sealed = AESGCM(key.value).encrypt(nonce, plaintext, binding.additional_data())
+        return f"{VERSION}.{key.key_id}.{base64.b64encode(nonce + sealed).decode()}"
 
     def decrypt(self, envelope: str, binding: Binding) -> bytes:
         """Return the plaintext, or raise DecryptionError that names the configuration and the reason."""
-        version, _, rest = envelope.partition(".")
-        key_id, _, body = rest.partition(".")
         where = f"Configuration {binding.configuration_id} of workspace {binding.workspace_id} ({binding.provider})"
-        if version != VERSION or not body:
+        key_id = key_id_of(envelope)
+        if key_id is None:
             raise DecryptionError(f"{where} cannot be decrypted: its stored value is not an encrypted configuration.")
-        key = next((key for key in (self.current, *self.previous) if key.key_id == key_id), None)
+        key = self.newest().key(key_id)
+        if key is None and self.renew is not None:
+            key = self.renew(True).key(key_id)
         if key is None:
             raise DecryptionError(
                 f"{where} cannot be decrypted: it was encrypted with key {key_id}, which is not configured. "
                 "Add that key to PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS."
             )
         try:
-            sealed = base64.b64decode(body, validate=True)
+            sealed = base64.b64decode(envelope.rpartition(".")[2], validate=True)
             return AESGCM(key.value).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], binding.additional_data())
         except (InvalidTag, binascii.Error, ValueError):
             raise DecryptionError(
