@@ -8,10 +8,12 @@ from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import YesOption, confirm
 from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
-from cyphera_pipelines.cli.output import print_error, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
 from cyphera_pipelines.connection_budget import PEOPLE, SYNC_PROCESS, budget_of
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.store.access.administrator import AdministratorNeededError
 from cyphera_pipelines.store.database import upgrade_database
+from cyphera_pipelines.store.inspection import State, inspect_database
 from cyphera_pipelines.store.retention import forget_old
 from cyphera_pipelines.store.server_connections import read_server_connections, shortage
 
@@ -20,13 +22,45 @@ app = typer.Typer(help="The database: its schema and its address.", no_args_is_h
 
 @app.command("upgrade")
 def upgrade() -> None:
-    """Bring the schema to this program's version, making the databases if they are missing."""
-    before, now = upgrade_database(services.settings())
+    """Bring the schema to this program's version, making databases and roles if they are missing.
+
+    Where the database user may not make something, the SQL for an administrator is printed to stdout, as in
+    `cyphera db upgrade | psql -U postgres`, and nothing is changed.
+    """
+    try:
+        before, now = upgrade_database(services.settings())
+    except AdministratorNeededError as error:
+        for statement in error.statements:
+            typer.echo(statement)
+        raise CypheraError(
+            f"{error.reason}. Let an administrator of the server execute the SQL above, then run again: "
+            "cyphera db upgrade"
+        ) from None
     if before == now:
         typer.echo(f"The schema is up to date (revision {now}).")
     else:
         typer.echo(f"Upgraded the schema from {before or 'nothing'} to revision {now}.")
     warn_of_shortage()
+
+
+@app.command("check")
+def check(as_json: bool = JSON_OPTION) -> None:
+    """Look whether the database is as it has to be, and tell what to do where it is not. Changes nothing.
+
+    Exit code 0: all is well. 1: something is wrong.
+    """
+    findings = inspect_database(services.settings(), services.keyring)
+    is_well = all(finding.state is State.OK for finding in findings)
+    if as_json:
+        print_json({"ok": is_well, "checks": findings})
+    else:
+        rows = [(finding.name, finding.state.value, finding.found) for finding in findings]
+        print_table(("WHAT", "STATE", "FOUND"), rows, empty="")
+        for finding in findings:
+            if finding.remedy is not None:
+                print_error(f"{finding.name}: {finding.remedy}")
+    if not is_well:
+        raise typer.Exit(1)
 
 
 @app.command("connections")

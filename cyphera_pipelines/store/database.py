@@ -28,6 +28,8 @@ from cyphera_pipelines.store.connection_waits import (
     wait_for_connections,
 )
 from cyphera_pipelines.store.pool import PoolInOrder
+from cyphera_pipelines.store.provisioning import provide_databases
+from cyphera_pipelines.store.server import check_server
 
 DATABASE_ERRORS = (SQLAlchemyError, DatabaseUnavailableError)
 """What is raised where the database does not do as it is told: a statement failed, or there is no connection."""
@@ -105,7 +107,7 @@ def open_database(
     others of this process have them all and where the server has none to give. Postgres shows them under
     `application_name` and this process's id.
     """
-    database = _connect(settings, application_name, pool_size, patience)
+    database = connect(settings, application_name=application_name, pool_size=pool_size, patience=patience)
     if settings.is_embedded:
         migrations.upgrade(database.engine)
     else:
@@ -116,9 +118,12 @@ def open_database(
 def upgrade_database(settings: Settings) -> tuple[str | None, str]:
     """Bring the schema to this program's revision and return (revision before, revision now).
 
-    Roles, grants and policies are made as they are declared, whatever was done to them.
+    On a server of one's own, missing databases are made first. Roles, grants and policies are made as they are
+    declared, whatever was done to them. Raises AdministratorNeededError where we may not, with nothing half done.
     """
-    database = _connect(settings, "cyphera db upgrade", 1, COMMAND_PATIENCE)
+    if not settings.is_embedded:
+        provide_databases(settings)
+    database = connect(settings, application_name="cyphera db upgrade", pool_size=1)
     try:
         revisions = migrations.upgrade(database.engine)
         migrations.put_access_in_place(database.engine)
@@ -127,7 +132,10 @@ def upgrade_database(settings: Settings) -> tuple[str | None, str]:
         database.close()
 
 
-def _connect(settings: Settings, application_name: str, pool_size: int, patience: float) -> Database:
+def connect(
+    settings: Settings, *, application_name: str, pool_size: int, patience: float = COMMAND_PATIENCE
+) -> Database:
+    """Connect, starting the embedded Postgres in embedded mode, whatever is in the database."""
     if settings.is_embedded:
         server = local.start(settings.home)
         url, psql_url = make_url(server.url()), server.psql_url()
@@ -175,13 +183,16 @@ def _tell_of_wait(reason: str) -> None:
 
 
 def check_reachable(database: Database) -> None:
-    """Raise DatabaseUnavailableError with one plain line if no connection can be made."""
+    """Raise DatabaseUnavailableError with one plain line if no connection can be made, or none that is of use to us."""
     try:
         with database.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
+            check_server(connection)
     except OperationalError as error:
         address = database.engine.url.render_as_string(hide_password=True)
         reason = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
         raise DatabaseUnavailableError(
-            redact(f"The database {address} cannot be reached: {reason}. Check CYPHERA_DATABASE_URL.")
+            redact(
+                f"The database {address} cannot be reached: {reason}. Check CYPHERA_DATABASE_URL; a database that is "
+                "missing is made by: cyphera db upgrade"
+            )
         ) from None

@@ -12,6 +12,9 @@ from sqlalchemy import Connection, Engine
 
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.access import apply as access
+from cyphera_pipelines.store.access.administrator import AdministratorNeededError
+from cyphera_pipelines.store.access.catalog import ownership_statements
+from cyphera_pipelines.store.access.roles import put_roles_in_place
 from cyphera_pipelines.store.table_lock import locked_table
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
 
@@ -44,6 +47,11 @@ def _revision_of(connection: Connection) -> str | None:
 
 def check(engine: Engine) -> None:
     """Raise SchemaMismatchError unless the database is at this program's revision, with its roles and privileges."""
+    if _ownership_statements(engine):
+        raise SchemaMismatchError(
+            "The tables belong to another user of the database, as after that one restored a dump. "
+            "Run: cyphera db upgrade, which tells what an administrator has to do"
+        )
     current, head = current_revision(engine), head_revision()
     if current == head:
         if not _has_access(engine):
@@ -72,13 +80,21 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
 
     Each migration is a transaction of its own, so that one may rely on what another has committed, and holds its locks
     no longer than it has to. Safe to call from many processes at once, and again after one was interrupted; a newer
-    schema is refused with SchemaMismatchError.
+    schema is refused with SchemaMismatchError, and what needs more rights than ours with AdministratorNeededError.
     """
+    if statements := _ownership_statements(engine):
+        raise AdministratorNeededError(
+            f"What is in database {engine.url.database!r} belongs to another user; the SQL is for that database",
+            statements,
+        )
     before, head = current_revision(engine), head_revision()
     if before == head and _has_access(engine):
         return before, head
     if before is not None and not _is_known(before):
         check(engine)
+    # Before the migrations, some of which name a role.
+    with _alone(engine) as connection:
+        put_roles_in_place(connection)
     while _upgrade_by_one(engine, head):
         pass
     put_access_in_place(engine)
@@ -105,6 +121,11 @@ def _upgrade_by_one(engine: Engine, head: str) -> bool:
 def _alone(engine: Engine) -> AbstractContextManager[Connection]:
     """A transaction in which nobody else changes the schema."""
     return locked_table(engine, f"{CONTROL_SCHEMA}.{VERSION_TABLE}", _VERSION_COLUMNS)
+
+
+def _ownership_statements(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return ownership_statements(connection)
 
 
 def _has_access(engine: Engine) -> bool:

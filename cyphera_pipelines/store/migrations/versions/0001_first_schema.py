@@ -53,7 +53,12 @@ def create_tenant_role() -> None:
             NULL;
         END $$;
         DO $$ BEGIN
-            IF NOT pg_has_role(current_user, 'cyphera_tenant', 'SET') THEN
+            -- Before 16 a member may always enter a role, and Postgres knows no 'SET'.
+            IF NOT pg_has_role(
+                current_user,
+                'cyphera_tenant',
+                CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END
+            ) THEN
                 EXECUTE format('GRANT cyphera_tenant TO %I', current_user);
             END IF;
             EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO cyphera_tenant', current_database());
