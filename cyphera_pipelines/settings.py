@@ -17,18 +17,22 @@ from cyphera_pipelines.model.quotas import Quotas, Retention
 
 PACKAGE = Path(__file__).resolve().parent
 _PACKAGE_PARENT = PACKAGE.parent
+_DAGSTER_HOME = PACKAGE / "dagster_home"
 _SECRETS = ("CYPHERA_DATABASE_URL", "CYPHERA_DAGSTER_DATABASE_URL", "PAYMENT_SYNC_", "STRIPE_")
 """What the names of variables begin with that hold a secret, or tell where one is."""
 
 
 def project_root() -> Path:
-    """The folder with `dagster.yaml`: the checkout that this package runs from, else the current folder."""
+    """The checkout that this package runs from, else the current folder."""
     return _PACKAGE_PARENT if (_PACKAGE_PARENT / "dagster.yaml").is_file() else Path.cwd()
 
 
 def dagster_home() -> Path:
-    """The folder whose `dagster.yaml` configures Dagster: `DAGSTER_HOME`, else the project's."""
-    return Path(os.environ.get("DAGSTER_HOME") or project_root())
+    """The folder whose `dagster.yaml` configures Dagster: `DAGSTER_HOME`, else the one that the package brings.
+
+    Nothing is written there: what Dagster keeps in files is under the home.
+    """
+    return Path(os.environ.get("DAGSTER_HOME") or _DAGSTER_HOME)
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """`cyphera db`: the database itself."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -100,14 +101,22 @@ def prune() -> None:
 
 
 @app.command("url")
-def url() -> None:
+def url(
+    of_dagster: Annotated[bool, typer.Option("--dagster", help="That of the database of Dagster's storage.")] = False,
+) -> None:
     """Print a URL that psql takes. An embedded server is started if need be and then kept running.
 
     Example: psql "$(cyphera db url)"
     """
-    if services.settings().is_embedded:
-        local.start(services.settings().home, keep_running=True)
-    typer.echo(services.database().psql_url)
+    settings = services.settings()
+    if not settings.is_embedded:
+        own = settings.dagster_storage_url() if of_dagster else settings.application_url()
+        typer.echo(own.set(drivername="postgresql").render_as_string(hide_password=False))
+        return
+    local.start(settings.home, keep_running=True)
+    database = services.database()
+    of_embedded = database.dagster_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    typer.echo(of_embedded if of_dagster else database.psql_url)
 
 
 @app.command("stop")

@@ -23,6 +23,8 @@ class Action(StrEnum):
     SOURCE_RESUMED = "source.resumed"
     SOURCE_PURGE_REQUESTED = "source.purge_requested"
     SOURCE_PURGED = "source.purged"
+    CONFIGURATION_REENCRYPTED = "configuration.reencrypted"
+    """The same credentials, under another key."""
     ACCOUNT_REGISTERED = "account.registered"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"

@@ -148,11 +148,13 @@ def _named(url: URL) -> str:
 def _advice(url: URL, problem: str) -> str:
     # A server that answers puts this before what it says, in nearly every language.
     if "FATAL" not in problem:
-        return "See that the server runs and can be reached from here."
+        return (
+            "See that the server runs and is the one that CYPHERA_DATABASE_URL or CYPHERA_DAGSTER_DATABASE_URL names."
+        )
     return (
-        f"Check user and password. On a new server an administrator makes both: CREATE ROLE {url.username} LOGIN "
-        f"CREATEROLE PASSWORD '...'; CREATE DATABASE {url.database} OWNER {url.username} ENCODING '{ENCODING}' "
-        "TEMPLATE template0;"
+        "Check user and password in CYPHERA_DATABASE_URL or CYPHERA_DAGSTER_DATABASE_URL. On a new server an "
+        f"administrator makes user and database: CREATE ROLE {url.username} LOGIN CREATEROLE PASSWORD '...'; "
+        f"CREATE DATABASE {url.database} OWNER {url.username} ENCODING '{ENCODING}' TEMPLATE template0;"
     )
 
 

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import Row, Select, bindparam, func, select, update
 
+from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.security.encryption import VERSION, Binding, DecryptionError, Keyring
+from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 from cyphera_pipelines.store.tables import workspaces
@@ -113,6 +115,8 @@ def _reencrypt_batch(database: Database, keys: Keyring, after: UUID, rotation: R
                 rotation.unreadable.append(_unreadable(row, error))
             else:
                 changed.append({"row_id": row.id, "envelope": keys.encrypt(plaintext, _binding(row))})
+                told = {"key_id": keys.current.key_id}
+                record_action(connection, row.workspace_id, Action.CONFIGURATION_REENCRYPTED, row.id, told)
         if changed:
             connection.execute(_REPLACE, changed)
     rotation.reencrypted += len(changed)

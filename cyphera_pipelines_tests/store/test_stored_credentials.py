@@ -8,12 +8,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
+from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.security.encryption import Binding, EncryptionKey, Keyring
 from cyphera_pipelines.store import migrations, stored_credentials
+from cyphera_pipelines.store.audit import list_audit_entries
 from cyphera_pipelines.store.configurations import (
     ConfigurationChange,
     change_configuration,
@@ -166,6 +168,8 @@ def test_a_rotation_waits_for_nobody(own: Database, stored: tuple[Workspace, lis
         rotation = reencrypt_all(own, BOTH)
     assert (rotation.reencrypted, rotation.busy, rotation.unreadable) == (COUNT - 1, 1, [])
     assert reencrypt_all(own, BOTH) == Rotation(reencrypted=1, already=COUNT - 1)
+    audited = [each for each in list_audit_entries(own) if each.action == Action.CONFIGURATION_REENCRYPTED]
+    assert audited[0].subject_id == str(made[8].id)
 
 
 def test_a_rotation_is_no_change_of_the_configuration(
