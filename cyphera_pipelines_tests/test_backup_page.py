@@ -121,7 +121,7 @@ def test_a_backup_is_restored_on_another_server_and_the_key_is_rotated(
             "PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS": old_key.to_base64(),
         }
         told = operator.does(rotate)
-        assert f"Re-encrypted 1 configurations with key {new_key.key_id}" in told
+        assert f"Configurations re-encrypted with key {new_key.key_id}: 1." in told
         assert f"Nothing depends on key {old_key.key_id}: it can be taken away." in told
         del operator.environment["PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS"]
         operator.does("cyphera source test acme stripe", "cyphera db check")

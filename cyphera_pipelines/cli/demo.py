@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import httpx
@@ -167,6 +169,7 @@ def _say_how_to_go_on(port: int) -> None:
         ("cyphera sessions", "what the syncs did"),
         ("cyphera demo --forget", "delete all of it"),
     ]
-    if not shutil.which("cyphera"):
-        steps.insert(0, (". .venv/bin/activate", "so that `cyphera` is found"))
+    activate = Path(sys.executable).with_name("activate")
+    if not shutil.which("cyphera") and activate.is_file():
+        steps.insert(0, (f". {os.path.relpath(activate)}", "so that `cyphera` is found"))
     typer.echo("\nGo on with:\n" + "\n".join(f"  {command:<32}  {what}" for command, what in steps))

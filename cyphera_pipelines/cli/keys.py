@@ -73,13 +73,13 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
 def _show(rotation: Rotation) -> None:
     newest = services.keyring().newest().current.key_id
     typer.echo(
-        f"Re-encrypted {rotation.reencrypted:,} configurations with key {newest}; {rotation.already:,} were under it "
-        "already."
+        f"Configurations re-encrypted with key {newest}: {rotation.reencrypted:,}. Under it already: "
+        f"{rotation.already:,}."
     )
     for each in rotation.unreadable:
         removed = " (removed)" if each.is_removed else ""
         print_error(f"Not readable, and left as it is: {each.workspace} {each.provider}{removed}. {each.reason}")
     if rotation.busy:
-        print_error(f"{rotation.busy:,} were being changed by others, or added under an older key. Run it again.")
+        print_error(f"Changed by others just now, or added under an older key: {rotation.busy:,}. Run it again.")
     elif not rotation.unreadable:
         typer.echo("Nothing depends on an older key any more. See: cyphera keys show")

@@ -50,6 +50,8 @@ from cyphera_pipelines.providers.stripe.patience import Patience
 LONGEST_WAIT = 30.0
 ATTEMPTS_AT_ONE_SIZE = 4
 ATTEMPTS_TOO_LATE = 3
+# It would make a file in the user's home, and tell Stripe of our latencies.
+stripe.enable_telemetry = False
 _SIGNS_OF_AN_OUTAGE = (RetryKind.CONNECTION_LOST, RetryKind.ANSWER_LATE, RetryKind.PROVIDER_ERROR)
 
 Parameters = Mapping[str, str | int | tuple[str, ...]]
