@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from cyphera_pipelines.settings import Settings, dagster_home
+from cyphera_pipelines.settings import Settings
 
 LOCK = 1
 """The one that holds the source's lock as long as the sync lasts."""
@@ -79,7 +79,7 @@ class ConnectionBudget:
 
 def budget_of(settings: Settings) -> ConnectionBudget:
     """What the settings and `dagster.yaml` ask for."""
-    limit = _runs_at_once(dagster_home() / "dagster.yaml")
+    limit = _runs_at_once(settings.dagster_yaml)
     return ConnectionBudget(None if limit < 0 else limit, settings.api_workers)
 
 

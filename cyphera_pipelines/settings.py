@@ -1,6 +1,7 @@
 """Every setting, read from the environment. The README lists the same names."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from cyphera_pipelines.model.quotas import Quotas, Retention
 
 PACKAGE = Path(__file__).resolve().parent
 _PACKAGE_PARENT = PACKAGE.parent
-_DAGSTER_HOME = PACKAGE / "dagster_home"
+_DAGSTER_YAML = PACKAGE / "dagster_home" / "dagster.yaml"
 _SECRETS = ("CYPHERA_DATABASE_URL", "CYPHERA_DAGSTER_DATABASE_URL", "PAYMENT_SYNC_", "STRIPE_")
 """What the names of variables begin with that hold a secret, or tell where one is."""
 
@@ -25,14 +26,6 @@ _SECRETS = ("CYPHERA_DATABASE_URL", "CYPHERA_DAGSTER_DATABASE_URL", "PAYMENT_SYN
 def project_root() -> Path:
     """The checkout that this package runs from, else the current folder."""
     return _PACKAGE_PARENT if (_PACKAGE_PARENT / "dagster.yaml").is_file() else Path.cwd()
-
-
-def dagster_home() -> Path:
-    """The folder whose `dagster.yaml` configures Dagster: `DAGSTER_HOME`, else the one that the package brings.
-
-    Nothing is written there: what Dagster keeps in files is under the home.
-    """
-    return Path(os.environ.get("DAGSTER_HOME") or _DAGSTER_HOME)
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
@@ -143,6 +136,39 @@ class Settings(BaseSettings):
             self.stripe_webhook_secret_file,
             self.stripe_webhook_secret_arn,
         )
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder whose `dagster.yaml` configures Dagster, which makes files there: `DAGSTER_HOME`, else ours."""
+        return Path(os.environ.get("DAGSTER_HOME") or self.home / "dagster")
+
+    @property
+    def dagster_yaml(self) -> Path:
+        """The file that configures Dagster: the one that the package brings where nobody put another."""
+        file = self.dagster_home / "dagster.yaml"
+        return file if os.environ.get("DAGSTER_HOME") or file.exists() else _DAGSTER_YAML
+
+    def prepare_dagster_home(self) -> Path:
+        """Make Dagster's folder unless it is the operator's, and link the package's `dagster.yaml` there.
+
+        A file that somebody put in its place is left alone. Raises InvalidInputError if the home cannot be written.
+        """
+        folder, file = self.dagster_home, self.dagster_home / "dagster.yaml"
+        if os.environ.get("DAGSTER_HOME") or (file.exists() and not file.is_symlink()):
+            return folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not file.is_symlink() or file.readlink() != _DAGSTER_YAML:
+                # Another process may do so too, and Dagster may read it just now.
+                with tempfile.TemporaryDirectory(dir=folder) as draft:
+                    (Path(draft) / file.name).symlink_to(_DAGSTER_YAML)
+                    (Path(draft) / file.name).replace(file)
+        except OSError as error:
+            raise InvalidInputError(
+                f"Dagster's folder {folder} cannot be written: {error.strerror}. Set CYPHERA_HOME or DAGSTER_HOME to "
+                "another folder."
+            ) from None
+        return folder
 
     @property
     def is_embedded(self) -> bool:

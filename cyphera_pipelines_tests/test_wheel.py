@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -72,8 +73,14 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory, quick_folder: Path | None) -> Iterator[Installed]:
-    place = tmp_path_factory.mktemp("wheel")
+def installed(quick_folder: Path | None) -> Iterator[Installed]:
+    # Not pytest's own place: as root, each pytest that starts takes it away from the embedded server's account.
+    with tempfile.TemporaryDirectory(prefix="wheel", dir=quick_folder) as place:
+        yield _install(Path(place))
+        local.stop(Path(place) / "empty" / ".cyphera")
+
+
+def _install(place: Path) -> Installed:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-index", "--no-deps"]
     subprocess.run([*pip, "wheel", *offline, "--no-build-isolation", f"--wheel-dir={place}", str(CHECKOUT)], check=True)
@@ -88,8 +95,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, quick_folder: Path | Non
     folder = place / "empty"
     for each in (folder, home):
         each.mkdir()
-    yield Installed(wheel, environment, folder, home)
-    local.stop(folder / ".cyphera")
+    return Installed(wheel, environment, folder, home)
 
 
 def _lend_programs(environment: Path) -> None:

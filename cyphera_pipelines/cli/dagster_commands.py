@@ -26,7 +26,7 @@ def code_server(
     # Here, so that a missing setting or an old schema is one line.
     services.database().close()
     services.keyring()
-    services.use_project_as_dagster_home()
+    services.prepare_dagster_home()
     typer.echo(f"The code server listens on {host}, port {port}.")
     become(_programs(CodeServerAddress(host, port)).code_server())
 
@@ -64,4 +64,4 @@ def _expect_dagster_database() -> None:
     from cyphera_pipelines.orchestration.dagster_database import prepare_dagster_database
 
     prepare_dagster_database(services.settings())
-    services.use_project_as_dagster_home()
+    services.prepare_dagster_home()

@@ -22,7 +22,7 @@ def purge_and_watch(workspace: Workspace, provider: str | None = None) -> None:
     """Purge the workspace, or its source at that provider, in this process, and show how far it is on stderr."""
     database = services.database()
     purge = request_purge(database, workspace, provider)
-    services.use_project_as_dagster_home()
+    services.prepare_dagster_home()
     # Dagster takes more than a second to import: only the commands that run it should wait for that.
     from cyphera_pipelines.orchestration.purging import carry_out_whole_purge
 

@@ -15,7 +15,7 @@ from cyphera_pipelines.connection_budget import SYNC
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.keys import load_keyring
 from cyphera_pipelines.security.secrets import RedactingFilter
-from cyphera_pipelines.settings import Settings, dagster_home, load_settings
+from cyphera_pipelines.settings import Settings, load_settings
 from cyphera_pipelines.store.connection_waits import COMMAND_PATIENCE, RUN_PATIENCE
 from cyphera_pipelines.store.database import Database, open_database
 
@@ -71,6 +71,6 @@ def keyring() -> Keyring:
     return load_keyring(settings())
 
 
-def use_project_as_dagster_home() -> None:
+def prepare_dagster_home() -> None:
     """Dagster reads its instance's configuration from here unless the environment says otherwise."""
-    os.environ.setdefault("DAGSTER_HOME", str(dagster_home()))
+    os.environ["DAGSTER_HOME"] = str(settings().prepare_dagster_home())

@@ -79,7 +79,7 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
     source = find_source(database, source_key)
     # With its run named from the start: a session without one is given one by Dagster's sensor.
     session = open_session(database, source, request, dagster_run_id=str(uuid4()))
-    services.use_project_as_dagster_home()
+    services.prepare_dagster_home()
     with watch_session(database, session, source.key):
         # Dagster takes more than a second to import: only the commands that run it should wait for that.
         from cyphera_pipelines.orchestration.run import run_source_sync

@@ -52,7 +52,7 @@ def up(
             presence.look()
             services.database().close()
             services.keyring()
-            services.use_project_as_dagster_home()
+            services.prepare_dagster_home()
             _run(port, api_port, sandbox_port if with_sandbox else None, presence, relay)
     except KeyboardInterrupt:
         typer.echo("Stopped.")
