@@ -26,6 +26,7 @@ from cyphera_pipelines.api.routes import (
 from cyphera_pipelines.api.services import REQUEST_THREADS, Services
 from cyphera_pipelines.api.session_waits import SessionWaits
 from cyphera_pipelines.api.single_headers import SingleHeaders
+from cyphera_pipelines.connection_budget import budget_of
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
@@ -69,6 +70,7 @@ def create_app(
             settings=settings,
             dagster=DagsterQueue(database, dagster_runs),
             session_waits=SessionWaits(database),
+            runs_at_once=budget_of(settings).runs_at_once,
         )
         app.state.services = services
         app.state.operations = operations.Operations(services)

@@ -72,6 +72,7 @@ class Services:
     settings: Settings
     dagster: DagsterQueue
     session_waits: SessionWaits
+    runs_at_once: int | None
     key_places: Places = field(default_factory=_key_places)
     webhooks: Places = field(default_factory=_webhooks)
     webhook_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WEBHOOK_THREADS))

@@ -127,7 +127,9 @@ def payment_tables(
     with plain_failures(about), run_ends_with_its_session(context.instance, context.run):
         context.log.info(f"Session {session.id} syncs {', '.join(request.entities)} of {source.key}.")
         started = time.monotonic()
-        job = SyncJob(database.open(), keys, source, session, request, dagster_run_id=context.run.run_id)
+        job = SyncJob(
+            database.open(), keys, source, session, request, dagster_run_id=context.run.run_id, log=context.log
+        )
         outcome = run_interruptibly(
             lambda: run_sync(job),
             on_interrupt=lambda: cancel_session_of_run(database.open(), context.instance, context.run, session),

@@ -215,6 +215,40 @@ def get_session(database: Database, workspace_id: UUID, session_id: UUID) -> Ses
     return _to_session(row)
 
 
+@dataclass(frozen=True)
+class Queue:
+    """What is before a pending session.
+
+    `own` is the oldest session of its source that waits longer or runs. The counts are of the whole installation:
+    sessions that wait `ahead`, and that run.
+    """
+
+    own: Session | None
+    ahead: int
+    running: int
+
+
+def read_queue(database: Database, session: Session) -> Queue:
+    """What is before a pending session now."""
+    unfinished = select(sessions).where(
+        sessions.c.status.in_(_UNFINISHED),
+        sessions.c.id != session.id,
+        or_(sessions.c.status == SessionStatus.RUNNING.value, sessions.c.created_at < session.created_at),
+    )
+    of_source = unfinished.where(
+        sessions.c.workspace_id == session.workspace_id, sessions.c.provider_name == session.provider_name
+    )
+    before = unfinished.subquery()
+    counts = select(
+        func.count().filter(before.c.status == SessionStatus.PENDING.value).label("ahead"),
+        func.count().filter(before.c.status == SessionStatus.RUNNING.value).label("running"),
+    )
+    with database.control() as connection:
+        own = connection.execute(of_source.order_by(sessions.c.created_at).limit(1)).one_or_none()
+        row = connection.execute(counts).one()
+    return Queue(None if own is None else _to_session(own), row.ahead, row.running)
+
+
 def read_statuses(database: Database, session_ids: Collection[UUID]) -> dict[UUID, SessionStatus]:
     """The status of each of the sessions that there are, of whatever workspace: for those known to the asker only."""
     statement = select(sessions.c.id, sessions.c.status).where(sessions.c.id.in_(session_ids))

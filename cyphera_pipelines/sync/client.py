@@ -44,12 +44,14 @@ def open_client(
     on_request: Callable[[], None],
     on_retry: Callable[[RequestNote], None],
     is_cancelled: Callable[[], bool],
+    on_answer: Callable[[], None] = lambda: None,
     on_notice: Callable[[Notice], None] = lambda _notice: None,
 ) -> OpenedAccount:
     """Return a client of the source's account, to be closed by the caller. Makes no request.
 
-    `on_request` hears of every attempt. Raises CypheraError for credentials that are gone, do not decrypt, do not go
-    with the source's connected account, or name an address that is not allowed any more.
+    `on_request` hears of every attempt, `on_answer` of those that were answered. Raises CypheraError for credentials
+    that are gone, do not decrypt, do not go with the source's connected account, or name an address that is not allowed
+    any more.
     """
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
     credentials = read_credentials(database, keyring, binding)
@@ -59,7 +61,9 @@ def open_client(
     published = source.rate_limits or provider.published_limits(api_key)
     opens = api_key if source.connected_account_id is None else f"{api_key} {source.connected_account_id}"
     limits = _CountedLimits(account_limits(opens, address, published), on_request)
-    options = ClientOptions(on_retry=on_retry, on_notice=on_notice, is_cancelled=is_cancelled, limits=limits)
+    options = ClientOptions(
+        on_retry=on_retry, on_answer=on_answer, on_notice=on_notice, is_cancelled=is_cancelled, limits=limits
+    )
     client = provider.connect(credentials, options, source.connected_account_id)
     digest = hashlib.sha256(f"{address} {opens}".encode()).digest()
     return OpenedAccount(client, digest, provider.scope(api_key, source.connected_account_id))

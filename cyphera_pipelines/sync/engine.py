@@ -44,6 +44,7 @@ from cyphera_pipelines.sync.notices import NoticeLog
 from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.retries import RetryLog
+from cyphera_pipelines.sync.run_log import RunLog
 from cyphera_pipelines.sync.up_to_date import bring_up_to_date
 from cyphera_pipelines.sync.waits import record_waits
 
@@ -56,7 +57,7 @@ class SessionEndedError(CypheraError):
 
 @dataclass(frozen=True)
 class SyncJob:
-    """Everything that one sync needs."""
+    """Everything that one sync needs. `log` is the log of the run that carries it out, for people to follow."""
 
     database: Database
     keyring: Keyring
@@ -64,6 +65,7 @@ class SyncJob:
     session: Session
     request: SyncRequest
     dagster_run_id: str | None = None
+    log: logging.Logger = _log
 
 
 def run_sync(job: SyncJob) -> SyncOutcome:
@@ -81,8 +83,12 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     try:
         with source_lock(job.database, job.source) as lock:
             _begin(job, progress)
-            with Heartbeat(job.database, job.session, progress) as heartbeat, rare_collections():
-                outcome = _sync(job, progress, heartbeat, lock)
+            with (
+                Heartbeat(job.database, job.session, progress) as heartbeat,
+                RunLog(job.log, progress, job.request.entities) as run_log,
+                rare_collections(),
+            ):
+                outcome = _sync(job, progress, heartbeat, lock, run_log)
             _finish(job, outcome, progress)
             return outcome
     except SessionEndedError:
@@ -140,14 +146,16 @@ def _begin(job: SyncJob, progress: SyncProgress) -> None:
     record_waits(job.database, job.session)
 
 
-def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: HeldLock) -> SyncOutcome:
-    retries, notices = RetryLog(job.database, job.session, progress), NoticeLog(job.database, job.session)
+def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: HeldLock, run_log: RunLog) -> SyncOutcome:
+    retries = RetryLog(job.database, job.session, progress, run_log.say)
+    notices = NoticeLog(job.database, job.session)
     opened = open_client(
         job.database,
         job.keyring,
         job.source,
         on_request=progress.requested,
         on_retry=retries.note,
+        on_answer=progress.answered,
         on_notice=notices.note,
         is_cancelled=heartbeat.is_cancelled,
     )

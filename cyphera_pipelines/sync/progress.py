@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,9 +10,18 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.missing import MissingObjects
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EntityProgress
+from cyphera_pipelines.model.waiting import Waiting, WaitingFor, utc
+from cyphera_pipelines.providers.base import RequestNote
+from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.loader import LoadResult
 
 MOST_UNTIL_DONE = 99.9
+GIVEN_UP_AFTER = 2.0
+"""Seconds after a request was to be made again, and was not."""
+SHORTEST_WAIT = 1.0
+"""Seconds: shorter waits for the provider are not worth a word."""
+NO_ANSWER_FOR = 5.0
+"""Seconds without any answer, after which the provider is being waited for."""
 _COUNTED = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "flagged", "requests", "children")
 
 
@@ -22,12 +31,15 @@ class SyncProgress:
     Rates and the remaining time are of this process, not of earlier ones that it continues.
     """
 
-    def __init__(self, entities: Iterable[Entity]) -> None:
+    def __init__(self, entities: Iterable[Entity], clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.Lock()
         self._entities = {entity: EntityProgress() for entity in entities}
         self._began = time.monotonic()
         self._requests = 0
         self._retries = 0
+        self._clock = clock
+        self._asked_at = self._answered_at = clock()
+        self._refused: Waiting | None = None
         self._fetched_before = 0
         self._percent = 0.0
         self._missing: list[dict[str, Any]] = []
@@ -124,11 +136,37 @@ class SyncProgress:
         """A request is made."""
         with self._lock:
             self._requests += 1
+            self._asked_at = self._clock()
 
-    def retried(self) -> None:
+    def answered(self) -> None:
+        """A request was answered, if only with a refusal that lasts."""
+        with self._lock:
+            self._answered_at = self._clock()
+            self._refused = None
+
+    def retried(self, note: RequestNote) -> None:
         """A request has to be made again."""
         with self._lock:
             self._retries += 1
+            now = self._clock()
+            since = utc(now) if self._refused is None else self._refused.since
+            self._refused = Waiting(WaitingFor.PROVIDER, redact(note.reason), since, utc(now + note.wait))
+
+    def waiting(self) -> Waiting | None:
+        """What the sync waits for at the provider, if nothing has been answered since."""
+        with self._lock:
+            return self._waiting()
+
+    def _waiting(self) -> Waiting | None:
+        now, refused = self._clock(), self._refused
+        if refused is not None and refused.until is not None:
+            until, since = refused.until.timestamp(), refused.since.timestamp()
+            # Nobody tries again: the request was given up.
+            is_over = now > until + GIVEN_UP_AFTER and self._asked_at < until
+            return refused if max(until, now) - since >= SHORTEST_WAIT and not is_over else None
+        if self._asked_at > self._answered_at and now - self._answered_at > NO_ANSWER_FOR:
+            return Waiting(WaitingFor.PROVIDER, "The provider has not answered since.", utc(self._answered_at))
+        return None
 
     def created_rows(self) -> dict[str, int]:
         """How many rows were created, by table."""
@@ -160,6 +198,7 @@ class SyncProgress:
             elif total:
                 self._percent = max(self._percent, min(round(100.0 * fetched / total, 1), MOST_UNTIL_DONE))
             rate = (fetched - self._fetched_before) / seconds
+            waiting = None if is_over else self._waiting()
             return {
                 "entities": entities,
                 "percent": self._percent,
@@ -168,6 +207,7 @@ class SyncProgress:
                 "requests": self._requests,
                 "retries": self._retries,
                 "missing": self._missing,
+                "waiting": None if waiting is None else waiting.as_json(),
             }
 
 

@@ -1,7 +1,9 @@
 """Telling a session's reader about requests that had to be made again: once when it starts, and in sum at the end."""
 
+import logging
 import threading
 from collections import Counter
+from collections.abc import Callable
 
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent
 from cyphera_pipelines.providers.base import RequestNote, RetryKind
@@ -21,21 +23,29 @@ _WORDS = {
 class RetryLog:
     """Counts retries by kind. Safe to call from several threads."""
 
-    def __init__(self, database: Database, session: Session, progress: SyncProgress) -> None:
+    def __init__(
+        self,
+        database: Database,
+        session: Session,
+        progress: SyncProgress,
+        say: Callable[[int, str], None] = lambda _level, _message: None,
+    ) -> None:
         self._database = database
         self._session = session
         self._progress = progress
+        self._say = say
         self._lock = threading.Lock()
         self._counts: Counter[RetryKind] = Counter()
 
     def note(self, note: RequestNote) -> None:
-        """Count a retry; the first of its kind becomes an event at once."""
-        self._progress.retried()
+        """Count a retry; the first of its kind becomes an event at once, and a line of the run's log."""
+        self._progress.retried(note)
         with self._lock:
             self._counts[note.kind] += 1
             is_first = self._counts[note.kind] == 1
         if is_first:
             message = f"{note.reason} Trying again in {note.wait:.1f} s; more of this kind are counted, not listed."
+            self._say(logging.WARNING, message)
             self._record(SessionEvent(f"request_{note.kind.value}", message, level=EventLevel.WARNING))
 
     def summarise(self) -> None:

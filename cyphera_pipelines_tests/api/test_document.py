@@ -12,7 +12,7 @@ from cyphera_pipelines.api.schemas.audit import AuditEntryOut
 from cyphera_pipelines.api.schemas.configurations import ConfigurationOut, ConnectionResult
 from cyphera_pipelines.api.schemas.providers import ProviderOut
 from cyphera_pipelines.api.schemas.purges import PurgeOut
-from cyphera_pipelines.api.schemas.sessions import EventOut, SessionOut, SessionStarted, SessionState
+from cyphera_pipelines.api.schemas.sessions import EventOut, SessionOut, SessionStarted, SessionStateNow
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
         (AccountOut, examples.ACCOUNT),
         (ProviderOut, examples.PROVIDER),
         (SessionStarted, examples.SESSION_STARTED),
-        (SessionState, examples.STATE),
+        (SessionStateNow, examples.STATE_NOW),
         (SessionOut, examples.SESSION),
         (EventOut, examples.EVENT),
         (AuditEntryOut, examples.AUDIT_ENTRY),

@@ -298,6 +298,6 @@ def test_every_error_has_a_text_in_error(api: RunningApi, client: Client) -> Non
 
 def test_the_document_says_what_partial_means_to_them(api: RunningApi) -> None:
     document = api.app.openapi()
-    described = document["components"]["schemas"]["SessionState"]["properties"]["status"]["description"]
+    described = document["components"]["schemas"]["SessionStateNow"]["properties"]["status"]["description"]
     assert "should take it for `failed`" in described
     assert "treat `partial` as it does `failed`" in " ".join(document["info"]["description"].split())

@@ -74,7 +74,9 @@ def test_a_sync_is_started_and_waits_with_zeros(client: Client, source: Source) 
     assert (session["session_type"], session["started_at"], session["dagster_run_id"]) == ("initial_sync", None, None)
     status = client.get(f"/sessions/{started['session_id']}/status").json()
     told = ("status", "progress", "error_summary", "started_at", "completed_at")
-    assert status == {name: session[name] for name in told}
+    assert {name: status[name] for name in told} == {name: session[name] for name in told}
+    waiting = status["waiting"]
+    assert (waiting["waits_for"], waiting["since"], waiting["behind"]) == ("turn", session["created_at"], None)
     assert status["progress"] == {
         "entities": dict.fromkeys(ENTITIES, NOTHING),
         "percent": 0.0,

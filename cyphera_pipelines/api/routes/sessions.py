@@ -8,12 +8,13 @@ from starlette.concurrency import run_in_threadpool
 from cyphera_pipelines.api.auth import CurrentCaller
 from cyphera_pipelines.api.routes.router import CONFLICT, NOT_FOUND, authenticated_router
 from cyphera_pipelines.api.schemas.fields import Limit, Offset, ProviderName, SessionId, Wait
-from cyphera_pipelines.api.schemas.sessions import EventOut, Events, SessionOut, Sessions, SessionState
+from cyphera_pipelines.api.schemas.sessions import EventOut, Events, SessionOut, Sessions, SessionStateNow
 from cyphera_pipelines.api.services import RequestServices
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.store.events import page_events
 from cyphera_pipelines.store.sessions import get_session, page_sessions
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_session
+from cyphera_pipelines.sync.turns import what_it_waits_for
 
 router = authenticated_router("Sessions")
 
@@ -52,13 +53,16 @@ def get(session_id: SessionId, caller: CurrentCaller, services: RequestServices)
 @router.get("/sessions/{session_id}/status", responses=NOT_FOUND, operation_id="getSessionStatus")
 async def get_status(
     session_id: SessionId, request: Request, caller: CurrentCaller, services: RequestServices, wait: Wait = 0
-) -> SessionState:
+) -> SessionStateNow:
     """Where a session is: ask every second or so until the status is `completed`, `partial`, `failed` or `cancelled`.
 
     Or let the answer wait for `wait` seconds: it comes as soon as the status is another one than when you asked, at
     once where the session has ended, and in any case when the time is over. Progress alone ends no wait: whoever shows
     it waits for a second or two at a time. A workspace may have 50 such requests at once, and is answered with 429
     beyond.
+
+    `waiting` tells what it waits for, if it does: for the provider, as in an outage or at its limits, and until when;
+    or to begin, and behind which session of its source, or how many of all.
 
     `partial`: some entity or object did not make it; `error_summary` says which, and why. To a client that knows only
     `completed`, `failed` and `cancelled`: treat it as `failed`. It is final, and what could be synced is there.
@@ -68,7 +72,8 @@ async def get_status(
         with services.status_waits.take(caller.workspace.id):
             await services.session_waits.for_change(request, session.id, session.status, wait)
         session = await run_in_threadpool(get_session, services.database, caller.workspace.id, session_id)
-    return SessionState.of(session)
+    waiting = await run_in_threadpool(what_it_waits_for, services.database, session, services.runs_at_once)
+    return SessionStateNow.of(session, waiting)
 
 
 @router.get("/sessions/{session_id}/events", responses=NOT_FOUND, operation_id="listSessionEvents")

@@ -129,6 +129,18 @@ STATE: dict[str, Any] = {
     "completed_at": None,
 }
 
+STATE_NOW: dict[str, Any] = {
+    **STATE,
+    "waiting": {
+        "waits_for": "provider",
+        "reason": "Stripe limits the rate of requests (listing customers).",
+        "since": "2026-03-01T09:30:04.001200Z",
+        "until": "2026-03-01T09:30:06.001200Z",
+        "behind": None,
+        "ahead": None,
+    },
+}
+
 SESSION: dict[str, Any] = {
     **STATE,
     "id": _SESSION,

@@ -26,6 +26,7 @@ from cyphera_pipelines.model.sessions import (
     SessionType,
     SyncRequest,
 )
+from cyphera_pipelines.model.waiting import Waiting, WaitingFor
 
 _ENTITIES = Annotated[
     Annotated[list[Entity], Field(max_length=20)] | None,
@@ -146,6 +147,19 @@ class ProgressOut(BaseModel):
         return cls.model_validate({**nothing, **session.progress, "entities": entities})
 
 
+class WaitingOut(BaseModel):
+    """What a session waits for."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    waits_for: WaitingFor = Field(description="`provider`: its limits, its trouble or its answer. `turn`: to begin.")
+    reason: str = Field(description="What that is, for people.")
+    since: Moment = Field(description="Since when.")
+    until: Moment | None = Field(description="When it is tried again, where that is known.")
+    behind: UUID | None = Field(description="Of a turn: the session of the same source that is before it.")
+    ahead: int | None = Field(description="Of a turn: how many sessions of the whole installation wait before it.")
+
+
 class SessionStarted(BaseModel):
     """A session as it begins."""
 
@@ -184,10 +198,19 @@ class SessionState(BaseModel):
     started_at: Moment | None = Field(description="When it began; null while it waits.")
     completed_at: Moment | None = Field(description="When it ended, whatever its status.")
 
+
+class SessionStateNow(SessionState):
+    """Where a session is now, and what it waits for."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.STATE_NOW))
+
+    waiting: WaitingOut | None = Field(description="What it waits for; null while it waits for nothing.")
+
     @classmethod
-    def of(cls, session: Session) -> "SessionState":
+    def of(cls, session: Session, waiting: Waiting | None) -> "SessionStateNow":
         """The session's state."""
         return cls(
+            waiting=None if waiting is None else WaitingOut.model_validate(waiting),
             status=session.status,
             progress=ProgressOut.of(session),
             error_summary=session.error_summary,

@@ -106,6 +106,7 @@ class StripeTransport:
             answer = self._attempt(url, operation, endpoint, entity)
             if not isinstance(answer, Failure):
                 self._breaker.answered()
+                options.on_answer()
                 return answer
             wait = self._wait_after(answer, patience, answers_before)
             if answer.retry is None or wait is None:
@@ -167,6 +168,7 @@ class StripeTransport:
             if not isinstance(failure.error, ProviderUnavailableError):
                 # A refusal is an answer: the provider is there.
                 self._breaker.answered()
+                self._options.on_answer()
             return None
         longest = patience.wait_after(failure.retry, time.monotonic())
         if failure.retry in _SIGNS_OF_AN_OUTAGE:

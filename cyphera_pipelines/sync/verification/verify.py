@@ -105,15 +105,13 @@ def compare(
     share_arenas()
     began_at, began = datetime.now(UTC), time.monotonic()
 
-    def count_retry(_note: RequestNote) -> None:
-        job.progress.retried()
-
     opened = open_client(
         job.database,
         job.keyring,
         job.source,
         on_request=job.progress.requested,
-        on_retry=on_retry or count_retry,
+        on_retry=on_retry or job.progress.retried,
+        on_answer=job.progress.answered,
         is_cancelled=is_cancelled,
     )
     client = opened.client
