@@ -10,6 +10,7 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import YesOption, confirm
 from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.connection_budget import PEOPLE, SYNC_PROCESS, budget_of
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.access.administrator import AdministratorNeededError
@@ -29,7 +30,8 @@ def upgrade() -> None:
     `cyphera db upgrade | psql -U postgres`, and nothing is changed.
     """
     try:
-        before, now = upgrade_database(services.settings())
+        with working("Upgrading the schema"):
+            before, now = upgrade_database(services.settings())
     except AdministratorNeededError as error:
         for statement in error.statements:
             typer.echo(statement)
@@ -96,7 +98,9 @@ def prune() -> None:
 
     How old they have to be is told by CYPHERA_KEEP_SESSIONS_DAYS and its like.
     """
-    forgotten = forget_old(services.database(), services.settings().retention(), within=float("inf"))
+    database = services.database()
+    with working("Deleting what is old"):
+        forgotten = forget_old(database, services.settings().retention(), within=float("inf"))
     typer.echo(f"Deleted {forgotten}.")
 
 
@@ -113,7 +117,8 @@ def url(
         own = settings.dagster_storage_url() if of_dagster else settings.application_url()
         typer.echo(own.set(drivername="postgresql").render_as_string(hide_password=False))
         return
-    local.start(settings.home, keep_running=True)
+    with working("Starting the embedded Postgres"):
+        local.start(settings.home, keep_running=True)
     database = services.database()
     of_embedded = database.dagster_url.set(drivername="postgresql").render_as_string(hide_password=False)
     typer.echo(of_embedded if of_dagster else database.psql_url)
@@ -134,5 +139,6 @@ def stop(yes: YesOption = False) -> None:
             if not yes and not sys.stdin.isatty():
                 raise CypheraError(f"{in_use} End them first, or stop it all the same: cyphera db stop --yes")
             confirm(f"{in_use} They lose their connections; syncs that are at work fail.", yes=yes)
-        stopped = local.stop(settings.home)
+        with working("Stopping the embedded Postgres"):
+            stopped = local.stop(settings.home)
     typer.echo("Stopped the embedded Postgres." if stopped else "The embedded Postgres was not running.")

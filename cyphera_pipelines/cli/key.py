@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table, short_id, short_ids
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.store.api_keys import create_api_key, list_api_keys, revoke_api_key
@@ -40,7 +40,7 @@ def create(
     typer.echo(f"X-Workspace-ID: {workspace.id}")
     typer.echo(
         f"These are the two headers of every request. Keep the key: it cannot be shown again.\n"
-        f"Revoke it with: cyphera key revoke {made.id}",
+        f"Revoke it with: cyphera key revoke {short_id(made.id)}",
         err=True,
     )
 
@@ -52,8 +52,9 @@ def list_all(slug: SlugArgument, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json(keys)
         return
+    shown = short_ids(each.id for each in keys)
     rows = [
-        (each.id, each.name, ago(each.created_at), ago(each.last_used_at), "no" if each.revoked_at else "yes")
+        (shown[each.id], each.name, ago(each.created_at), ago(each.last_used_at), "no" if each.revoked_at else "yes")
         for each in keys
     ]
     empty = f"No keys yet. Make one: cyphera key create {slug}"
@@ -64,4 +65,4 @@ def list_all(slug: SlugArgument, as_json: bool = JSON_OPTION) -> None:
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, or its first characters.")]) -> None:
     """Make a key worthless, from the next request on."""
     revoked = revoke_api_key(services.database(), find_api_key_id(services.database(), key_id))
-    typer.echo(f"Revoked key {revoked.name} ({revoked.id}).")
+    typer.echo(f"Revoked key {revoked.name} ({short_id(revoked.id)}).")

@@ -4,14 +4,21 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from cyphera_pipelines.security.secrets import redact
 
+SHORTEST_ID = 8
+"""Characters of an id that people are shown; programs get it whole, with --json."""
+NARROW = 80
+"""Columns of a terminal in which every one counts."""
 UNBOUNDED_WIDTH = 10_000
 """Where no person reads, nothing is folded to fit a screen."""
 JSON_OPTION = typer.Option(False, "--json", help="Print JSON instead of a table.")
@@ -25,7 +32,11 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
     """Print rows as a table, or `empty` if there are none. A column whose name ends in # holds numbers."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=UNBOUNDED_WIDTH)
+    gap = 2 if console.width > NARROW else 1
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
     for at, name in enumerate(columns):
         is_number = name.endswith("#")
         # The first column names the row: it is what people copy, so it stays whole.
@@ -34,13 +45,35 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         )
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=UNBOUNDED_WIDTH)
     if table.row_count:
         console.print(table)
     else:
         console.print(empty)
+
+
+def print_remarks(remarks: Iterable[tuple[str, str]]) -> None:
+    """Print what is too long for a table's cell, on lines of its own: what it is about, and the text."""
+    console = Console()
+    for about, text in remarks:
+        remark = Text(f"{about}: {redact(text)}")
+        console.print(
+            Padding(remark, (0, 0, 0, 2)) if console.is_terminal else remark, soft_wrap=not console.is_terminal
+        )
+
+
+def short_id(full: UUID) -> str:
+    """The beginning of an id, which commands take for it."""
+    return str(full)[:SHORTEST_ID]
+
+
+def short_ids(full: Iterable[UUID]) -> dict[UUID, str]:
+    """As much of each id's beginning as tells them apart."""
+    ids = set(full)
+    for length in range(SHORTEST_ID, len(str(UUID(int=0)))):
+        shown = {each: str(each)[:length].rstrip("-") for each in ids}
+        if len(set(shown.values())) == len(ids):
+            return shown
+    return {each: str(each) for each in ids}
 
 
 def print_error(message: str) -> None:

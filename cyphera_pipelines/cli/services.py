@@ -5,12 +5,12 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import nullcontext
 from functools import cache
 
 from rich.console import Console
 from rich.logging import RichHandler
 
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.connection_budget import SYNC
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.keys import load_keyring
@@ -51,9 +51,8 @@ def database(*, connections: int = SYNC, for_sync: bool = False) -> Database:
     """The database; starting and migrating the embedded one on first use. How it is opened is for the first to say."""
     if _databases:
         return _databases[0]
-    console = Console(stderr=True)
     command = next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "command")
-    with console.status("Opening the database") if sys.stderr.isatty() else nullcontext():
+    with working("Opening the database"):
         opened = open_database(
             settings(),
             application_name=f"cyphera {command}",

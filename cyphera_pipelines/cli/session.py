@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, print_json
+from cyphera_pipelines.cli.output import JSON_OPTION, print_json, short_id
 from cyphera_pipelines.cli.progress import LOOK_EVERY, watch_session
 from cyphera_pipelines.cli.sync import exit_with, show_result
 from cyphera_pipelines.model.sessions import Session
@@ -45,7 +45,9 @@ def cancel(session_id: SessionArgument) -> None:
     """Stop a session that waits or runs. What it has merged stays, and the next sync continues from there."""
     cancellation = Cancellation.with_command("Cancelled", "cyphera session cancel")
     cancelled = cancel_session(services.database(), _find(session_id), cancellation)
-    typer.echo(f"Session {cancelled.id} is cancelled. {(cancelled.error_summary or {}).get('message', '')}".strip())
+    typer.echo(
+        f"Session {short_id(cancelled.id)} is cancelled. {(cancelled.error_summary or {}).get('message', '')}".strip()
+    )
 
 
 def _find(text: str) -> Session:

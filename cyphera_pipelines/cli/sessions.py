@@ -5,12 +5,15 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table, short_ids
+from cyphera_pipelines.connection_budget import budget_of
 from cyphera_pipelines.model.sessions import Session
+from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.id_prefixes import find_session_id
 from cyphera_pipelines.store.sessions import find_session, list_sessions
 from cyphera_pipelines.store.workspaces import find_workspace, workspace_slugs
+from cyphera_pipelines.sync.turns import what_it_waits_for
 
 
 def sessions(
@@ -25,21 +28,31 @@ def sessions(
     if as_json:
         print_json(found)
         return
-    slugs = workspace_slugs(database)
+    slugs, shown = workspace_slugs(database), short_ids(session.id for session in found)
     rows = [
         (
-            session.id,
+            shown[session.id],
             f"{slugs[session.workspace_id]}:{session.provider_name}",
             session.session_type.value,
             session.status.value,
             _fetched(session),
             ago(session.created_at),
-            (session.error_summary or {}).get("message", ""),
         )
         for session in found
     ]
-    columns = ("SESSION", "SOURCE", "TYPE", "STATUS", "OBJECTS#", "STARTED", "PROBLEM")
+    columns = ("SESSION", "SOURCE", "TYPE", "STATUS", "OBJECTS#", "STARTED")
     print_table(columns, rows, empty="No sessions yet. Start one: cyphera sync SLUG stripe")
+    runs_at_once = budget_of(services.settings()).runs_at_once
+    print_remarks(
+        (shown[session.id], remark) for session in found for remark in _remarks(database, session, runs_at_once)
+    )
+
+
+def _remarks(database: Database, session: Session, runs_at_once: int | None) -> list[str]:
+    """What went wrong, and what it waits for."""
+    waiting = what_it_waits_for(database, session, runs_at_once)
+    problem = (session.error_summary or {}).get("message", "")
+    return [*([problem] if problem else []), *([] if waiting is None else [waiting.in_words()])]
 
 
 def events(

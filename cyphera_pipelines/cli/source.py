@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import ConfirmOption, confirm_slug
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table, short_id
 from cyphera_pipelines.cli.purge import FOR_GOOD, PurgeOption, purge_and_watch
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
@@ -127,7 +128,8 @@ def try_credentials(slug: SlugArgument, provider: ProviderArgument, as_json: boo
     Exit code 0: everything is readable. 2: some entity is not. 1: the credentials or the connection do not work.
     """
     source = find_source(services.database(), f"{slug}:{provider}")
-    report = check_connection(services.database(), services.keyring(), source)
+    with working(f"Asking {find_provider(provider).title}"):
+        report = check_connection(services.database(), services.keyring(), source)
     hopeless = [problem for problem in report.problems if problem.entity is None]
     if not report.readable and not report.unreadable:
         raise CypheraError(" ".join(problem.message for problem in hopeless))
@@ -169,12 +171,13 @@ def remove(
         return
     configuration = find_active_configuration(database, workspace, provider)
     source = find_source(database, f"{slug}:{provider}")
-    remove_configuration(database, configuration)
     cancellation = Cancellation.with_command("The source was removed", "cyphera source remove")
-    cancelled = cancel_sessions_of_source(database, source, cancellation)
+    with working("Removing the source"):
+        remove_configuration(database, configuration)
+        cancelled = cancel_sessions_of_source(database, source, cancellation)
     typer.echo(f"Removed source {slug}:{provider}. Its rows stay.")
     for session in cancelled:
-        typer.echo(f"Cancelled its session {session.id}.")
+        typer.echo(f"Cancelled its session {short_id(session.id)}.")
 
 
 def _metadata(*, store_raw: bool, rate: float | None) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.output import short_id
 from cyphera_pipelines.cli.source import ProviderArgument
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.store.pauses import pause_source, resume_source
 from cyphera_pipelines.store.sessions import list_active_sessions
@@ -25,14 +27,16 @@ def pause(
     """
     database = services.database()
     source = find_source(database, f"{slug}:{provider}")
-    paused = pause_source(database, source, reason)
     cancellation = Cancellation.with_command("The source was paused", "cyphera source pause")
-    cancelled = cancel_sessions_of_source(database, source, cancellation, running=cancel)
+    with working("Pausing the source"):
+        paused = pause_source(database, source, reason)
+        cancelled = cancel_sessions_of_source(database, source, cancellation, running=cancel)
     typer.echo(f"{source.key} is {paused}. Resume it with: cyphera source resume {slug} {provider}")
     for session in cancelled:
-        typer.echo(f"Cancelled its session {session.id}.")
+        typer.echo(f"Cancelled its session {short_id(session.id)}.")
     for session in list_active_sessions(database, source):
-        typer.echo(f"Its session {session.id} goes on. Cancel it with: cyphera session cancel {session.id}")
+        shown = short_id(session.id)
+        typer.echo(f"Its session {shown} goes on. Cancel it with: cyphera session cancel {shown}")
 
 
 def resume(slug: SlugArgument, provider: ProviderArgument) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id
 from cyphera_pipelines.cli.progress import watch_session
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
@@ -114,12 +114,12 @@ def show_result(session: Session) -> None:
         if session.completed_at and session.started_at
         else 0
     )
-    typer.echo(f"Session {session.id} {session.status.value} in {seconds:.1f} s.")
+    typer.echo(f"Session {short_id(session.id)} {session.status.value} in {seconds:.1f} s.")
     for missing in session.progress.get("missing", []):
         print_error(missing["message"])
     if session.error_summary:
         print_error(str(session.error_summary.get("message", "")))
-        print_error(f"Details: cyphera events {session.id}")
+        print_error(f"Details: cyphera events {short_id(session.id)}")
     sys.stdout.flush()
 
 

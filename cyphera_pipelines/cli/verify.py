@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
-from cyphera_pipelines.cli.progress import watch
+from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id
+from cyphera_pipelines.cli.progress import Seen, watch
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.connection_budget import VERIFICATION
@@ -60,7 +60,7 @@ def verify(
     database, progress = services.database(connections=VERIFICATION), SyncProgress(chosen)
     source = find_source(database, f"{slug}:{provider}")
     job = VerificationJob(database, services.keyring(), source, chosen, progress)
-    with watch(source.key, lambda: [(entity, asdict(progress.entity(entity))) for entity in chosen]):
+    with watch(source.key, lambda: Seen.of_progress(progress)):
         report = verify_and_repair(job) if repair else verify_tables(job)
     if as_json:
         print_json(_as_json(report))
@@ -147,7 +147,7 @@ def _conclusion(report: VerificationReport) -> str:
     tables = [table for entity in report.entities for table in entity.tables]
     checked = f"{sum(table.checked for table in tables):,} rows checked in {report.seconds:.1f} s."
     if report.session_id is not None:
-        checked += f" Session {report.session_id}."
+        checked += f" Session {short_id(report.session_id)}."
     found, mended = sum(table.differences for table in tables), sum(table.mended for table in tables)
     if found and found == mended:
         return f"{report.source} differed in {found:,} rows, and all of them were mended: {checked}"

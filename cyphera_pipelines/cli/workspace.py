@@ -6,8 +6,9 @@ import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import ConfirmOption, confirm_slug
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table, short_id, short_ids
 from cyphera_pipelines.cli.purge import FOR_GOOD, PurgeOption, purge_and_watch
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.store.sources import list_sources
 from cyphera_pipelines.store.workspaces import (
@@ -46,7 +47,8 @@ def list_all(as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json(workspaces)
         return
-    rows = [(each.slug, each.name, each.id, ago(each.created_at)) for each in workspaces]
+    shown = short_ids(each.id for each in workspaces)
+    rows = [(each.slug, each.name, shown[each.id], ago(each.created_at)) for each in workspaces]
     print_table(
         ("SLUG", "NAME", "ID", "CREATED"), rows, empty="No workspaces yet. Make one: cyphera workspace create acme"
     )
@@ -77,9 +79,10 @@ def delete(slug: SlugArgument, purged: PurgeOption = False, confirmed: ConfirmOp
         return
     confirm_slug(slug, f"This disconnects workspace {slug} for good. Its rows stay.", confirmed)
     sources = [source for source in list_sources(database) if source.workspace_id == workspace.id]
-    delete_workspace(database, workspace)
+    with working("Deleting the workspace"):
+        delete_workspace(database, workspace)
     typer.echo(f"Deleted workspace {slug}: {len(sources)} sources, its keys and analysts. Its rows stay.")
     cancellation = Cancellation.with_command("The workspace was deleted", "cyphera workspace delete")
     for source in sources:
         for session in cancel_sessions_of_source(database, source, cancellation):
-            typer.echo(f"Cancelled session {session.id} of {source.key}.")
+            typer.echo(f"Cancelled session {short_id(session.id)} of {source.key}.")

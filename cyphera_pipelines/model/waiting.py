@@ -30,10 +30,11 @@ class Waiting:
     behind: UUID | None = None
     ahead: int | None = None
 
-    def described(self) -> str:
-        """All of it, beginning with the time, as in "09:30:12 UTC (goes on at 09:30:42): reason"."""
-        goes_on = "" if self.until is None else f" (tried again at {self.until:%H:%M:%S})"
-        return f"{self.since:%H:%M:%S} UTC{goes_on}: {self.reason}"
+    def in_words(self) -> str:
+        """All of it, as in "waiting for the provider since 09:30:12 UTC, tried again at 09:30:42: reason"."""
+        what = "the provider" if self.waits_for is WaitingFor.PROVIDER else "its turn"
+        again = "" if self.until is None else f", tried again at {self.until:%H:%M:%S}"
+        return f"waiting for {what} since {self.since:%H:%M:%S} UTC{again}: {self.reason}"
 
     def as_json(self) -> dict[str, Any]:
         """As the `progress` column of a session holds it."""

@@ -71,7 +71,8 @@ class RunLog:
             self._told[entity] = counts
         waiting = self._progress.waiting()
         if waiting is not None:
-            self._run_log.warning(f"Waiting for the provider since {waiting.described()}")
+            words = waiting.in_words()
+            self._run_log.warning(f"{words[0].upper()}{words[1:]}")
 
 
 def _line(entity: Entity, counts: EntityProgress) -> str:

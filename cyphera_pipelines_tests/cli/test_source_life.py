@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cyphera_pipelines.cli.output import short_id
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.store.database import Database
@@ -61,8 +62,8 @@ def test_no_sync_of_a_paused_source_starts(
     running, waiting = (open_session(cli_database, source, SyncRequest()) for _ in range(2))
     assert start_session(cli_database, running, "a-run")
     paused = forked("source", "pause", slug, "stripe", "--reason", "moving house").done()
-    assert f"Cancelled its session {waiting.id}." in paused
-    assert f"Its session {running.id} goes on." in paused
+    assert f"Cancelled its session {short_id(waiting.id)}." in paused
+    assert f"Its session {short_id(running.id)} goes on." in paused
     refused = forked("sync", slug, "stripe").error()
     assert refused.startswith(f"{source.key} is paused since 20")
     assert "(moving house): no sync of it starts" in refused
@@ -70,7 +71,7 @@ def test_no_sync_of_a_paused_source_starts(
     assert f"{source.key} test never paused" in " ".join(forked("source", "list").done().split())
     again = forked("source", "pause", slug, "stripe", "--cancel").done()
     assert "(moving house)" in again, "it is paused since then, and as it was"
-    assert f"Cancelled its session {running.id}." in again
+    assert f"Cancelled its session {short_id(running.id)}." in again
     assert "paused since" in forked("source", "show", slug, "stripe").done()
     assert f"Resumed {source.key}" in forked("source", "resume", slug, "stripe").done()
     assert "was not paused" in forked("source", "resume", slug, "stripe").done()
@@ -88,7 +89,7 @@ def test_a_session_is_watched_from_another_terminal(
     finish_session(cli_database, session, status)
     watched = forked("session", "watch", str(session.id)[:13])
     assert watched.code == code
-    assert f"Session {session.id} {status.value}" in watched.out
+    assert f"Session {short_id(session.id)} {status.value}" in watched.out
 
 
 def test_a_session_is_cancelled_by_the_beginning_of_its_id(
@@ -97,7 +98,7 @@ def test_a_session_is_cancelled_by_the_beginning_of_its_id(
     source = find_source(cli_database, f"{add_source()}:stripe")
     session = open_session(cli_database, source, SyncRequest())
     told = forked("session", "cancel", str(session.id)[:13]).done()
-    assert told.startswith(f"Session {session.id} is cancelled. Cancelled with the command line.")
+    assert told.startswith(f"Session {short_id(session.id)} is cancelled. Cancelled with the command line.")
     assert get_session(cli_database, session.workspace_id, session.id).status is SessionStatus.CANCELLED
     assert forked("session", "watch", str(session.id)).code == 1
     finished = open_session(cli_database, source, SyncRequest())

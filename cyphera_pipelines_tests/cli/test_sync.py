@@ -86,7 +86,7 @@ def test_a_failed_sync_exits_1_and_says_why(syncs: dict[str, Synced], forked: Fo
     assert "Traceback" not in outcome.err
     (session,) = forked("sessions", slug, "--json").json()
     assert session["status"] == "failed"
-    assert f"Details: cyphera events {session['id']}" in outcome.err
+    assert f"Details: cyphera events {session['id'][:8]}" in outcome.err
     assert "Stripe rejects the API key" in forked("events", session["id"]).done()
 
 
@@ -97,9 +97,12 @@ def test_sessions_and_events_tell_what_happened(
     for name, synced in syncs.items():
         (line,) = [line for line in everything.splitlines() if f"{synced.slug}:stripe" in line]
         assert name in line
+    problem = forked("sessions", syncs["failed"].slug).done().splitlines()[2]
+    assert re.match("[0-9a-f]{8}: Stripe rejects the API key", problem), "on a line of its own"
     (line,) = forked("sessions", syncs["completed"].slug).done().splitlines()[1:]
     assert str(sum(account.size_of(entity) for entity in ENTITIES)) in line
     session_id = line.split()[0]
+    assert len(session_id) == 8
     events = cyphera("events", session_id, "--json").json()
     assert len(events) >= 2
     assert [events[0]["event_type"], events[-1]["event_type"]] == ["session_started", "session_completed"]
@@ -141,15 +144,15 @@ def test_in_a_terminal_progress_is_a_bar_per_entity(
         "--batch-size",
         "20",
         stderr=its_other_end,
-        environment={"TERM": "xterm-256color", "COLUMNS": "150"},
+        environment={"TERM": "xterm-256color", "COLUMNS": "80"},
     )
     os.close(its_other_end)
     shown = read_all(terminal)
     assert process.wait(DEADLINE_SECONDS) == 0
     assert "\x1b[" in shown
-    assert f"{slug}:stripe starting" in shown
+    assert f"{slug}:stripe: starting" in shown
     for entity in ENTITIES:
-        assert f"{slug}:stripe {entity}" in shown
+        assert f"  {entity}" in shown
     assert "━" in shown
     assert "140/140" in shown
 

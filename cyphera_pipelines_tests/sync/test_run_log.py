@@ -115,7 +115,8 @@ def test_no_answer_is_a_wait_too_and_a_request_that_was_given_up_is_none() -> No
     now += 4
     found = progress.waiting()
     assert found is not None
-    assert found.described() == "00:00:06 UTC (tried again at 00:00:14): Stripe is out of order."
+    expected = "waiting for the provider since 00:00:06 UTC, tried again at 00:00:14: Stripe is out of order."
+    assert found.in_words() == expected
     assert Waiting.in_progress(progress.as_json()) == found
     now += 7
     assert progress.waiting() is None

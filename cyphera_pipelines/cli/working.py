@@ -1,0 +1,37 @@
+"""Saying that a command is at work, so that nobody has to wonder whether it is."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+SPEAK_EVERY = 4.0
+"""Seconds of silence, where there is no terminal to show something moving."""
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say what is at work while the body runs, as in "Upgrading the schema". All of it goes to stderr.
+
+    In a terminal it is a spinner that vanishes; elsewhere a line every few seconds, and none if it is quick.
+    """
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(f"{what} ..."):
+            yield
+        return
+    ended, began = threading.Event(), time.monotonic()
+
+    def speak() -> None:
+        while not ended.wait(SPEAK_EVERY):
+            console.print(f"{what}: {time.monotonic() - began:.0f} s so far.", highlight=False, soft_wrap=True)
+
+    speaker = threading.Thread(target=speak, name="still-working", daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
