@@ -14,6 +14,7 @@ from cyphera_pipelines.cli.output import print_error
 from cyphera_pipelines.cli.services import wants_traceback
 from cyphera_pipelines.model.actor import acting_as, command_line_actor
 from cyphera_pipelines.model.errors import CypheraError
+from cyphera_pipelines.store.database_errors import reason_of
 
 INTERRUPTED = 130
 
@@ -46,10 +47,10 @@ def main() -> None:
     except CypheraError as error:
         _fail(str(error))
     except OperationalError as error:
-        reason = str(error.orig or error).strip().splitlines()[0]
-        _fail(f"The database failed: {reason}. See that it runs, then try again.")
+        _fail(f"The database failed: {reason_of(error)}. See that it runs, then try again.")
     except Exception as error:
-        _fail(f"An error of ours: {type(error).__name__}: {error}. Run again with `cyphera --debug ...` for details.")
+        what = f"{type(error).__name__}: {str(error).rstrip('.')}"
+        _fail(f"An error of ours: {what}. Run again with `cyphera --debug ...` for details.")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -6,16 +6,19 @@ from typing import Any
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import Session, SessionStatus
 
+NO_ROW = "No row had been changed."
 _COUNTS = ("created", "updated", "deleted")
 
 
 def about_merged_rows(progress: Mapping[str, Any], *, is_all: bool = True) -> str:
     """A sentence on a `progress` column: the counts of all that was merged, or of what is known of it."""
     merged = _described(progress)
-    if merged:
+    if merged and is_all:
         return f"Merged until then: {merged}. These rows are kept."
+    if merged:
+        return f"Merged when that was last reported: {merged}. These rows are kept, as are those merged since."
     if is_all:
-        return "No row had been changed."
+        return NO_ROW
     return "No changed row had been reported; if some were merged since the last report, they are kept."
 
 

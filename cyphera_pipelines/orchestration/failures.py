@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.database_errors import reason_of
 
 TextMetadata = dict[str, str]
 
@@ -39,8 +40,7 @@ def plain_failures(metadata: TextMetadata | None = None) -> Generator[None, None
     except CypheraError as error:
         raise failure(str(error), metadata) from None
     except (OperationalError, PoolTimeoutError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise failure(f"The database failed: {reason}.", metadata) from None
+        raise failure(f"The database failed: {reason_of(error)}.", metadata) from None
     except Exception as error:
         details = {**(metadata or {}), "traceback": traceback.format_exc()}
         reason = next(iter(str(error).splitlines()), "no reason given")

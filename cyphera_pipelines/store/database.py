@@ -188,8 +188,9 @@ def check_reachable(database: Database) -> None:
         with database.engine.connect() as connection:
             check_server(connection)
     except OperationalError as error:
-        address = database.engine.url.render_as_string(hide_password=True)
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no connection"
+        # Without the driver's name, which says nothing to whoever gave the address.
+        address = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
+        reason = str(error.orig).strip().splitlines()[0].rstrip(".") if error.orig else "no connection"
         raise DatabaseUnavailableError(
             redact(
                 f"The database {address} cannot be reached: {reason}. Check CYPHERA_DATABASE_URL; a database that is "

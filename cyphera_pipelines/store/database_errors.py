@@ -82,7 +82,8 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, PoolTimeoutError):
         return "all connections of its process were in use for too long"
     said = redact(str(getattr(error, "orig", None) or error)).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+    # It becomes a part of a sentence.
+    return said.splitlines()[0].rstrip(".") if said else type(error).__name__
 
 
 def _sqlstate(error: Exception) -> str | None:

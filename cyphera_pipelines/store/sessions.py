@@ -1,6 +1,6 @@
 """Sync sessions: their life from pending to an honest end."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -174,17 +174,21 @@ def finish_session(
 
 
 def record_what_was_merged(
-    database: Database, session: Session, progress: dict[str, Any], merged: dict[str, dict[str, int]]
+    database: Database, session: Session, progress: dict[str, Any], addition: Mapping[str, Any], event: SessionEvent
 ) -> None:
-    """Complete a session that somebody else has ended while it was synced: its last counts, and them in its summary."""
-    summary = func.coalesce(sessions.c.error_summary, cast({}, JSONB)).op("||")(cast({"merged": merged}, JSONB))
+    """Complete a session that was cancelled while it was synced: its last counts, an addition to its summary, an event.
+
+    A session that has another status stays as it is.
+    """
+    summary = func.coalesce(sessions.c.error_summary, cast({}, JSONB)).op("||")(cast(dict(addition), JSONB))
     statement = (
         update(sessions)
         .where(sessions.c.id == session.id, sessions.c.status == SessionStatus.CANCELLED.value)
         .values(progress=progress, error_summary=summary, updated_at=func.now())
     )
     with database.tenant(session.workspace_id) as connection:
-        connection.execute(statement)
+        if connection.execute(statement).rowcount == 1:
+            insert_events(connection, session, [event])
 
 
 def fail_abandoned_sessions(database: Database, source: Source, *, keep: UUID) -> list[UUID]:

@@ -6,11 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from cyphera_pipelines.model.errors import ConflictError
-from cyphera_pipelines.model.merged_rows import about_merged_rows_of
+from cyphera_pipelines.model.merged_rows import NO_ROW, about_merged_rows, about_merged_rows_of
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.sessions import finish_session, get_session, list_active_sessions
+from cyphera_pipelines.store.sessions import (
+    finish_session,
+    get_session,
+    list_active_sessions,
+    record_what_was_merged,
+)
 
 _COUNTS = ("created", "updated", "deleted")
 
@@ -66,11 +71,35 @@ def cancel_sessions(database: Database, sessions: Iterable[Session], cancellatio
 def _cancel(database: Database, session: Session, cancellation: Cancellation) -> Session:
     """Cancel the session unless it has ended, and return it as it is then."""
     merged = _merged(session)
-    message = f"{cancellation.reason} {about_merged_rows_of(session)} The next sync continues from there."
-    summary = {"message": message, "cancelled_by": dict(cancellation.cancelled_by), "merged": merged}
+    message = cancelled_message(cancellation.reason, about_merged_rows_of(session))
+    summary = {
+        "message": message,
+        "reason": cancellation.reason,
+        "cancelled_by": dict(cancellation.cancelled_by),
+        "merged": merged,
+    }
     event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
     finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, event=event)
     return get_session(database, session.workspace_id, session.id)
+
+
+def tell_what_was_merged(
+    database: Database, session: Session, progress: Mapping[str, Any], merged: Mapping[str, Mapping[str, int]]
+) -> None:
+    """Complete a session that was cancelled while it was synced, now that the engine has stopped: with all it merged.
+
+    Until then only what it had reported was known.
+    """
+    summary = get_session(database, session.workspace_id, session.id).error_summary or {}
+    stopped = about_merged_rows(progress)
+    message = cancelled_message(str(summary.get("reason") or "The sync was cancelled."), stopped)
+    event = SessionEvent("session_stopped", f"The sync has stopped. {stopped}", event_details={"merged": dict(merged)})
+    record_what_was_merged(database, session, dict(progress), {"message": message, "merged": merged}, event)
+
+
+def cancelled_message(reason: str, merged: str) -> str:
+    """What a cancelled session says: why, what it merged, and how to go on if it did."""
+    return f"{reason} {merged}" if merged == NO_ROW else f"{reason} {merged} The next sync continues from there."
 
 
 def _merged(session: Session) -> dict[str, dict[str, Any]]:

@@ -32,10 +32,10 @@ from cyphera_pipelines.store.sessions import (
     fail_abandoned_sessions,
     finish_session,
     get_session,
-    record_what_was_merged,
     start_session,
 )
 from cyphera_pipelines.store.statistics import refresh_statistics
+from cyphera_pipelines.sync.cancellation import tell_what_was_merged
 from cyphera_pipelines.sync.client import open_client
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.heartbeat import Heartbeat
@@ -140,7 +140,7 @@ def _begin(job: SyncJob, progress: SyncProgress) -> None:
     entities = ", ".join(entity.value for entity in job.request.entities)
     events = [SessionEvent("session_started", f"Syncing {entities} of {job.source.key}.")]
     for session_id in abandoned:
-        message = f"Session {session_id} had died while it ran; this session continues from its last page."
+        message = f"The process of session {session_id} died while it ran. What it had merged stays."
         events.append(SessionEvent("session_abandoned", message, level=EventLevel.WARNING))
     record_events(job.database, job.session, events)
     record_waits(job.database, job.session)
@@ -207,7 +207,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
         error_summary=outcome.error_summary,
         event=event,
     ):
-        record_what_was_merged(job.database, job.session, over, progress.merged())
+        tell_what_was_merged(job.database, job.session, over, progress.merged())
     if outcome.status is SessionStatus.COMPLETED:
         record_sync(job.database, job.source.workspace_id, job.source.configuration_id)
 

@@ -35,6 +35,7 @@ def list_entities(
     created = None if account is None else account.created
     start = ListingStart(context.client.now(), None if created is None else created.timestamp())
     _expect_known_rows(context, start, positions)
+    _tell_what_is_continued(context, start, positions)
     errors = _Errors()
 
     def run(entity: Entity) -> None:
@@ -96,6 +97,24 @@ def _expect_known_rows(context: SyncContext, start: ListingStart, positions: Map
     wanted = [entity_table(entity) for entity in listed if entity in context.request.entities]
     for name, rows in count_rows(context.database, context.source, wanted).items():
         context.progress.estimated(Entity(name), rows)
+
+
+def _tell_what_is_continued(
+    context: SyncContext, start: ListingStart, positions: Mapping[Entity, SyncPosition]
+) -> None:
+    """Say once of which session's unfinished listing this is the rest."""
+    begun: dict[str, list[str]] = {}
+    for entity in context.request.entities:
+        continued = to_be_continued(context, start.watermark, positions.get(entity, SyncPosition()))
+        if continued is not None:
+            begun.setdefault(continued.session_id, []).append(entity.value)
+    for session_id, entities in begun.items():
+        is_own = session_id == str(context.session.id)
+        which = "an earlier process of this session" if is_own else f"session {session_id}"
+        message = f"{', '.join(entities)}: continued from {which}, which did not come to the end of the listing."
+        details = {"session_id": session_id, "entities": entities}
+        event = SessionEvent("listing_continued", message, event_details=details)
+        record_events(context.database, context.session, [event])
 
 
 def _record_completion(context: SyncContext, entity: Entity) -> None:

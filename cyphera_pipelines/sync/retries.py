@@ -12,11 +12,11 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.sync.progress import SyncProgress
 
 _WORDS = {
-    RetryKind.RATE_LIMITED: "were rate limited",
-    RetryKind.CONNECTION_LOST: "lost their connection",
-    RetryKind.ANSWER_LATE: "got no whole answer in time",
-    RetryKind.PROVIDER_ERROR: "met an error of the provider's own",
-    RetryKind.BODY_UNREADABLE: "got a cut-off answer",
+    RetryKind.RATE_LIMITED: "the provider limited their rate",
+    RetryKind.CONNECTION_LOST: "no connection held",
+    RetryKind.ANSWER_LATE: "no whole answer came in time",
+    RetryKind.PROVIDER_ERROR: "the provider met an error of its own",
+    RetryKind.BODY_UNREADABLE: "the answer was cut off or garbled",
 }
 
 
@@ -51,7 +51,7 @@ class RetryLog:
     def summarise(self) -> None:
         """Record how many retries there were of each kind."""
         for kind, count in self._counts.items():
-            message = f"{count} requests {_WORDS[kind]} and were made again."
+            message = f"Requests that were made again, since {_WORDS[kind]}: {count:,}."
             details = {"kind": kind.value, "count": count}
             self._record(SessionEvent("requests_repeated", message, level=EventLevel.WARNING, event_details=details))
 

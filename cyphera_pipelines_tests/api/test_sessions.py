@@ -306,13 +306,22 @@ def test_a_running_sync_is_cancelled_and_says_what_had_been_merged(
     assert problem(client.post("/stripe/initial"), 409)["session_id"] == session_id
     cancelled = client.post(f"{path}/cancel").json()
     assert cancelled["status"] == "cancelled"
-    assert "Merged until then: customers (60 created)." in cancelled["error_summary"]["message"]
+    known = (
+        "Merged when that was last reported: customers (60 created). These rows are kept, as are those merged since."
+    )
+    assert known in cancelled["error_summary"]["message"]
     work.join(60)
     assert not work.is_alive()
     ended = client.get(path).json()
     assert ended["status"] == "cancelled"
     assert ended["error_summary"]["cancelled_by"]["name"] == "tests"
     assert ended["error_summary"]["merged"]["customers"]["created"] == 60
+    message = ended["error_summary"]["message"]
+    assert message.startswith("Cancelled through the API with key 'tests'")
+    assert "Merged until then: customers (60 created). These rows are kept." in message, "now all of it is known"
+    events = client.get(f"{path}/events").json()["events"]
+    assert events[-1]["event_type"] == "session_stopped"
+    assert "customers (60 created)" in events[-1]["event_message"]
 
 
 def test_a_sync_is_accepted_although_dagster_does_not_answer(

@@ -1,6 +1,7 @@
 """What people see: in a narrow terminal, and while they wait."""
 
 import io
+import re
 import sys
 from uuid import UUID
 
@@ -41,7 +42,7 @@ def test_a_list_of_sessions_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPat
     row = ("f8812823", "northwind-trading:stripe", "initial_sync", "completed", 1_234_567, "59 min ago")
     print_table(columns, [row], empty="")
     print_remarks([("f8812823", LONG)])
-    lines = narrow.getvalue().splitlines()
+    lines = re.sub(r"\x1b\[[0-9]*m", "", narrow.getvalue()).splitlines()
     assert lines[1].split() == ["f8812823", *row[1:4], "1,234,567", "59", "min", "ago"], "in one line"
     assert all(len(line) <= 80 for line in lines)
     assert " ".join(" ".join(lines[2:]).split()) == f"f8812823: {LONG}"

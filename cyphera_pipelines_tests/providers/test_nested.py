@@ -83,7 +83,7 @@ def test_a_list_that_keeps_changing_is_left_to_the_next_sync(connect: Connect) -
     assert starts == ["il_0", "", "il_1", "", "il_1", "", "il_1"]
     assert page.objects == []
     assert [each.reason for each in page.incomplete] == [
-        "The list kept changing during listing the lines of invoice in_1. The next sync tries again."
+        "Listing the lines of invoice in_1 failed: the list kept changing. The next sync tries again."
     ]
 
 

@@ -305,5 +305,5 @@ def test_a_cancellation_is_noticed_before_a_request_and_while_waiting(sandbox: S
 def test_a_server_that_is_not_there_is_named(connect: Connect) -> None:
     with HeaderServer() as gone:
         url = gone.url
-    with pytest.raises(ProviderUnavailableError, match=r"^127\.0\.0\.1:\d+ refuses connections during reading the acc"):
+    with pytest.raises(ProviderUnavailableError, match=r"^Reading the account failed: 127\.0\.0\.1:\d+ refuses"):
         connect(base_url=url, attempts=1).account()

@@ -133,6 +133,13 @@ def test_a_resumed_sync_asks_for_no_page_that_is_in_the_tables(
     sandbox.state.counters.reset()
     outcome = sync_now(source, batch_size=10)
     assert outcome.status is SessionStatus.COMPLETED
+    _newest, killed = list_sessions(database, source.workspace_id)
+    (told,) = [
+        event.event_message
+        for event in list_events(database, source.workspace_id, outcome.session.id)
+        if event.event_type == "listing_continued"
+    ]
+    assert f": continued from session {killed.id}, which did not come to the end of the listing." in told
     fetched = {entity: counts.fetched for entity, counts in outcome.entities.items()}
     checkpoint.assert_only_the_rest_was_listed(
         sandbox.state.counters.recent, sandbox.state, "acct_interruptions", fetched

@@ -40,7 +40,7 @@ CONFIGURATION: dict[str, Any] = {
 CONNECTION: dict[str, Any] = {
     "success": False,
     "status": "failed",
-    "message": "The API key may not list invoices. Give the key the permission rak_invoice_read, or leave "
+    "message": "The API key does not permit listing invoices. Give the key the permission rak_invoice_read, or leave "
     "invoices out.",
     "account": {
         "id": "acct_1Example",
@@ -53,8 +53,8 @@ CONNECTION: dict[str, Any] = {
     "problems": [
         {
             "code": "missing_permission",
-            "message": "The API key may not list invoices. Give the key the permission rak_invoice_read, or leave "
-            "invoices out.",
+            "message": "The API key does not permit listing invoices. Give the key the permission rak_invoice_read, or "
+            "leave invoices out.",
             "entity": "invoices",
             "permission": "rak_invoice_read",
         }

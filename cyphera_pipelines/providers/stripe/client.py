@@ -291,8 +291,9 @@ class StripeAccountClient:
             except CursorLostError as error:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
+                    what = f"{nested.operation[:1].upper()}{nested.operation[1:]}"
                     raise ProviderUnavailableError(
-                        f"The list kept changing during {nested.operation}. The next sync tries again."
+                        f"{what} failed: the list kept changing. The next sync tries again."
                     ) from error
                 # The item to go on from was taken out of the list, and perhaps others before it.
                 cursor, items, paging = None, [], Paging(nested.operation, is_short=True)

@@ -41,14 +41,16 @@ _PERMISSION = re.compile(r"rak_[a-z_]+")
 class Failure:
     """Why one attempt failed.
 
-    `retry` is None where trying again does not help. `retry_after` is the provider's wish in seconds. `limit_met` tells
-    which of the provider's limits the request ran into, if it did.
+    `error` is what is raised if it is not made again; `reason` is the part of it that is true before that. `retry` is
+    None where trying again does not help. `retry_after` is the provider's wish in seconds. `limit_met` tells which of
+    the provider's limits the request ran into, if it did.
     """
 
     error: ProviderError
     retry: RetryKind | None = None
     retry_after: float | None = None
     limit_met: LimitMet | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,22 @@ def rejected_response(
     refusal: Refusal, status: int, headers: Mapping[str, str], operation: str, entity: Entity | None = None
 ) -> Failure:
     """Translate an error response. `entity` is what could be left out where the key may not do the operation."""
-    said = redact(str(storable(refusal.message))).strip()
+    said = redact(str(storable(refusal.message))).strip(" .\n")
     named = headers.get("Request-Id")
     request_id = f" (request {redact(named[:LONGEST_MESSAGE])})" if named else ""
     if 300 <= status < 400:
-        where = f"The provider redirects {operation} to another address, which is not followed."
+        where = f"The provider sends {operation} on to another address, which is not followed."
         return Failure(ProviderUnreachableError(where))
     if status == 429:
         reason = redact(headers.get("Stripe-Rate-Limited-Reason", "rate limit"))
+        what = f"Stripe limits the rate of {operation} ({reason})"
         remains = RateLimitRemainsError(
-            f"Stripe limits the rate of {operation} ({reason}) and did not relent. "
-            "See who else calls this account, or give the source lower rates; the next sync continues from here."
+            f"{what} and did not relent. See who else calls this account, or give the source lower rates; the next "
+            "sync continues from here."
         )
         pause = _seconds(headers.get("Retry-After"))
-        return Failure(remains, RetryKind.RATE_LIMITED, pause, _limit_met(reason, refusal.code, pause or 0.0))
+        limit = _limit_met(reason, refusal.code, pause or 0.0)
+        return Failure(remains, RetryKind.RATE_LIMITED, pause, limit, f"{what}.")
     if status == 401:
         return Failure(
             CredentialsRejectedError(
@@ -115,18 +119,17 @@ def rejected_response(
         alternative = f", or leave {entity.value} out" if entity is not None else ""
         return Failure(
             PermissionDeniedError(
-                f"The API key may not do {operation}: {said}{request_id}. {remedy}{alternative}.",
+                f"The API key does not permit {operation}: {said}{request_id}. {remedy}{alternative}.",
                 missing.group() if missing else None,
             )
         )
     if status == 409 or status >= 500:
-        problem = ProviderUnavailableError(
-            f"Stripe answers {operation} with an error of its own (HTTP {status}){request_id}. "
-            "Look at status.stripe.com; the next sync continues from here."
-        )
-        return Failure(problem, RetryKind.PROVIDER_ERROR, retry_after=_seconds(headers.get("Retry-After")))
+        what = f"Stripe answers {operation} with an error of its own (HTTP {status}){request_id}."
+        problem = ProviderUnavailableError(f"{what} Look at status.stripe.com; the next sync continues from here.")
+        after = _seconds(headers.get("Retry-After"))
+        return Failure(problem, RetryKind.PROVIDER_ERROR, retry_after=after, reason=what)
     if status in (400, 404) and refusal.param in ("starting_after", "ending_before"):
-        return Failure(CursorLostError(f"Stripe no longer knows where to go on with {operation}: {said}"))
+        return Failure(CursorLostError(f"Stripe no longer knows where to go on with {operation}: {said}."))
     if status == 404 and refusal.code != "resource_missing":
         # Not the object is missing but the address, as behind a proxy: no proof that anything is gone.
         return Failure(
@@ -136,8 +139,8 @@ def rejected_response(
             )
         )
     if status == 404:
-        return Failure(ObjectGoneError(f"Stripe has nothing for {operation}: {said}{request_id}"))
-    return Failure(RefusedRequestError(f"Stripe refuses {operation} (HTTP {status}): {said}{request_id}"))
+        return Failure(ObjectGoneError(f"Stripe has nothing for {operation}: {said}{request_id}."))
+    return Failure(RefusedRequestError(f"Stripe refuses {operation} (HTTP {status}): {said}{request_id}."))
 
 
 def _limit_met(reason: str, code: str | None, pause: float) -> LimitMet:
@@ -167,7 +170,7 @@ def lost_connection(error: stripe.APIConnectionError, operation: str, host: str)
         reason = "is an unknown host name"
     else:
         reason = "dropped the connection"
-    return _connection_lost(host, reason, operation)
+    return _unreachable(host, reason, operation, RetryKind.CONNECTION_LOST)
 
 
 def interrupted_body(error: Exception, operation: str, host: str) -> Failure:
@@ -179,23 +182,20 @@ def interrupted_body(error: Exception, operation: str, host: str) -> Failure:
 
 def late_answer(operation: str, host: str) -> Failure:
     """Translate an answer that was not there whole in time."""
-    message = f"{host} {_TOO_SLOW} during {operation}. Check the network and the provider's status."
-    return Failure(ProviderUnreachableError(message), RetryKind.ANSWER_LATE)
+    return _unreachable(host, _TOO_SLOW, operation, RetryKind.ANSWER_LATE)
 
 
-def _connection_lost(host: str, reason: str, operation: str) -> Failure:
-    return Failure(
-        ProviderUnreachableError(f"{host} {reason} during {operation}. Check the network and the provider's status."),
-        RetryKind.CONNECTION_LOST,
-    )
+def _unreachable(host: str, reason: str, operation: str, kind: RetryKind) -> Failure:
+    what = f"{operation[:1].upper()}{operation[1:]} failed: {host} {reason}."
+    error = ProviderUnreachableError(f"{what} Check the network and the provider's status.")
+    return Failure(error, kind, reason=what)
 
 
 def unreadable_body(operation: str) -> Failure:
     """Translate a response that is not complete JSON."""
-    problem = UnreadableBodyError(
-        f"Stripe's answer to {operation} was cut off or garbled. The next sync continues from here."
-    )
-    return Failure(problem, RetryKind.BODY_UNREADABLE)
+    what = f"Stripe's answer to {operation} was cut off or garbled."
+    problem = UnreadableBodyError(f"{what} The next sync continues from here.")
+    return Failure(problem, RetryKind.BODY_UNREADABLE, reason=what)
 
 
 class UnreadableBodyError(ProviderUnavailableError):

@@ -111,7 +111,7 @@ class StripeTransport:
             wait = self._wait_after(answer, patience, answers_before)
             if answer.retry is None or wait is None:
                 raise answer.error
-            options.on_retry(RequestNote(answer.retry, operation, str(answer.error), wait, attempt))
+            options.on_retry(RequestNote(answer.retry, operation, answer.reason or str(answer.error), wait, attempt))
             self._sleep(wait)
 
     def _attempt(self, url: str, operation: str, endpoint: str, entity: Entity | None) -> dict[str, Any] | Failure:

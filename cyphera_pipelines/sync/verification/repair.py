@@ -19,9 +19,9 @@ from cyphera_pipelines.store.sessions import (
     create_session,
     fail_abandoned_sessions,
     finish_session,
-    record_what_was_merged,
     start_session,
 )
+from cyphera_pipelines.sync.cancellation import tell_what_was_merged
 from cyphera_pipelines.sync.heartbeat import Heartbeat
 from cyphera_pipelines.sync.outcome import judge
 from cyphera_pipelines.sync.retries import RetryLog
@@ -96,7 +96,7 @@ def _finish(job: VerificationJob, session: Session, verified: Verified, *, is_ca
     if not finish_session(
         job.database, session, outcome.status, progress=progress, error_summary=outcome.error_summary, event=event
     ):
-        record_what_was_merged(job.database, session, progress, job.progress.merged())
+        tell_what_was_merged(job.database, session, progress, job.progress.merged())
 
 
 def _about(report: EntityReport) -> SessionEvent:
