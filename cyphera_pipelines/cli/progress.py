@@ -55,12 +55,11 @@ class Seen:
     def remarks(self) -> list[str]:
         """What is not told by counts, a line each."""
         found = []
+        if self.retries:
+            were = "request was" if self.retries == 1 else "requests were"
+            found.append(f"{self.retries} {were} made again")
         if self.waiting is not None:
             found.append(self.waiting.in_words())
-        if self.retries:
-            found.append(
-                "1 request was made again" if self.retries == 1 else f"{self.retries} requests were made again"
-            )
         return found
 
 

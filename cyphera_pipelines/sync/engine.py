@@ -191,7 +191,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: Held
 
 def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     summary, still_missing = outcome.error_summary, _record_missing(job, progress)
-    parts = [f"The sync of {job.source.key} ended {outcome.status.value}."]
+    parts = [f"The sync of {job.source.key} has ended: {outcome.status.value}."]
     if summary:
         parts.append(summary["message"])
     message = " ".join([*parts, *still_missing])

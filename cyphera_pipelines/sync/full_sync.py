@@ -111,7 +111,7 @@ def _tell_what_is_continued(
     for session_id, entities in begun.items():
         is_own = session_id == str(context.session.id)
         which = "an earlier process of this session" if is_own else f"session {session_id}"
-        message = f"{', '.join(entities)}: continued from {which}, which did not come to the end of the listing."
+        message = f"{', '.join(entities)}: continued from {which}, which had not come to its end."
         details = {"session_id": session_id, "entities": entities}
         event = SessionEvent("listing_continued", message, event_details=details)
         record_events(context.database, context.session, [event])

@@ -18,6 +18,7 @@ from cyphera_pipelines.sandbox import API_VERSION, Fault, FaultKind, SandboxAcco
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store import locks
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.locks import SourceBusyError, source_lock
 from cyphera_pipelines.store.sessions import finish_session, get_session, list_sessions, start_session
 from cyphera_pipelines.sync.engine import SessionEndedError, SyncJob, run_sync
@@ -139,7 +140,7 @@ def test_a_resumed_sync_asks_for_no_page_that_is_in_the_tables(
         for event in list_events(database, source.workspace_id, outcome.session.id)
         if event.event_type == "listing_continued"
     ]
-    assert f": continued from session {killed.id}, which did not come to the end of the listing." in told
+    assert f": continued from session {killed.id}, which had not come to its end." in told
     fetched = {entity: counts.fetched for entity, counts in outcome.entities.items()}
     checkpoint.assert_only_the_rest_was_listed(
         sandbox.state.counters.recent, sandbox.state, "acct_interruptions", fetched

@@ -89,7 +89,7 @@ def _finish(job: VerificationJob, session: Session, verified: Verified, *, is_ca
     counts = {entity: job.progress.entity(entity) for entity in job.entities}
     outcome = judge(session, counts, verified.errors, is_cancelled=is_cancelled)
     record_events(job.database, session, [_about(report) for report in verified.report.entities])
-    message = f"The verification of {job.source.key} ended {outcome.status.value}."
+    message = f"The verification of {job.source.key} has ended: {outcome.status.value}."
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
     event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
     progress = job.progress.as_json(is_over=True)
