@@ -10,6 +10,7 @@ from cyphera_pipelines.cli.confirmation import confirm
 from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.purge import purge_and_watch
 from cyphera_pipelines.cli.sandbox import ENDS_FILE
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.demo import find_demo_workspaces, what_is_not_the_demos
@@ -49,8 +50,9 @@ def forget_demo(settings: Settings, *, yes: bool) -> None:
                 yes=yes,
             )
             database.close()
-            local.stop(settings.home)
-            _delete_contents(settings)
+            with working("Deleting the embedded database"):
+                local.stop(settings.home)
+                _delete_contents(settings)
             typer.echo(f"Deleted the embedded database, its key and Dagster's files under {settings.home}.")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import CypheraError
 
 LOOK_EVERY = 0.2
@@ -19,12 +20,13 @@ Address = int | Path
 def wait_until_listening(address: Address, *, within: float, process: subprocess.Popen[bytes], name: str) -> None:
     """Return when something listens there; raise CypheraError if the process ends or time runs out."""
     deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise CypheraError(f"{name} ended with exit code {process.returncode} before it was ready.")
-        if _listens(address):
-            return
-        time.sleep(LOOK_EVERY)
+    with working(f"{name} is starting", moves=False):
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise CypheraError(f"{name} ended with exit code {process.returncode} before it was ready.")
+            if _listens(address):
+                return
+            time.sleep(LOOK_EVERY)
     where = f"on port {address}" if isinstance(address, int) else f"at {address}"
     raise CypheraError(f"{name} was not ready {where} after {within:.0f} s.")
 

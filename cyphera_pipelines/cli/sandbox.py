@@ -1,6 +1,6 @@
 """`cyphera sandbox`: a Stripe-shaped server with generated data, and `change`, by which something happens in it."""
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.sandbox_changes import change
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, demo_accounts, serve, spare_accounts
 
@@ -41,14 +42,17 @@ def sandbox(
     if context.invoked_subcommand is not None:
         return
     accounts = accounts_of_home(services.settings().home, ends)
+    starting = ExitStack()
 
     def announce(url: str) -> None:
+        starting.close()
         typer.echo(f"The sandbox serves {url}. Keys: {', '.join(account.api_key for account in accounts)}")
 
     options = SandboxOptions(latency_ms=latency_ms, account_rate=account_rate, endpoint_rate=endpoint_rate)
     try:
         # Being told to stop is how it ends.
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), starting:
+            starting.enter_context(working("Making the sandbox's data"))
             serve(accounts, options, port=port, on_ready=announce)
     except OSError as error:
         raise CypheraError(f"Port {port} cannot be used ({error.strerror}); choose another one with --port.") from None

@@ -12,13 +12,14 @@ SPEAK_EVERY = 4.0
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
+def working(what: str, *, moves: bool = True) -> Iterator[None]:
     """Say what is at work while the body runs, as in "Upgrading the schema". All of it goes to stderr.
 
-    In a terminal it is a spinner that vanishes; elsewhere a line every few seconds, and none if it is quick.
+    In a terminal it is a spinner that vanishes; elsewhere a line every few seconds, and none if it is quick. So it is
+    in a terminal too unless it `moves`: where others write there meanwhile.
     """
     console = Console(stderr=True)
-    if console.is_terminal:
+    if console.is_terminal and moves:
         with console.status(f"{what} ..."):
             yield
         return
