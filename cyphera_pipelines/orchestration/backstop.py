@@ -33,13 +33,13 @@ def end_session_of_run(database: Database, run: DagsterRun, status: SessionStatu
     if session is None:
         return f"Run {run.run_id} carried out no session."
     if session.status.is_final:
-        return f"Session {session.id} had ended {session.status.value}."
+        return f"Session {session.id} was {session.status.value} already."
     if run.tags.get(WILL_RETRY_TAG) == "true":
         return f"Session {session.id} goes on in the run's retry."
     if session.dagster_run_id not in (None, run.run_id):
         return f"Session {session.id} goes on in run {session.dagster_run_id}."
     end_session(database, session, status, run_id=run.run_id, reason=reason)
-    return f"Session {session.id} ended {status.value}."
+    return f"Session {session.id} is {status.value} now."
 
 
 def end_vanished_sessions(database: Database, instance: DagsterInstance) -> list[Session]:

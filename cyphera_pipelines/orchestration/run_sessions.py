@@ -113,7 +113,7 @@ def _named_session(database: Database, run: DagsterRun, source: Source) -> Sessi
 def _why_taken(database: Database, instance: DagsterInstance, run: DagsterRun, session: Session) -> str | None:
     """Tie the session to the run, and return None; or say why that cannot be."""
     if session.status.is_final:
-        return f"Session {session.id} ended {session.status.value} already."
+        return f"Session {session.id} is {session.status.value} already."
     before = instance.get_run_by_id(session.dagster_run_id) if session.dagster_run_id else None
     has_ended = before is None or before.is_finished
     # One statement decides, so that of two runs that ask at once only one is told that it has the session.

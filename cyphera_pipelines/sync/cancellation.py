@@ -47,7 +47,7 @@ def cancel_session(database: Database, session: Session, cancellation: Cancellat
     """
     ended = _cancel(database, session, cancellation)
     if ended.status is not SessionStatus.CANCELLED:
-        raise ConflictError(f"Session {session.id} has ended {ended.status.value} already; there is nothing to cancel.")
+        raise ConflictError(f"Session {session.id} is {ended.status.value} already: there is nothing to cancel.")
     return ended
 
 

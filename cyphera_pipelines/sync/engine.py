@@ -101,7 +101,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
         _give_up(job, SessionStatus.FAILED, str(error), progress)
         raise
     except Exception as error:
-        message = redact(f"The sync of {job.source.key} met an error of ours: {type(error).__name__}: {error}")
+        message = redact(f"The sync of {job.source.key} met an error of ours: {type(error).__name__}: {error}.")
         _give_up(job, SessionStatus.FAILED, message, progress)
         raise
     except BaseException:

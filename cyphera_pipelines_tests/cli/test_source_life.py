@@ -103,7 +103,7 @@ def test_a_session_is_cancelled_by_the_beginning_of_its_id(
     assert forked("session", "watch", str(session.id)).code == 1
     finished = open_session(cli_database, source, SyncRequest())
     finish_session(cli_database, finished, SessionStatus.COMPLETED)
-    assert "has ended completed already" in forked("session", "cancel", str(finished.id)).error()
+    assert "is completed already" in forked("session", "cancel", str(finished.id)).error()
 
 
 def test_a_workspace_is_renamed_and_deleted(

@@ -210,9 +210,7 @@ def test_a_run_that_is_repeated_gets_a_session_of_its_own(
     assert again.run.status is DagsterRunStatus.SUCCESS
     assert again.run.tags[SESSION_TAG] != ended
     assert session_of(database, tenant, first).dagster_run_id == first.run_id
-    assert any(
-        f"{ended} ended completed already" in str(entry.user_message) for entry in instance.all_logs(again.run_id)
-    )
+    assert any(f"{ended} is completed already" in str(entry.user_message) for entry in instance.all_logs(again.run_id))
 
 
 @pytest.mark.parametrize("chosen", [{}, {"batch_size": 30, "conflict_strategy": "OVERWRITE"}])

@@ -81,7 +81,7 @@ def test_a_session_cancelled_while_its_run_was_queued_is_not_synced(
 
     seen = view(materialize(tenant.source.key, tags=tags_of(session)).run_id)
     assert seen.run.status is DagsterRunStatus.CANCELED
-    assert f"{session.id} ended cancelled already" in seen.failure()[0]
+    assert f"{session.id} is cancelled already" in seen.failure()[0]
     assert seen.materialized() == {}
     assert [found.id for found in list_sessions(database, session.workspace_id)] == [session.id]
 
