@@ -6,7 +6,7 @@ from uuid import UUID
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_remarks, print_table, short_id
 from cyphera_pipelines.model.errors import NotFoundError
 from cyphera_pipelines.store.audit import list_audit_entries
 from cyphera_pipelines.store.purges import find_purged_workspace
@@ -28,16 +28,30 @@ def audit(
     slugs = workspace_slugs(database)
     rows = [
         (
-            f"{entry.occurred_at:%Y-%m-%d %H:%M:%S}",
+            f"{entry.occurred_at:%Y-%m-%d %H:%M}",
             slugs.get(entry.workspace_id, slug or entry.workspace_id),
             entry.actor_name or entry.actor,
             f"{entry.action}, refused" if entry.outcome == "refused" else entry.action,
-            entry.subject_id,
-            _described(entry.details),
+            _shortened(entry.subject_id, slugs.get(entry.workspace_id)),
         )
         for entry in found
     ]
-    print_table(("WHEN (UTC)", "WORKSPACE", "WHO", "WHAT", "TO WHAT", "DETAILS"), rows, empty="Nothing was done yet.")
+    print_table(("WHEN (UTC)", "WORKSPACE", "WHO", "WHAT", "TO WHAT"), rows, empty="Nothing was done yet.")
+    print_remarks(
+        (f"{entry.occurred_at:%H:%M:%S}", f"{entry.action}: {_described(entry.details)}")
+        for entry in found
+        if entry.details
+    )
+
+
+def _shortened(subject_id: str, workspace_slug: str | None) -> str:
+    """An id by its beginning, a name as it is; the workspace's own was named already."""
+    if subject_id == workspace_slug:
+        return "itself"
+    try:
+        return short_id(UUID(subject_id))
+    except ValueError:
+        return subject_id
 
 
 def _workspace_id(slug: str) -> UUID:
