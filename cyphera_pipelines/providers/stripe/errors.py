@@ -87,7 +87,7 @@ def rejected_response(
     named = headers.get("Request-Id")
     request_id = f" (request {redact(named[:LONGEST_MESSAGE])})" if named else ""
     if 300 <= status < 400:
-        where = f"The provider sends {operation} on to another address, which is not followed."
+        where = f"The provider redirects {operation} to another address, which is not followed."
         return Failure(ProviderUnreachableError(where))
     if status == 429:
         reason = redact(headers.get("Stripe-Rate-Limited-Reason", "rate limit"))
