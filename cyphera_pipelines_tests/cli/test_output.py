@@ -86,5 +86,5 @@ def test_a_sync_that_waits_goes_on_saying_so_without_a_terminal(monkeypatch: pyt
     monkeypatch.setattr(sys, "stderr", piped := io.StringIO())
     with watch("acme:stripe", seen):
         until(lambda: piped.getvalue().count("s so far)") > 1)
-    assert f"acme:stripe: subscriptions 50/100; 3 requests were made again; {WAITING}: {LONG}\n" in piped.getvalue()
+    assert f"acme:stripe: subscriptions 50/100; 3 requests were made again; {WAITING}: {LONG}" in piped.getvalue()
     assert "acme:stripe: as before (" in piped.getvalue()
