@@ -52,7 +52,8 @@ def check(as_json: bool = JSON_OPTION) -> None:
 
     Exit code 0: all is well. 1: something is wrong.
     """
-    findings = inspect_database(services.settings(), services.keyring)
+    with working("Looking at the database"):
+        findings = inspect_database(services.settings(), services.keyring)
     is_well = all(finding.state is State.OK for finding in findings)
     if as_json:
         print_json({"ok": is_well, "checks": findings})

@@ -4,6 +4,7 @@ import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
+from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.store.stored_credentials import Rotation, count_by_key, reencrypt_all
 
 app = typer.Typer(help="The keys that credentials are encrypted with.", no_args_is_help=True)
@@ -59,7 +60,9 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
     Exit code 0: everything is under the newest key. 2: some values do not open and were left as they are. 1: some were
     being changed by others all the time; run it again.
     """
-    rotation = reencrypt_all(services.database(), services.keyring())
+    database, keyring = services.database(), services.keyring()
+    with working("Encrypting anew"):
+        rotation = reencrypt_all(database, keyring)
     if as_json:
         print_json(rotation)
     else:

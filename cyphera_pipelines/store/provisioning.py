@@ -142,7 +142,7 @@ def _same_server(one: URL, other: URL) -> bool:
 
 
 def _named(url: URL) -> str:
-    return f"The database {url.render_as_string(hide_password=True)}"
+    return f"The database {url.set(drivername='postgresql').render_as_string(hide_password=True)}"
 
 
 def _advice(url: URL, problem: str) -> str:
