@@ -74,7 +74,10 @@ class Children:
             if child.process.poll() is None:
                 # As Ctrl-C in a terminal does it: runs are children of the code server's, which would wait for them.
                 os.killpg(child.process.pid, signal.SIGINT)
-        self._wait_for_the_end()
+        try:
+            self._wait_for_the_end()
+        except KeyboardInterrupt:
+            self._kill()
         orphans.end(self._descendants)
         if self._home is not None:
             orphans.write_down(self._home, ())
@@ -142,14 +145,18 @@ class Children:
         told = time.monotonic()
         while left := [child for child in self._running if child.process.poll() is None]:
             if time.monotonic() > deadline:
-                for child in left:
-                    child.process.kill()
-                    child.process.wait()
+                self._kill()
             elif self._relay is not None and time.monotonic() - told > TELL_EVERY:
                 names = " and ".join(child.command.name.removeprefix("The ") for child in left)
                 self._relay.tell(f"Waiting for the {names} to end.")
                 told = time.monotonic()
             time.sleep(LOOK_EVERY)
+
+    def _kill(self) -> None:
+        """What does not end in time, or is not waited for: Ctrl-C was pressed again."""
+        for child in self._running:
+            child.process.kill()
+            child.process.wait()
 
     def descendants(self) -> frozenset[psutil.Process]:
         """What the children have started themselves and is still alive, as of the last look."""

@@ -25,6 +25,8 @@ from cyphera_pipelines.settings import without_secrets
 from cyphera_pipelines.store.presence import Presence
 
 READY_WITHIN = 120.0
+GHOST_PATIENCE = 3.0
+"""Seconds for which a `cyphera up` that has just ended may still be seen at the database."""
 
 
 def up(
@@ -49,7 +51,7 @@ def up(
                 expect_free(sandbox_port, "the sandbox", "--sandbox-port")
             warn_of_shortage()
             presence = Presence(services.database(), list(ports.values()))
-            presence.look()
+            presence.look(patience=GHOST_PATIENCE)
             services.database().close()
             services.keyring()
             services.prepare_dagster_home()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.store.database import Database
@@ -41,8 +42,20 @@ class Presence:
         )
         self._connection: Connection | None = None
 
-    def look(self) -> None:
-        """Be there, and raise ConflictError that names an earlier one. Raises SQLAlchemyError if the database fails."""
+    def look(self, *, patience: float = 0.0) -> None:
+        """Be there, and raise ConflictError that names an earlier one, if it does not go within `patience` seconds.
+
+        One that has just ended may be seen for a moment. Raises SQLAlchemyError if the database fails.
+        """
+        looking = Retrying(
+            retry=retry_if_exception_type(ConflictError),
+            stop=stop_after_delay(patience),
+            wait=wait_fixed(0.1),
+            reraise=True,
+        )
+        looking(self._look)
+
+    def _look(self) -> None:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()

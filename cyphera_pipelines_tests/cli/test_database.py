@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
+from sqlalchemy import text
 
 from cyphera_pipelines import local
 from cyphera_pipelines.local.cluster import installation
@@ -86,6 +88,20 @@ def test_ctrl_c_leaves_no_server_behind(make_home: MakeHome, forked: ForkedCyphe
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert not local.is_running(cyphera.home)
+
+
+def test_a_server_that_was_killed_is_started_by_whoever_needs_it(make_home: MakeHome) -> None:
+    home = make_home().home
+    database = open_database(Settings(home=home))
+    workspaces = text("SELECT count(*) FROM sync.workspaces")
+    with database.engine.connect() as connection:
+        connection.execute(workspaces)
+    postmaster = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split()[0]))
+    postmaster.kill()
+    postmaster.wait(DEADLINE_SECONDS)
+    with database.engine.connect() as connection:
+        assert connection.execute(workspaces).scalar_one() == 0
+    database.close()
 
 
 @pytest.fixture(scope="module")
