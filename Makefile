@@ -18,7 +18,9 @@ clean-demo: $(INSTALLED) ## Delete what the demo made, and nothing else.
 
 .PHONY: test
 test: check validate ## Run every check and every test but the slow ones.
-	$(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	@echo "The tests take less than ten minutes on two cores that do nothing else."
+	@started=$$(date +%s); $(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile; ended=$$?; \
+		echo "That took $$((($$(date +%s) - started) / 60)) min $$((($$(date +%s) - started) % 60)) s."; exit $$ended
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## Run the tests that take long: real processes that are broken on purpose.
@@ -30,6 +32,13 @@ check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: migration
+migration: $(INSTALLED) ## Write the next migration from what changed in the tables' definitions: make migration name="add tax ids".
+	@test -n "$(name)" || { echo 'Say what it does: make migration name="add tax ids"'; exit 1; }
+	@file=$$($(BIN)/python -m cyphera_pipelines.store.migrations.new "$(name)" | tail -1) && \
+		$(BIN)/ruff check --quiet --fix --select F401 "$$file" && $(BIN)/ruff format --quiet "$$file" && \
+		echo "Wrote $$file: read it before you keep it."
 
 .PHONY: bench
 bench: $(INSTALLED) ## Measure what a sync takes and draw docs/benchmark.svg; about three minutes on a machine that does nothing else.

@@ -82,14 +82,19 @@ def timestamp(name: str, comment: str, *, required: bool = False) -> Column:
     return Column(name, Kind.TIMESTAMP, comment, required)
 
 
-def numeric(name: str, comment: str, *, is_later: bool = False) -> Column:
+def numeric(name: str, comment: str) -> Column:
     """A decimal number of any precision."""
-    return Column(name, Kind.NUMERIC, comment, is_later=is_later)
+    return Column(name, Kind.NUMERIC, comment)
 
 
 def json(name: str, comment: str) -> Column:
     """A JSON value."""
     return Column(name, Kind.JSON, comment)
+
+
+def later(column: Column) -> Column:
+    """The column, marked as added to a table that was there before it."""
+    return replace(column, is_later=True)
 
 
 def personal(column: Column) -> Column:

@@ -15,6 +15,7 @@ from cyphera_pipelines.model.columns import (
     boolean,
     integer,
     json,
+    later,
     numeric,
     personal,
     text,
@@ -215,7 +216,7 @@ SUBSCRIPTION_ITEMS = SyncedTable(
         timestamp("current_period_end", "End of the period that is being billed"),
         json("discounts", "Discounts on the item"),
         METADATA,
-        numeric("unit_amount_decimal", "Price of one unit in minor units, with up to 12 decimals", is_later=True),
+        later(numeric("unit_amount_decimal", "Price of one unit in minor units, with up to 12 decimals")),
     ),
     parent_column="subscription_id",
 )

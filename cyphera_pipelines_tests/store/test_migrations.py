@@ -41,7 +41,7 @@ def test_many_processes_may_upgrade_at_once(empty: Engine) -> None:
 def test_a_database_of_the_first_release_is_upgraded_with_its_rows(empty: Engine) -> None:
     with empty.begin() as connection:
         connection.execute(text("CREATE SCHEMA sync"))
-        config = migrations._alembic_config()
+        config = migrations.alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         connection.execute(text("INSERT INTO sync.workspaces (slug, name) VALUES ('acme', 'Acme')"))
@@ -68,7 +68,7 @@ def test_models_and_migrations_agree_on_keys(database: Database) -> None:
 def test_children_of_before_they_had_their_parent_in_their_key_are_kept(empty: Engine) -> None:
     with empty.begin() as connection:
         connection.execute(text("CREATE SCHEMA sync"))
-        config = migrations._alembic_config()
+        config = migrations.alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "0005")
         connection.execute(
@@ -90,7 +90,7 @@ def test_children_of_before_they_had_their_parent_in_their_key_are_kept(empty: E
 def test_items_of_before_are_billed_in_their_subscription_s_currency_or_not_at_all(empty: Engine) -> None:
     with empty.begin() as connection:
         connection.execute(text("CREATE SCHEMA sync"))
-        config = migrations._alembic_config()
+        config = migrations.alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "0005")
         connection.execute(
@@ -175,7 +175,7 @@ def test_raw_is_compressed_with_lz4_or_not_at_all(database: Database) -> None:
 def test_of_several_workspaces_with_one_account_the_first_that_reached_it_keeps_it(empty: Engine) -> None:
     with empty.begin() as connection:
         connection.execute(text("CREATE SCHEMA sync"))
-        config = migrations._alembic_config()
+        config = migrations.alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "0016")
         connection.execute(

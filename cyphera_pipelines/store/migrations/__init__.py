@@ -29,7 +29,7 @@ class SchemaMismatchError(CypheraError):
 
 def head_revision() -> str:
     """The revision that this program is written for."""
-    head = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert head is not None, "the package holds migrations"
     return head
 
@@ -92,13 +92,19 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
         return before, head
     if before is not None and not _is_known(before):
         check(engine)
+    upgrade_tables(engine)
+    put_access_in_place(engine)
+    return before, head
+
+
+def upgrade_tables(engine: Engine) -> None:
+    """Apply the migrations that are missing, without grants: what `access.matrix` names may have no migration yet."""
+    head = head_revision()
     # Before the migrations, some of which name a role.
     with _alone(engine) as connection:
         put_roles_in_place(connection)
     while _upgrade_by_one(engine, head):
         pass
-    put_access_in_place(engine)
-    return before, head
 
 
 def put_access_in_place(engine: Engine) -> None:
@@ -112,7 +118,7 @@ def _upgrade_by_one(engine: Engine, head: str) -> bool:
     with _alone(engine) as connection:
         if _revision_of(connection) == head:
             return False
-        config = _alembic_config()
+        config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "+1")
     return True
@@ -135,13 +141,15 @@ def _has_access(engine: Engine) -> bool:
 
 def _is_known(revision: str) -> bool:
     try:
-        return ScriptDirectory.from_config(_alembic_config()).get_revision(revision) is not None
+        return ScriptDirectory.from_config(alembic_config()).get_revision(revision) is not None
     except CommandError:
         return False
 
 
-def _alembic_config() -> Config:
+def alembic_config() -> Config:
+    """Alembic's configuration; its attribute `connection` is still to be set."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     return config
