@@ -102,7 +102,7 @@ def _of_record(component: str, record: dict[str, Any]) -> Message:
         "\n".join(part for part in (more, error) if part),
         str(record.pop("logger", "")),
         _time(str(record.pop("time", None) or record.pop("timestamp", ""))),
-        record,
+        {name: redact(value) if isinstance(value, str) else value for name, value in record.items()},
     )
 
 
@@ -152,5 +152,5 @@ def _level(name: str) -> str:
 def _time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.now(UTC)

@@ -80,10 +80,18 @@ class Relay:
                     said, rest = (whole, rest) if newline and is_open else (said, b"")
                 else:
                     rest = b""
-                for message in read_messages(component, said.decode(errors="replace").splitlines()):
-                    with self._lock:
-                        self._print(self._repetitions.take(message, time.monotonic()))
+                self._relay(component, said.decode(errors="replace"))
                 said = rest
+
+    def _relay(self, component: str, text: str) -> None:
+        try:
+            messages = list(read_messages(component, text.splitlines()))
+        except Exception as error:
+            # Whoever writes to a pipe that is not read any more stands still.
+            messages = [Message(component, "error", f"What it wrote cannot be understood: {type(error).__name__}")]
+        with self._lock:
+            for message in messages:
+                self._print(self._repetitions.take(message, time.monotonic()))
 
     def _print(self, messages: Iterable[Message]) -> None:
         if not self._is_ending:
@@ -114,4 +122,5 @@ def _is_interesting(message: Message) -> bool:
     if message.logger.startswith(_UNINTERESTING):
         return False
     # Nor that somebody looked at something and got it.
-    return message.fields.get("method") != "GET" or int(message.fields.get("status", 0)) >= 500
+    status = message.fields.get("status")
+    return message.fields.get("method") != "GET" or (isinstance(status, int) and status >= 500)
