@@ -23,6 +23,7 @@ from cyphera_pipelines_tests.end_to_end.conftest import wait_for
 CHECKOUT = Path(__file__).parents[2]
 STARTS_EVERYTHING = "cyphera up --sandbox"
 RUNS_THESE_TESTS = "make test"
+CHANGES_THE_SANDBOX = "cyphera sandbox change"
 PORTS = {3000: "--port", 8000: "--api-port", 12119: "--sandbox-port"}
 DEADLINE_SECONDS = 300.0
 
@@ -62,11 +63,11 @@ def environment(quick_folder: Path | None) -> Iterator[dict[str, str]]:
         subprocess.run(["cyphera", "db", "stop", "--yes"], env=inherited | home, check=False, capture_output=True)
 
 
-def run(scripts: list[str], environment: Mapping[str, str]) -> str:
+def run(scripts: list[str], environment: Mapping[str, str], folder: Path = CHECKOUT) -> str:
     """Run scripts in one shell, and return what it wrote. Each command has to succeed."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(scripts)],
-        cwd=CHECKOUT,
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -85,7 +86,8 @@ def test_every_command_block_can_be_run_as_it_stands(environment: dict[str, str]
     ports = {usual: free_port() for usual in PORTS}
 
     def at_our_ports(text: str) -> str:
-        return re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda found: str(ports[int(found[0])]), text)
+        addressed = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda found: str(ports[int(found[0])]), text)
+        return addressed.replace(CHANGES_THE_SANDBOX, f"{CHANGES_THE_SANDBOX} --port {ports[12119]}")
 
     written = blocks()
     first = next(at for at, block in enumerate(written) if STARTS_EVERYTHING in block.text)
@@ -101,6 +103,7 @@ def test_every_command_block_can_be_run_as_it_stands(environment: dict[str, str]
                     'echo; echo "last session $SESSION_ID"',
                 ],
                 environment,
+                Path(environment["CYPHERA_HOME"]).parent,
             )
             session = status.split()[-1]
             watched = "cyphera sessions --json"
