@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
@@ -20,6 +21,7 @@ class SecretsManager:
         self.url = url
         self.environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": url}
 
+    @cache  # noqa: B019 (there is one of it; a client takes a second to make)
     def client(self, service: str = "secretsmanager") -> Any:
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
         return boto3.session.Session(**keys).client(service, region_name=REGION, endpoint_url=self.url)

@@ -142,3 +142,32 @@ def test_secrets_are_not_shown(environment: pytest.MonkeyPatch) -> None:
 
 def test_variables_that_are_not_ours_do_not_matter(environment: pytest.MonkeyPatch) -> None:
     load(environment, CYPHERA_DEBUG="1", CYPHERA_UNKNOWN="x", DATABASE_URL="mysql://x", HOME_="y")
+
+
+def test_dagster_s_folder_is_under_the_home_and_follows_the_package_unless_somebody_has_a_file_of_his_own(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment.delenv("DAGSTER_HOME", raising=False)
+    settings = load(environment, CYPHERA_HOME=str(tmp_path / "home"))
+    brought = settings.dagster_yaml
+    assert settings.prepare_dagster_home() == tmp_path / "home" / "dagster"
+    link = tmp_path / "home" / "dagster" / "dagster.yaml"
+    assert link.samefile(brought)
+    # Another environment's package had it last, and is gone.
+    link.unlink()
+    link.symlink_to(tmp_path / "gone")
+    settings.prepare_dagster_home()
+    assert link.samefile(brought)
+    assert [path.name for path in link.parent.iterdir()] == ["dagster.yaml"]
+    link.unlink()
+    link.write_text("concurrency: {runs: {max_concurrent_runs: 3}}\n")
+    settings.prepare_dagster_home()
+    assert settings.dagster_yaml == link
+    assert link.read_text().startswith("concurrency")
+    environment.setenv("DAGSTER_HOME", str(tmp_path / "elsewhere"))
+    assert settings.prepare_dagster_home() == tmp_path / "elsewhere"
+    assert not (tmp_path / "elsewhere").exists()
+    environment.delenv("DAGSTER_HOME")
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInputError, match=r"Dagster's folder .* cannot be written: Not a directory"):
+        load(environment, CYPHERA_HOME=str(tmp_path / "file")).prepare_dagster_home()

@@ -14,26 +14,24 @@ from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.access.administrator import AdministratorNeededError
 from cyphera_pipelines.store.access.roles import put_roles_in_place
 from cyphera_pipelines.store.connection_waits import COMMAND_PATIENCE, DatabaseUnavailableError, wait_for_connections
-from cyphera_pipelines.store.server import ENCODING
+from cyphera_pipelines.store.server import ENCODING, check_version
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, PAYMENTS_SCHEMA
 
 _ALWAYS_THERE = ("postgres", "template1")
 """Databases that are on nearly every server, from which one can ask for others."""
 
 
-def provide_databases(settings: Settings) -> list[str]:
-    """Make the product's database and Dagster's where they are missing, and return the names of those that were made.
+def provide_databases(settings: Settings) -> None:
+    """Make the product's database and Dagster's where they are missing.
 
     Raises AdministratorNeededError with everything that is left for an administrator, before any schema is touched, and
     DatabaseUnavailableError.
     """
     own, of_dagster = settings.application_url(), settings.dagster_storage_url()
-    made: list[str] = []
     statements: list[str] = []
     for url in (own, of_dagster):
         try:
-            if create_if_missing(url, own if _same_server(url, own) else None):
-                made.append(str(url.database))
+            create_if_missing(url, own if _same_server(url, own) else None)
         except AdministratorNeededError as error:
             statements += error.statements
     # Roles are the server's, so that any database will do to ask for them.
@@ -50,24 +48,23 @@ def provide_databases(settings: Settings) -> list[str]:
         raise AdministratorNeededError(
             f"The database user {own.username} may not make everything that is needed", list(dict.fromkeys(statements))
         )
-    return made
 
 
-def create_if_missing(url: URL, neighbour: URL | None = None, *, patience: float = COMMAND_PATIENCE) -> bool:
-    """Make the database if the server has none of that name; return whether it was made.
+def create_if_missing(url: URL, neighbour: URL | None = None, *, patience: float = COMMAND_PATIENCE) -> None:
+    """Make the database if the server has none of that name.
 
     `neighbour` is another database of the server. A free connection is waited for as many seconds as there is
-    `patience`. Raises AdministratorNeededError if we may not make it, and
-    DatabaseUnavailableError if it cannot be used for another reason.
+    `patience`. Raises AdministratorNeededError if we may not make it, and DatabaseUnavailableError if it cannot be used
+    for another reason.
     """
     problem = connection_problem(url, patience=patience)
     if problem is None:
-        return False
+        return
     others = ([neighbour] if neighbour is not None else []) + [url.set(database=name) for name in _ALWAYS_THERE]
     from_where = next((each for each in others if connection_problem(each) is None), None)
     if from_where is None or _exists(from_where, str(url.database)):
         raise DatabaseUnavailableError(redact(f"{_named(url)} cannot be used: {problem}. {_advice(url, problem)}"))
-    return _create(from_where, url)
+    _create(from_where, url)
 
 
 def connection_problem(url: URL, *, patience: float = COMMAND_PATIENCE) -> str | None:
@@ -90,8 +87,9 @@ def connected(url: URL, *, patience: float = COMMAND_PATIENCE) -> Iterator[Conne
         yield connection
 
 
-def _create(from_where: URL, url: URL) -> bool:
+def _create(from_where: URL, url: URL) -> None:
     with connected(from_where) as connection:
+        check_version(connection)
         quote = connection.dialect.identifier_preparer.quote
         name = quote(str(url.database))
         # Of template0, since others may have put something into the other template.
@@ -100,7 +98,7 @@ def _create(from_where: URL, url: URL) -> bool:
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(text(statement))
         except DBAPIError as error:
             if isinstance(error.orig, DuplicateDatabase | UniqueViolation):
-                return False
+                return  # another process was faster
             if isinstance(error.orig, InsufficientPrivilege):
                 owner = quote(str(url.username))
                 raise AdministratorNeededError(
@@ -109,7 +107,6 @@ def _create(from_where: URL, url: URL) -> bool:
                 ) from None
             reason = str(error.orig).strip().splitlines()[0]
             raise DatabaseUnavailableError(f"{_named(url)} cannot be made: {reason}.") from None
-    return True
 
 
 def _exists(from_where: URL, name: str) -> bool:

@@ -19,14 +19,19 @@ def server_version(connection: Connection) -> tuple[int, ...]:
     return tuple(int(part) for part in connection.dialect.server_version_info or ())
 
 
-def check_server(connection: Connection) -> None:
-    """Raise UnsuitableServerError for a server that is too old, takes no writes, or keeps no Unicode."""
+def check_version(connection: Connection) -> None:
+    """Raise UnsuitableServerError for a server that is too old. Costs no round trip."""
     version = server_version(connection)
     if version < (OLDEST_VERSION,):
         raise UnsuitableServerError(
             f"The server runs PostgreSQL {'.'.join(map(str, version))}; {OLDEST_VERSION} to {NEWEST_VERSION} are "
             "supported. Upgrade the server, or name another in CYPHERA_DATABASE_URL."
         )
+
+
+def check_server(connection: Connection) -> None:
+    """Raise UnsuitableServerError for a server that is too old, takes no writes, or keeps no Unicode."""
+    check_version(connection)
     database, encoding, takes_writes = connection.execute(_ASK).one()
     if encoding != ENCODING:
         raise UnsuitableServerError(

@@ -93,6 +93,14 @@ def test_with_the_rights_to_do_so_everything_is_made(server: OtherServer) -> Non
     assert wrong(settings) == {}
 
 
+def test_databases_of_somebody_else_s_are_asked_for(server: OtherServer) -> None:
+    server.run("CREATE ROLE guest LOGIN;\nCREATE DATABASE lent;\nCREATE DATABASE lent_dagster")
+    with pytest.raises(AdministratorNeededError) as asked:
+        upgrade_database(settings_of(server, "lent", "guest"))
+    owned = [each for each in asked.value.statements if "OWNER" in each]
+    assert owned == ["ALTER DATABASE lent OWNER TO guest;", "ALTER DATABASE lent_dagster OWNER TO guest;"]
+
+
 @pytest.mark.parametrize("as_owner", [True, False], ids=["restored by its owner", "restored by another user"])
 def test_a_dump_that_was_restored_without_roles_is_noticed_and_mended(
     as_owner: bool, empty: Engine, quick_folder: Path | None
