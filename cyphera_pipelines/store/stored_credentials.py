@@ -1,7 +1,7 @@
 """All stored credentials at once: which keys they are under, whether they open, and their way to a newer key."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -66,9 +66,7 @@ def unreadable_credentials(database: Database, keyring: Keyring) -> tuple[int, l
     return count, unreadable
 
 
-def reencrypt_all(
-    database: Database, keyring: Keyring, *, on_progress: Callable[[Rotation], None] = lambda _so_far: None
-) -> Rotation:
+def reencrypt_all(database: Database, keyring: Keyring) -> Rotation:
     """Put all credentials under the newest key, in batches, while everything else goes on.
 
     Whatever is under it already is left alone, so that it may be broken off and repeated. Who reads a configuration
@@ -84,7 +82,6 @@ def reencrypt_all(
         after: UUID | None = UUID(int=0)
         while after is not None:
             after = _reencrypt_batch(database, keys, after, rotation)
-            on_progress(rotation)
         in_all = count_by_key(database)
         # What others are changing right now is passed over, and what they add may be under an older key.
         rotation.busy = sum(in_all.values()) - in_all.get(newest, 0) - len(rotation.unreadable)
