@@ -38,9 +38,9 @@ def carry_out_purge(
 ) -> Purge:
     """Carry the purge on for so many seconds, and return it as it is then: completed, or what it waits for.
 
-    In this order: its syncs end; Dagster's records of them go, while it is still known which those are; the rows go;
-    then what Postgres' statistics know of them, and last the workspace's own row. Whatever was done stays done if this
-    process is killed, and is not done again.
+    In this order: its syncs end; Dagster's runs of them go; the rows go; then what else Dagster, the audit trail and
+    Postgres' statistics know of them, and last the workspace's own row, with which the slug is free for another one.
+    Whatever was done stays done if this process is killed, and is not done again.
     """
     until = time.monotonic() + within
 
@@ -48,10 +48,13 @@ def carry_out_purge(
         on_progress(find_purge(database, purge.id))
 
     while time.monotonic() < until and not is_over(find_purge(database, purge.id)):
-        waits_for = end_syncs_of(database, purge) or _delete_records(database, instance, purge, until, tell)
+        waits_for = end_syncs_of(database, purge) or _delete_runs(database, instance, purge, until, tell)
         note_wait(database, purge, waits_for)
         tell()
         if waits_for is None and delete_rows_of(database, purge, until=until, on_piece=tell):
+            for key in source_keys_of(purge):
+                delete_traces_of_partition(instance, key)
+            update_partitions(database, instance)
             forget_names(database, purge)
             forget_statistics(database)
             if complete_purge(database, purge):
@@ -75,10 +78,10 @@ def is_over(purge: Purge) -> bool:
     return purge.status is PurgeStatus.COMPLETED
 
 
-def _delete_records(
+def _delete_runs(
     database: Database, instance: DagsterInstance, purge: Purge, until: float, tell: Callable[[], None]
 ) -> str | None:
-    """Delete what Dagster holds of the purge's sources, and return what is still to be waited for, if anything."""
+    """Delete Dagster's runs of the purge's sources, and return what is still to be waited for, if anything."""
     end_runs_of_ended_sessions(database, instance)
     for key in source_keys_of(purge):
         for record in runs_of_source(instance, key):
@@ -91,9 +94,10 @@ def _delete_records(
                 return f"Dagster's run {run.run_id}, which has just ended, to be recorded"
             if time.monotonic() > until:
                 return "its turn: there are more of Dagster's runs to delete"
+            if is_over(find_purge(database, purge.id)):
+                # Somebody else carried it on, and the run may be of a new source of that name.
+                return None
             delete_run(instance, run.run_id)
             note_deleted_runs(database, purge, 1)
             tell()
-        delete_traces_of_partition(instance, key)
-    update_partitions(database, instance)
     return None

@@ -62,7 +62,7 @@ def delete_traces_of_partition(instance: DagsterInstance, source_key: str) -> No
     assert isinstance(schedules, SqlScheduleStorage)
     with schedules.connect() as connection:
         # Ticks tell what they asked for. One that goes on is written again when it ends.
-        told = func.strpos(JobTickTable.c.tick_body, source_key) > 0
+        told = func.strpos(JobTickTable.c.tick_body, f'"{source_key}"') > 0
         connection.execute(delete(JobTickTable).where(told, JobTickTable.c.status != "STARTED"))
         _forget_statistics(connection)
 

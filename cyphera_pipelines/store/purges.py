@@ -100,7 +100,8 @@ def note_deleted_runs(database: Database, purge: Purge, count: int) -> None:
 def delete_rows_of(database: Database, purge: Purge, *, until: float, on_piece: Callable[[], None]) -> bool:
     """Delete the rows of the workspace or source, beginning no piece after `until` (of the monotonic clock).
 
-    Returns whether all are gone. Any table that has a workspace counts, so that no new one can be forgotten.
+    Returns whether all are gone. Any table that has a workspace counts, so that no new one can be forgotten. Nothing is
+    deleted once the purge has completed: what is there then is somebody's who has begun anew.
     """
     while True:
         found_any = False
@@ -156,6 +157,8 @@ def forget_names(database: Database, purge: Purge) -> None:
         "source": f"{purge.workspace_slug}:{purge.provider_name}",
     }
     with database.control() as connection:
+        if not _hold(connection, purge):
+            return
         connection.execute(_FORGET_DETAILS, of_purge)
         if purge.provider_name is None:
             own = update(workspaces).where(workspaces.c.id == purge.workspace_id)
@@ -180,11 +183,18 @@ def _delete_piece(database: Database, purge: Purge, table: str, mine: str) -> in
     )
     of_purge = {"workspace_id": purge.workspace_id, "provider": purge.provider_name}
     with database.control() as connection:
-        connection.execute(select(purges.c.id).where(purges.c.id == purge.id).with_for_update())
+        if not _hold(connection, purge):
+            return 0
         deleted = connection.execute(piece, of_purge).rowcount
         if deleted:
             _count(connection, purge, table, deleted)
     return deleted
+
+
+def _hold(connection: Connection, purge: Purge) -> bool:
+    """Keep others from carrying the purge on in this transaction; False if it has completed."""
+    held = select(purges.c.completed_at).where(purges.c.id == purge.id).with_for_update()
+    return connection.execute(held).scalar_one() is None
 
 
 def _count(connection: Connection, purge: Purge, name: str, count: int) -> None:

@@ -30,7 +30,7 @@ from cyphera_pipelines.store.audit import list_audit_entries
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
-from cyphera_pipelines.store.purges import find_purge, request_purge
+from cyphera_pipelines.store.purges import complete_purge, delete_rows_of, find_purge, forget_names, request_purge
 from cyphera_pipelines.store.sessions import finish_session, get_session, list_sessions, start_session
 from cyphera_pipelines.store.webhooks import find_webhook_target, keep_webhook
 from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
@@ -241,6 +241,26 @@ def test_a_sync_under_way_is_ended_and_waited_for_and_nothing_new_begins(
     told = {entry.action: entry for entry in list_audit_entries(database, workspace.id)}
     assert told["source.purged"].subject_id == source.key
     assert told["key.created"].subject_id == str(key.id)
+
+
+def test_who_comes_late_to_a_purge_deletes_nothing_of_a_source_that_was_connected_anew(
+    add_tenant: AddTenant,
+    add_source: Callable[..., Source],
+    database: Database,
+    instance: DagsterInstance,
+    servers: Servers,
+) -> None:
+    source: Source = add_tenant(customers=3).source
+    workspace = find_workspace(database, source.workspace_slug)
+    purge = request_purge(database, workspace, source.provider)
+    finish(instance, database, purge)
+    anew = add_source("sk_test_connected_anew", workspace=workspace)
+    open_session(database, anew, SyncRequest())
+    before = servers.rows_of(workspace.id)
+    assert delete_rows_of(database, purge, until=float("inf"), on_piece=lambda: None)
+    forget_names(database, purge)
+    assert not complete_purge(database, purge)
+    assert servers.rows_of(workspace.id) == before
 
 
 def test_a_killed_purge_goes_on_where_it_was(
