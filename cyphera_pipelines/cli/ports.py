@@ -4,6 +4,7 @@ import contextlib
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,10 +18,17 @@ Address = int | Path
 """A port of 127.0.0.1, or a Unix socket."""
 
 
-def wait_until_listening(address: Address, *, within: float, process: subprocess.Popen[bytes], name: str) -> None:
+def wait_until_listening(
+    address: Address,
+    *,
+    within: float,
+    process: subprocess.Popen[bytes],
+    name: str,
+    tell: Callable[[str], None] | None = None,
+) -> None:
     """Return when something listens there; raise CypheraError if the process ends or time runs out."""
     deadline = time.monotonic() + within
-    with working(f"{name} is starting", moves=False):
+    with working(f"{name} is starting", moves=False, tell=tell):
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise CypheraError(f"{name} ended with exit code {process.returncode} before it was ready.")

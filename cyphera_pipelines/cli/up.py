@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -81,19 +82,20 @@ def _run(port: int, api_port: int, sandbox_port: int | None, presence: Presence,
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="cyphera-up-"))
         children = stack.enter_context(Children(settings.home, relay))
         stack.callback(relay.expect_the_end)
+        wait_for = partial(wait_until_listening, within=READY_WITHIN, tell=relay.tell)
         socket = Path(folder) / "code-server"
         dagster = DagsterPrograms(CodeServerAddress(socket=socket), environment, settings, "json")
         if sandbox_port is not None:
             sandbox = children.start(sandbox_command(sandbox_port, environment))
-            wait_until_listening(sandbox_port, within=READY_WITHIN, process=sandbox, name="The sandbox")
+            wait_for(sandbox_port, process=sandbox, name="The sandbox")
         typer.echo("Starting the HTTP API, and Dagster: the code server, the UI and the daemon.")
         code_server = children.start(dagster.code_server())
         api = children.start(_api_command(api_port, environment))
-        wait_until_listening(socket, within=READY_WITHIN, process=code_server, name="The code server")
+        wait_for(socket, process=code_server, name="The code server")
         ui = children.start(dagster.ui("127.0.0.1", port))
         children.start(dagster.daemon())
-        wait_until_listening(port, within=READY_WITHIN, process=ui, name="The Dagster UI")
-        wait_until_listening(api_port, within=READY_WITHIN, process=api, name="The HTTP API")
+        wait_for(port, process=ui, name="The Dagster UI")
+        wait_for(api_port, process=api, name="The HTTP API")
         typer.echo(f"\nDagster UI   http://127.0.0.1:{port}")
         typer.echo(f"HTTP API     http://127.0.0.1:{api_port}/docs")
         if sandbox_port is not None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,8 +12,8 @@ SPEAK_EVERY = 4.0
 
 
 @contextmanager
-def working(what: str, *, moves: bool = True) -> Iterator[None]:
-    """Say what is at work while the body runs, as in "Upgrading the schema". All of it goes to stderr.
+def working(what: str, *, moves: bool = True, tell: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Say what is at work while the body runs, as in "Upgrading the schema". All of it goes to stderr, or to `tell`.
 
     In a terminal it is a spinner that vanishes; elsewhere a line every few seconds, and none if it is quick. So it is
     in a terminal too unless it `moves`: where others write there meanwhile.
@@ -27,7 +27,11 @@ def working(what: str, *, moves: bool = True) -> Iterator[None]:
 
     def speak() -> None:
         while not ended.wait(SPEAK_EVERY):
-            console.print(f"{what}: {time.monotonic() - began:.0f} s so far.", highlight=False, soft_wrap=True)
+            line = f"{what}: {time.monotonic() - began:.0f} s so far."
+            if tell is None:
+                console.print(line, highlight=False, soft_wrap=True)
+            else:
+                tell(line)
 
     speaker = threading.Thread(target=speak, name="still-working", daemon=True)
     speaker.start()

@@ -106,7 +106,8 @@ def test_up_serves_the_ui_and_the_api_and_ctrl_c_leaves_nothing_behind(make_home
             assert not local.is_running(cyphera.home)
             assert not any(listens(number) for number in ports.values())
             errors.seek(0)
-            said = [json.loads(line) for line in errors]
+            # On a busy machine even opening the database takes a while, and says so.
+            said = [json.loads(line) for line in errors if not line.startswith("Opening the database")]
             assert {"up", "sandbox", "HTTP API"} <= {line["component"] for line in said}
             assert not any("Traceback" in json.dumps(line) for line in said if line["component"] != "code server")
         finally:
