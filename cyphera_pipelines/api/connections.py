@@ -36,8 +36,6 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """Wait for the first head."""
         super().connection_made(transport)
         self._wait_for_head()
-        if len(self._without_a_head) > MOST_WITHOUT_A_HEAD:
-            next(iter(self._without_a_head))._give_up()
 
     def data_received(self, data: bytes) -> None:
         """Take in what came."""
@@ -79,6 +77,9 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._is_at_work, self._bytes_of_head = False, 0
         self._without_a_head[self] = None
         self._set_deadline(HEAD_WITHIN)
+        if len(self._without_a_head) > MOST_WITHOUT_A_HEAD:
+            # Not before what has come by now was read: a head that only waits for its turn is there.
+            self.loop.call_soon(self.loop.call_soon, _make_room, self._without_a_head)
 
     def _wait_for_response(self) -> None:
         self._is_at_work = True
@@ -99,6 +100,11 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if self._bytes_of_head:
             self.transport.write(_TOO_LATE)
         self.transport.close()
+
+
+def _make_room(waiting: dict[BoundedProtocol, None]) -> None:
+    while len(waiting) > MOST_WITHOUT_A_HEAD:
+        next(iter(waiting))._give_up()
 
 
 _without_a_head: WeakKeyDictionary[Any, dict[BoundedProtocol, None]] = WeakKeyDictionary()

@@ -87,8 +87,8 @@ class ProviderApi:
         api_key = api_key_of(scope)
         dataset, refusal = self._open(scope, api_key)
         account_id = dataset.account.account_id if dataset else None
-        status = 0
         state.counters.begin()
+        told = _Once(lambda status: state.counters.end(SeenRequest(account_id, template, path, query_string, status)))
         try:
             fault = state.faults.choose(path, account_id, _page_size(query_string))
             if fault is not None:
@@ -110,11 +110,13 @@ class ProviderApi:
                 method, path, query_string, endpoint, api_key, dataset, refusal, fault, headers
             )
             if fault is not None and fault.kind in _CLOSING:
-                status = await self._break_off(fault, status, headers, body, scope, receive, send)
+                await self._break_off(fault, status, headers, body, scope, receive, send, told)
             else:
+                # Before the answer: whoever has it may look at the counts.
+                told(status)
                 await _respond(send, status, headers, body)
         finally:
-            state.counters.end(SeenRequest(account_id, template, path, query_string, status))
+            told(0)
 
     def _open(self, scope: Scope, api_key: str | None) -> tuple[Dataset | None, ProviderError | None]:
         """What the request may read; or why it may not read the account that it names."""
@@ -185,9 +187,9 @@ class ProviderApi:
 
     async def _break_off(
         self, fault: Fault, status: int, headers: dict[str, str], body: bytes, scope: Scope, receive: Receive,
-        send: Send,
-    ) -> int:  # fmt: skip
-        """Close the connection before or inside the response. Returns the status that the client saw, 0 for none."""
+        send: Send, told: "_Once",
+    ) -> None:  # fmt: skip
+        """Close the connection before or inside the response; the status that the client saw is told, 0 for none."""
         close: Callable[[], None] | None = scope.get(CLOSE_CONNECTION)
         if close is None:
             raise RuntimeError("this fault needs a connection: run the sandbox with serve() or SandboxServer")
@@ -195,17 +197,29 @@ class ProviderApi:
             try:
                 await asyncio.wait_for(_gone(receive), fault.seconds)
             except TimeoutError:
+                told(0)
                 close()
         elif fault.kind is FaultKind.TRUNCATE:
+            told(status)
             await _start(send, status, headers, len(body))
             await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
             close()
-            await _gone(receive)
-            return status
         else:
+            told(0)
             close()
         await _gone(receive)
-        return 0
+
+
+class _Once:
+    """Tells the first status that it is given, and no other."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell: Callable[[int], None] | None = tell
+
+    def __call__(self, status: int) -> None:
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(status)
 
 
 async def _gone(receive: Receive) -> None:
