@@ -6,7 +6,7 @@ import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import print_json
-from cyphera_pipelines.cli.ports import expect_to_listen
+from cyphera_pipelines.cli.running.ports import expect_to_listen
 
 DEFAULT_PORT = 8000
 

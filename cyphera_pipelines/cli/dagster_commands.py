@@ -7,8 +7,13 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.dagster_programs import DEFAULT_CODE_SERVER, CodeServerAddress, DagsterPrograms, become
-from cyphera_pipelines.cli.ports import expect_to_listen
+from cyphera_pipelines.cli.running.dagster_programs import (
+    DEFAULT_CODE_SERVER,
+    CodeServerAddress,
+    DagsterPrograms,
+    become,
+)
+from cyphera_pipelines.cli.running.ports import expect_to_listen
 
 CodeServerOption = Annotated[
     str, typer.Option("--code-server", metavar="HOST:PORT", help="Where `cyphera code-server` listens.")

@@ -8,8 +8,8 @@ import typer
 from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import YesOption, confirm
-from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
+from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.connection_budget import PEOPLE, SYNC_PROCESS, budget_of
 from cyphera_pipelines.model.errors import CypheraError

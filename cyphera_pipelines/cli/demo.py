@@ -14,8 +14,8 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import YesOption
 from cyphera_pipelines.cli.forget_demo import forget_demo
 from cyphera_pipelines.cli.output import print_table
-from cyphera_pipelines.cli.ports import free_port, port_is_free, wait_until_listening
-from cyphera_pipelines.cli.processes import Children
+from cyphera_pipelines.cli.running.ports import free_port, port_is_free, wait_until_listening
+from cyphera_pipelines.cli.running.processes import Children
 from cyphera_pipelines.cli.sandbox import accounts_of_home
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
 from cyphera_pipelines.cli.sync import run_and_watch, show_result

@@ -7,8 +7,8 @@ import typer
 from cyphera_pipelines import local
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import confirm
-from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.purge import purge_and_watch
+from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.sandbox import ENDS_FILE
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import ConflictError

@@ -13,14 +13,15 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from cyphera_pipelines import local
-from cyphera_pipelines.cli import orphans, services
+from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.api import DEFAULT_PORT as API_PORT
-from cyphera_pipelines.cli.dagster_programs import CodeServerAddress, DagsterPrograms
 from cyphera_pipelines.cli.database import warn_of_shortage
-from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
-from cyphera_pipelines.cli.ports import expect_free, wait_until_listening
-from cyphera_pipelines.cli.processes import Children, Command
-from cyphera_pipelines.cli.relay import Relay
+from cyphera_pipelines.cli.running import orphans
+from cyphera_pipelines.cli.running.dagster_programs import CodeServerAddress, DagsterPrograms
+from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
+from cyphera_pipelines.cli.running.ports import expect_free, wait_until_listening
+from cyphera_pipelines.cli.running.processes import Children, Command
+from cyphera_pipelines.cli.running.relay import Relay
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT as SANDBOX_PORT
 from cyphera_pipelines.settings import without_secrets
 from cyphera_pipelines.store.presence import Presence

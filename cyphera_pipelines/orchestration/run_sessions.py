@@ -9,12 +9,12 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
-from cyphera_pipelines.model.merged_rows import about_merged_rows_of
 from cyphera_pipelines.model.runs import RUN_KEY_TAG, SESSION_TAG, SOURCE_TAG
-from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus, SyncRequest
+from cyphera_pipelines.model.sessions import Session, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.sessions import claim_session, finish_session, get_session
+from cyphera_pipelines.store.sessions import claim_session, get_session
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions
 from cyphera_pipelines.sync.engine import SessionEndedError
 from cyphera_pipelines.sync.request import open_session
 
@@ -60,10 +60,9 @@ def session_for_run(
 
 def cancel_session(database: Database, session: Session, why: str) -> None:
     """End the session as cancelled, unless it has ended: an engine at work on it stops between two pages."""
-    merged = about_merged_rows_of(get_session(database, session.workspace_id, session.id))
-    message = f"{why} {merged} The next sync continues from there."
-    event = SessionEvent("session_cancelled", message, level=EventLevel.WARNING)
-    finish_session(database, session, SessionStatus.CANCELLED, error_summary={"message": message}, event=event)
+    current = get_session(database, session.workspace_id, session.id)
+    by = {} if session.dagster_run_id is None else {"dagster_run_id": str(session.dagster_run_id)}
+    cancel_sessions(database, [current], Cancellation(why, by))
 
 
 def cancel_session_of_run(database: Database, instance: DagsterInstance, run: DagsterRun, session: Session) -> None:

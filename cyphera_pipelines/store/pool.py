@@ -4,12 +4,16 @@ SQLAlchemy's own lets a thread that gives a connection back take it again before
 five entities shared two connections, other threads waited for up to three seconds, the session's progress among them.
 """
 
+import logging
 import threading
 from collections import deque
 from typing import Any
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+# SQLAlchemy tells of each pool's life under the name of its class: under ours that would be news for our readers.
+logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
 class Turns:

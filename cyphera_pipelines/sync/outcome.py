@@ -9,6 +9,7 @@ from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.merged_rows import about_merged_rows
 from cyphera_pipelines.model.sessions import EntityProgress, Session, SessionStatus
 from cyphera_pipelines.providers.base import CredentialsRejectedError
+from cyphera_pipelines.sync.cancellation import cancelled_message
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def judge(
         return SyncOutcome(session, SessionStatus.FAILED, entities, {"message": str(rejected), **summary})
     if is_cancelled:
         counted = {"entities": {entity.value: asdict(counts) for entity, counts in entities.items()}}
-        message = f"The sync was cancelled. {about_merged_rows(counted)} The next sync continues from there."
+        message = cancelled_message("The sync was cancelled.", about_merged_rows(counted))
         return SyncOutcome(session, SessionStatus.CANCELLED, entities, {"message": message, **summary})
     if not errors and not unloaded:
         return SyncOutcome(session, SessionStatus.COMPLETED, entities)

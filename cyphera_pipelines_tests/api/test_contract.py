@@ -9,13 +9,14 @@ from cyphera_pipelines_tests.api.conftest import Client, RunningApi
 
 PROGRAM = Path(sys.executable).with_name("schemathesis")
 HOOKS = "cyphera_pipelines_tests.api.schemathesis_hooks"
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = 6
 SEED = 7
 
 
 def test_the_api_keeps_its_contract(api: RunningApi, client: Client, tmp_path: Path) -> None:
     begins_at = len(api.lines)
-    command = [str(PROGRAM), "run", f"{api.url}/openapi.json"]
+    command = [str(PROGRAM), f"--config-file={CONFIGURATION}", "run", f"{api.url}/openapi.json"]
     for name in ("X-API-Key", "X-Workspace-ID"):
         command += ["--header", f"{name}: {client.headers[name]}"]
     command += ["--max-examples", str(EXAMPLES), "--seed", str(SEED), "--checks", "all", "--no-color"]

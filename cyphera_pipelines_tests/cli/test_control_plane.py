@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from cyphera_pipelines.cli.output import short_id
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera
@@ -20,7 +21,7 @@ def test_a_workspace_is_made_and_listed(cyphera: Cyphera, forked: ForkedCyphera)
     assert "Created workspace acme-us (" in printed
     assert "Next: cyphera source add acme-us stripe --api-key-stdin" in printed
     listed = forked("workspace", "list").done()
-    assert f"acme-eu  Acme Europe  {made['id']}" in listed
+    assert f"acme-eu  Acme Europe  {short_id(UUID(made['id']))}" in listed
     assert "acme-us" in listed
 
 

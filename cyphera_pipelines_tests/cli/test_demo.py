@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 
 from cyphera_pipelines import local
 from cyphera_pipelines.cli.demo import DEMO_WORKSPACES
-from cyphera_pipelines.cli.home_in_use import HomeUse, alone_in
+from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer, demo_accounts
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database, open_database

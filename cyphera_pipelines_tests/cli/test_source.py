@@ -1,5 +1,6 @@
 """What `cyphera source` tells of keys, and what becomes of a sync whose source is removed."""
 
+from cyphera_pipelines.cli.output import short_id
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.store.database import Database
@@ -14,7 +15,7 @@ from cyphera_pipelines_tests.cli.conftest import AddSource
 def test_a_removed_source_s_session_ends(forked: ForkedCyphera, add_source: AddSource, cli_database: Database) -> None:
     slug = add_source()
     session = open_session(cli_database, find_source(cli_database, f"{slug}:stripe"), SyncRequest())
-    assert f"Cancelled its session {session.id}." in forked("source", "remove", slug, "stripe").done()
+    assert f"Cancelled its session {short_id(session.id)}." in forked("source", "remove", slug, "stripe").done()
     ended = get_session(cli_database, session.workspace_id, session.id)
     assert ended.status is SessionStatus.CANCELLED
     assert ended.error_summary is not None

@@ -117,7 +117,7 @@ def test_a_workspace_is_renamed_and_deleted(
     assert f"Confirm it with: --confirm {slug}" in forked("workspace", "delete", slug).error()
     assert "nothing was changed" in forked("workspace", "delete", slug, "--confirm", "acme").error()
     told = forked("workspace", "delete", slug, "--confirm", slug).done()
-    assert f"Cancelled session {session.id} of {slug}:stripe." in told
+    assert f"Cancelled session {short_id(session.id)} of {slug}:stripe." in told
     assert slug not in forked("workspace", "list").done()
     assert f"{slug}:stripe" not in forked("source", "list").done()
     assert str(session.id) in forked("sessions", "--limit", "1000", "--json").out

@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from cyphera_pipelines import local
-from cyphera_pipelines.cli.ports import free_port
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, SandboxProcess
 from cyphera_pipelines_tests.cli.command import PROGRAM, Cyphera
 from cyphera_pipelines_tests.deploy.files import SECRETS, read_unit

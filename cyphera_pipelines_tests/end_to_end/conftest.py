@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from cyphera_pipelines import local
 from cyphera_pipelines.api.dagster_runs import DagsterRuns
-from cyphera_pipelines.cli.ports import free_port
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.runs import SESSION_TAG
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest

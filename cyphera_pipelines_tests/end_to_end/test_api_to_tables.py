@@ -11,7 +11,7 @@ import httpx
 import pytest
 from dagster import DagsterRunStatus
 
-from cyphera_pipelines.cli.ports import free_port
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines.model.runs import SESSION_TAG
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.model.workspace import Workspace

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from cyphera_pipelines import local
-from cyphera_pipelines.cli.ports import free_port
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines.local.cluster import HomeFiles
 from cyphera_pipelines_tests.cli.command import PROGRAM, Cyphera
 from cyphera_pipelines_tests.end_to_end.conftest import wait_for as wait_for_a_minute

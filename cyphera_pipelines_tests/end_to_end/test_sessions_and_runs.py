@@ -1,5 +1,6 @@
 """Sessions and Dagster's runs, with the daemon, the webserver and the code server as they are in production."""
 
+import re
 import signal
 import socket
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from cyphera_pipelines.model.runs import (
     SENSOR_TAG,
     SESSION_TAG,
     SOURCE_TAG,
+    SOURCES_PARTITIONS,
     SYNC_JOB,
 )
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.sessions import finish_session, list_sessions
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_session
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.end_to_end.conftest import Installation, Tenant, slowly, wait_for
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
@@ -109,8 +112,7 @@ def test_cancelling_the_session_or_its_run_ends_both(installation: Installation)
         terminated = installation.submit(by_run.source, SyncRequest(batch_size=1))
         # What the API does for a client that cancels; the second one's run waits behind the first one's.
         for session in (queued, installation.under_way(asked)):
-            summary = {"message": "Cancelled by the key cyk_1234."}
-            finish_session(installation.database, session, SessionStatus.CANCELLED, error_summary=summary)
+            cancel_session(installation.database, session, Cancellation("Cancelled by the key cyk_1234.", {}))
             assert installation.runs.terminate(str(session.dagster_run_id))
         # What somebody does in Dagster's UI.
         assert installation.runs.terminate(str(installation.under_way(terminated).dagster_run_id))
@@ -120,7 +122,8 @@ def test_cancelling_the_session_or_its_run_ends_both(installation: Installation)
     ended = [installation.ended(session) for session in (asked, queued, terminated)]
     assert {session.status for session in ended} == {SessionStatus.CANCELLED}
     summaries = [session.error_summary or {} for session in ended]
-    assert summaries[0]["message"] == summaries[1]["message"] == "Cancelled by the key cyk_1234."
+    assert re.fullmatch(r"Cancelled by the key cyk_1234\. Merged until then: .+", summaries[0]["message"])
+    assert summaries[1]["message"] == "Cancelled by the key cyk_1234. No row had been changed."
     assert "was cancelled in Dagster" in summaries[2]["message"]
     assert "merged" in summaries[0]
     assert "merged" in summaries[2]
@@ -156,6 +159,8 @@ def process_of(installation: Installation, run_id: str) -> psutil.Process:
 
 def test_a_run_started_in_the_ui_appears_as_a_session(installation: Installation) -> None:
     tenant = installation.add_tenant()
+    # The UI offers what is there; a sensor adds it.
+    wait_for(lambda: installation.instance.has_dynamic_partition(SOURCES_PARTITIONS, tenant.source.key))
     launch = """mutation($run: ExecutionParams!) { launchRun(executionParams: $run) { __typename
         ... on LaunchRunSuccess { run { runId } } } }"""
     selector = {

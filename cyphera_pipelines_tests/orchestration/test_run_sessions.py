@@ -21,6 +21,7 @@ from cyphera_pipelines.store.sessions import (
     list_sessions,
     start_session,
 )
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_session
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.orchestration.conftest import Materialize, RunView, Tenant, evaluate
 from cyphera_pipelines_tests.orchestration.test_partitions import remove
@@ -91,10 +92,10 @@ def test_a_session_cancelled_while_it_is_synced_cancels_its_run_and_says_what_wa
 ) -> None:
     tenant = add_tenant(invoices=400)
     session = open_session(database, tenant.source, SyncRequest(batch_size=1))
-    summary = {"message": "Cancelled by the key cyk_1234.", "cancelled_by": "cyk_1234"}
+    cancellation = Cancellation("Cancelled by the key cyk_1234.", {"api_key_id": "cyk_1234"})
 
     def cancel() -> None:
-        finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary)
+        cancel_session(database, session, cancellation)
 
     with slowly(sandbox), when_asked_for_the(40, sandbox, cancel):
         seen = view(materialize(tenant.source.key, tags=tags_of(session)).run_id)
@@ -102,7 +103,8 @@ def test_a_session_cancelled_while_it_is_synced_cancels_its_run_and_says_what_wa
     ended = reload(database, session)
     assert ended.status is SessionStatus.CANCELLED
     assert ended.error_summary is not None
-    assert summary.items() <= ended.error_summary.items()
+    assert ended.error_summary["cancelled_by"] == cancellation.cancelled_by
+    assert ended.error_summary["message"].startswith(f"{cancellation.reason} Merged until then: ")
     merged = {name: counts["created"] for name, counts in ended.error_summary["merged"].items()}
     assert 0 < sum(merged.values()) < 400
     assert merged == {entity.value: counts["created"] for entity, counts in ended.entity_progress()}

@@ -83,10 +83,10 @@ def test_an_arn_wins_and_is_kept_until_somebody_finds_it_does_not_fit(
 
 
 def test_what_is_presented_over_and_over_asks_aws_once(aws: SecretsManager, environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("STRIPE_WEBHOOK_SECRET_ARN", aws.put("asked/once", "first"))
+    environment.setenv("STRIPE_WEBHOOK_SECRET_ARN", aws.put("asked/once", "value-before-rotation"))
     secret = load_settings().deployed_stripe_webhook_secret
     value = deployed_value(secret)
-    aws.rotate("asked/once", "second")
+    aws.rotate("asked/once", "value-after-rotation")
     for _ in range(50):
         assert deployed_value(secret, fresh=True) == value
 
@@ -94,14 +94,14 @@ def test_what_is_presented_over_and_over_asks_aws_once(aws: SecretsManager, envi
 def test_what_was_read_is_read_anew_after_its_time_and_outlives_an_outage(
     aws: SecretsManager, environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch, at_once: None
 ) -> None:
-    environment.setenv("STRIPE_API_KEY_ARN", aws.put("its/time", "first"))
+    environment.setenv("STRIPE_API_KEY_ARN", aws.put("its/time", "value-before-rotation"))
     secret = load_settings().deployed_stripe_api_key
     deployed_value(secret)
-    aws.rotate("its/time", "second")
+    aws.rotate("its/time", "value-after-rotation")
     monkeypatch.setattr(deployed, "KEPT_SECONDS", 0.0)
     second = deployed_value(secret)
     assert second is not None
-    assert second.present.get_secret_value() == "second"
+    assert second.present.get_secret_value() == "value-after-rotation"
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert deployed_value(secret) == second
     with pytest.raises(CypheraError, match="AWS cannot be reached"):

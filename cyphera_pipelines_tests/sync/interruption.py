@@ -16,9 +16,9 @@ from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 DEADLINE_SECONDS = 60.0
 
 
-def start_half_a_sync(source: Source, server: PrivateServer) -> BaseProcess:
-    """A sync that has committed some of its pages and has others on their way."""
-    process = start_sync(source, server.home)
+def start_half_a_sync(source: Source, server: PrivateServer, *, as_own_server: bool = False) -> BaseProcess:
+    """A sync that has committed some of its pages and has others on their way; see `start_sync`."""
+    process = start_sync(source, server.home, as_own_server=as_own_server)
     assert wait_until(lambda: bool(read_checkpoint(server.database, source).cursors), DEADLINE_SECONDS)
     return process
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from cyphera_pipelines.model.limits import RateLimits
+from cyphera_pipelines.model.merged_rows import NO_ROW
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
@@ -88,4 +89,5 @@ def test_a_cancelled_sync_ends_although_it_waits(
         ended = get_session(database, source.workspace_id, session.id)
         assert ended.status is SessionStatus.CANCELLED
         assert ended.error_summary is not None
-        assert "next sync continues from there" in ended.error_summary["message"]
+        continues = ended.error_summary["message"].endswith("The next sync continues from there.")
+        assert continues == (NO_ROW not in ended.error_summary["message"])

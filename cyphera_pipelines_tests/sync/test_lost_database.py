@@ -86,7 +86,7 @@ def test_a_restarted_server_ends_the_session_and_the_next_sync_goes_on(
 def test_a_session_whose_end_could_not_be_written_is_ended_by_the_next_sync(
     how: signal.Signals, sandbox: SandboxServer, source: Source, private_server: PrivateServer
 ) -> None:
-    process = start_half_a_sync(source, private_server)
+    process = start_half_a_sync(source, private_server, as_own_server=True)
     private_server.stop(how)
     process.join(DEADLINE_SECONDS)
     assert process.exitcode == 1

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from cyphera_pipelines.cli.messages import Message, read_messages
-from cyphera_pipelines.cli.repetitions import WITHIN, Repetitions
+from cyphera_pipelines.cli.running.messages import Message, read_messages
+from cyphera_pipelines.cli.running.repetitions import WITHIN, Repetitions
 from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS
 
 RUN = "7adde9b5-b0a8-4f84-9d19-b6761d65c8c9"
@@ -101,8 +101,8 @@ def test_repetitions_are_counted() -> None:
 
 RELAYING = """
 import os, sys
-from cyphera_pipelines.cli.processes import Children, Command
-from cyphera_pipelines.cli.relay import Relay
+from cyphera_pipelines.cli.running.processes import Children, Command
+from cyphera_pipelines.cli.running.relay import Relay
 relay = Relay(with_details=False)
 says = "print('one'); print('{\\"message\\": \\"two\\", \\"level\\": \\"warning\\"}'); 1/0"
 with Children(relay=relay) as children:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyphera_pipelines.cli.processes import Command
+from cyphera_pipelines.cli.running.processes import Command
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.runs import CODE_LOCATION
 from cyphera_pipelines.settings import PACKAGE, Settings, without_secrets

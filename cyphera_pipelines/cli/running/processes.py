@@ -13,9 +13,9 @@ from types import TracebackType
 
 import psutil
 
-from cyphera_pipelines.cli import orphans
-from cyphera_pipelines.cli.relay import Relay
-from cyphera_pipelines.cli.restarts import WITHIN, Restarts
+from cyphera_pipelines.cli.running import orphans
+from cyphera_pipelines.cli.running.relay import Relay
+from cyphera_pipelines.cli.running.restarts import WITHIN, Restarts
 from cyphera_pipelines.model.errors import CypheraError
 
 STOP_WITHIN = 20.0

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cyphera_pipelines.cli import orphans, processes
-from cyphera_pipelines.cli.processes import Children, Command
-from cyphera_pipelines.cli.restarts import MOST, WITHIN, Restarts
+from cyphera_pipelines.cli.running import orphans, processes
+from cyphera_pipelines.cli.running.processes import Children, Command
+from cyphera_pipelines.cli.running.restarts import MOST, WITHIN, Restarts
 from cyphera_pipelines.local.locks import wait_until
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS
@@ -28,7 +28,7 @@ subprocess.run([sys.executable, "-c", middle])
 def _no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orphans, "LINGER_WITHIN", 0.5)
     monkeypatch.setattr(processes, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr("cyphera_pipelines.cli.restarts.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("cyphera_pipelines.cli.running.restarts.FIRST_PAUSE", 0.01)
 
 
 def command(code: str) -> Command:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from cyphera_pipelines.cli.messages import Message
+from cyphera_pipelines.cli.running.messages import Message
 
 WITHIN = 30.0
 MOST_KINDS = 500

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Iterable
 
-from cyphera_pipelines.cli.messages import Message, read_messages
-from cyphera_pipelines.cli.repetitions import Repetitions
+from cyphera_pipelines.cli.running.messages import Message, read_messages
+from cyphera_pipelines.cli.running.repetitions import Repetitions
 
 OURS = "up"
 """The component that this process's own messages are of."""
