@@ -18,7 +18,7 @@ clean-demo: $(INSTALLED) ## Delete what the demo made, and nothing else.
 
 .PHONY: test
 test: check validate ## Run every check and every test but the slow ones.
-	@echo "The tests take less than ten minutes on two cores that do nothing else."
+	@echo "The tests take some ten minutes on two cores that do nothing else."
 	@started=$$(date +%s); $(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile; ended=$$?; \
 		echo "That took $$((($$(date +%s) - started) / 60)) min $$((($$(date +%s) - started) % 60)) s."; exit $$ended
 

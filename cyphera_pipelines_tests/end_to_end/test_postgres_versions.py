@@ -49,6 +49,7 @@ ACCOUNT = SandboxAccount(
 SOME = {"customers": 3, "products": 1, "prices": 3, "subscriptions": 4, "invoices": 5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", range(OLDEST_VERSION, NEWEST_VERSION + 1))
 def test_a_server_of_one_s_own_is_set_up_synced_and_verified(
     version: int, tmp_path: Path, quick_folder: Path | None, monkeypatch: pytest.MonkeyPatch

@@ -212,6 +212,7 @@ def test_nothing_of_a_purged_workspace_is_left(
     assert create_workspace(database, workspace.slug).id != workspace.id, "the slug is free again"
 
 
+@pytest.mark.slow
 def test_a_sync_under_way_is_ended_and_waited_for_and_nothing_new_begins(
     add_tenant: AddTenant, database: Database, instance: DagsterInstance, servers: Servers
 ) -> None:
