@@ -128,6 +128,7 @@ def test_ten_slow_syncs_have_four_connections_each_and_wait_where_there_are_no_m
     settings = Settings(
         home=cyphera.home,
         database_url=SecretStr(cyphera.environment["CYPHERA_DATABASE_URL"]),
+        dagster_database_url=SecretStr(cyphera.environment["CYPHERA_DAGSTER_DATABASE_URL"]),
         encryption_key=SecretStr(cyphera.environment["PAYMENT_SYNC_ENCRYPTION_KEY"]),
     )
     upgrade_database(settings)
