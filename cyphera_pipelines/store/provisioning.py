@@ -1,5 +1,6 @@
 """A server of one's own: its two databases and our rights there, made where we may, else told as SQL."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -80,7 +81,7 @@ def connection_problem(url: URL, *, patience: float = COMMAND_PATIENCE) -> str |
 def connected(url: URL, *, patience: float = COMMAND_PATIENCE) -> Iterator[Connection]:
     """A connection of its own; each statement is a transaction unless one is begun."""
     engine = create_engine(
-        url, poolclass=NullPool, connect_args={"application_name": "cyphera db", "connect_timeout": 10}
+        url, poolclass=NullPool, connect_args={"application_name": f"cyphera db {os.getpid()}", "connect_timeout": 10}
     )
     wait_for_connections(engine, patience)
     with engine.connect() as connection:
