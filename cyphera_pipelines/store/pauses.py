@@ -11,11 +11,14 @@ from sqlalchemy.dialects.postgresql import insert
 from cyphera_pipelines.model.actor import current_actor
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError
+from cyphera_pipelines.model.schedule import PauseKind
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import source_schedules as schedules
+
+_COLUMNS = ("paused_at", "paused_reason", "paused_by", "paused_kind")
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,12 @@ def pause_source(database: Database, source: Source, reason: str | None = None) 
         "paused_at": func.now(),
         "paused_reason": storable(reason),
         "paused_by": current_actor().id,
+        "paused_kind": PauseKind.PERSON.value,
     }
     paused = insert(schedules).values(values)
     paused = paused.on_conflict_do_update(
         index_elements=["workspace_id", "provider_name"],
-        set_={name: paused.excluded[name] for name in ("paused_at", "paused_reason", "paused_by")},
+        set_={name: paused.excluded[name] for name in _COLUMNS},
         where=schedules.c.paused_at.is_(None),
     )
     with database.tenant(source.workspace_id, alone=True) as connection:
@@ -74,7 +78,7 @@ def resume_source(database: Database, source: Source) -> Pause | None:
             resumed = update(schedules).where(
                 schedules.c.workspace_id == source.workspace_id, schedules.c.provider_name == source.provider
             )
-            connection.execute(resumed.values(paused_at=None, paused_reason=None, paused_by=None))
+            connection.execute(resumed.values(dict.fromkeys(_COLUMNS)))
             record_action(connection, source.workspace_id, Action.SOURCE_RESUMED, source.key)
     return pause
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from cyphera_pipelines.store.tables import synced_tables
-from cyphera_pipelines.store.tables.control import workspace_payment_configurations
+from cyphera_pipelines.store.tables.control import source_schedules, workspace_payment_configurations
 
 Columns = tuple[str, ...]
 Grants = Mapping[str, Columns]
@@ -44,6 +44,23 @@ _SYNCED: Mapping[Role, Grants] = {
 
 _AUDITED = ("workspace_id", "actor", "actor_name", "action", "subject_id", "outcome", "details")
 """Written by whoever does what it tells of; nobody but the owner changes or removes it."""
+
+_SCHEDULE_OF_A_CONFIGURATION = (
+    "changes_every_seconds",
+    "daily_at",
+    "time_zone",
+    "listing_every_seconds",
+    "due_at",
+    "listing_due_at",
+    "paused_at",
+    "paused_reason",
+    "paused_by",
+    "paused_kind",
+    "failures",
+    "failing_since",
+    "last_failure",
+)
+"""What whoever enters or changes a configuration may set: another key ends a pause for the last one."""
 
 MATRIX: Mapping[str, Mapping[Role, Grants]] = {
     "sync.workspaces": {Role.TENANT: {"SELECT": WHOLE}, Role.AUTHENTICATION: {"SELECT": WHOLE}},
@@ -122,9 +139,12 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
     "sync.source_schedules": {
         Role.TENANT: {
             "SELECT": WHOLE,
-            "INSERT": ("workspace_id", "provider_name", "paused_at", "paused_reason", "paused_by"),
-            "UPDATE": ("paused_at", "paused_reason", "paused_by"),
-        }
+            "INSERT": WHOLE,
+            "UPDATE": tuple(
+                column.name for column in source_schedules.c if column.name not in ("workspace_id", "provider_name")
+            ),
+        },
+        Role.CREDENTIALS: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": _SCHEDULE_OF_A_CONFIGURATION},
     },
     "sync.sync_cursors": {
         Role.TENANT: {
@@ -145,7 +165,20 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
         Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("account_id", "key_digest", "updated_at")}
     },
     "sync.webhook_events": {
-        Role.TENANT: {"SELECT": WHOLE, "INSERT": WHOLE, "UPDATE": ("handled_at", "payload", "payload_bytes")}
+        Role.TENANT: {
+            "SELECT": WHOLE,
+            "INSERT": WHOLE,
+            "UPDATE": (
+                "handled_at",
+                "handled_by",
+                "payload",
+                "payload_bytes",
+                "attempts",
+                "last_error",
+                "retry_at",
+                "dead_at",
+            ),
+        }
     },
     "sync.purges": {
         Role.TENANT: {"SELECT": ("id", "workspace_id", "provider_name", "completed_at")},

@@ -23,6 +23,15 @@ from cyphera_pipelines.model.audit import Outcome
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.purges import PurgeStatus
+from cyphera_pipelines.model.schedule import (
+    DEFAULT_CHANGES_EVERY,
+    DEFAULT_LISTING_EVERY,
+    LEAST_CHANGES_EVERY,
+    LEAST_LISTING_EVERY,
+    MOST_CHANGES_EVERY,
+    MOST_LISTING_EVERY,
+    PauseKind,
+)
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, metadata
 
@@ -374,6 +383,18 @@ webhook_events = Table(
     ),
     _moment("received_at", "When the event came in", now=True),
     _moment("handled_at", "When what it tells was in the tables; NULL until then"),
+    _text("handled_by", "at_once: as it came in; sync: by a sync; NULL until then", nullable=True),
+    Column(
+        "attempts",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="How many syncs have tried to bring it into the tables, and failed",
+    ),
+    _text("last_error", "What the last of them said", nullable=True),
+    _moment("retry_at", "Not to be tried again before; NULL = with the next sync"),
+    _moment("dead_at", "When it was given up, until somebody replays it; NULL = it was not"),
+    _one_of("handled_by", ["at_once", "sync"]),
     Index(
         "webhook_events_unhandled_idx",
         "workspace_id",
@@ -395,6 +416,77 @@ source_schedules = Table(
     _moment("paused_at", "Since when no sync of the source starts; NULL while they may"),
     _text("paused_reason", "Why, as whoever paused it said", nullable=True),
     _text("paused_by", "Who paused it: api_key:<id>, cli:<user>@<host>, ...", nullable=True),
+    _text("paused_kind", "person, credentials or failures; NULL while it is not paused", nullable=True),
+    Column(
+        "changes_every_seconds",
+        Integer,
+        nullable=False,
+        server_default=text(str(DEFAULT_CHANGES_EVERY)),
+        comment="How often changes are applied, unless that is daily at a time",
+    ),
+    _text("daily_at", "The time of day, as in '02:30', at which changes are applied once a day", nullable=True),
+    _text("time_zone", "Where that is the time of day, as in 'Europe/Berlin'", nullable=True),
+    Column(
+        "listing_every_seconds",
+        Integer,
+        nullable=False,
+        server_default=text(str(DEFAULT_LISTING_EVERY)),
+        comment="How often everything is listed anew, and what is gone is proven",
+    ),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="When changes are due to be applied next",
+    ),
+    Column(
+        "listing_due_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.now(),
+        comment="From when on the next sync that is due lists everything",
+    ),
+    _moment(
+        "wanted_at", "Since when a sync is wanted out of turn, as what a webhook told waits for it; NULL = it is not"
+    ),
+    _moment("checked_at", "When the provider was last asked for changes, whatever became of it"),
+    _moment("fresh_at", "When the tables were last found, or made, to be as the provider has it"),
+    Column(
+        "failures",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="How many checks and syncs failed one after the other; 0 once one succeeds",
+    ),
+    _moment("failing_since", "When the first of these failed"),
+    _text("last_failure", "What the last one that failed said; NULL once one succeeds", nullable=True),
+    Column("claimed_by", UUID(as_uuid=True), comment="The worker that is at work on the source; NULL = none"),
+    Column(
+        "claim_number",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="Raised with every claim: a worker whose number it no longer is may not write",
+    ),
+    _moment("lease_until", "Until when the worker has it, unless it is heard of again"),
+    _moment("unchanged_from", "From when on the provider is known to have told of no change"),
+    _moment("unchanged_until", "Until when it is; the positions that lie between are as good as this one"),
+    Column("unchanged_key_digest", BYTEA, comment="Which account that is true of: see synced_accounts.key_digest"),
+    _one_of("paused_kind", [kind.value for kind in PauseKind]),
+    CheckConstraint(
+        f"changes_every_seconds BETWEEN {LEAST_CHANGES_EVERY} AND {MOST_CHANGES_EVERY}", name="changes_every_seconds"
+    ),
+    CheckConstraint(
+        f"listing_every_seconds BETWEEN {LEAST_LISTING_EVERY} AND {MOST_LISTING_EVERY}", name="listing_every_seconds"
+    ),
+    CheckConstraint("(daily_at IS NULL) = (time_zone IS NULL)", name="time_zone"),
+    Index("source_schedules_due_idx", "due_at", postgresql_where=text("paused_at IS NULL")),
+    Index("source_schedules_workspace_due_idx", "workspace_id", "due_at", postgresql_where=text("paused_at IS NULL")),
+    Index(
+        "source_schedules_wanted_idx", "wanted_at", postgresql_where=text("paused_at IS NULL AND wanted_at IS NOT NULL")
+    ),
+    Index("source_schedules_lease_idx", "lease_until", postgresql_where=text("claimed_by IS NOT NULL")),
     schema=CONTROL_SCHEMA,
     comment="When the syncs of a source start by themselves, and whether they may",
 )
