@@ -39,7 +39,8 @@ class SandboxAccount(BaseModel):
     """One Stripe account in one mode. Everything that it holds follows from these values.
 
     `restricted_keys` maps an `rk_` key to the permissions that it lacks, named after the singular entity
-    (`invoice`, `customer`, `product`, `price`, `subscription`, `event`, `account`). `more_keys` are further full keys.
+    (`invoice`, `customer`, `product`, `price`, `subscription`, `event`, `account`, `webhook`, `webhook_write`).
+    `more_keys` are further full keys.
     All keys of an account are of the same mode; an account in both modes is two of these with one `account_id`.
 
     `platform` is the account of the same mode whose keys open this one too, with `Stripe-Account`. `organization_keys`

@@ -11,6 +11,7 @@ from cyphera_pipelines.sandbox.listing import PageRequest, page
 from cyphera_pipelines.sandbox.query import ListQuery, matcher, parse_list_query
 from cyphera_pipelines.sandbox.serialization import JsonObject, to_bytes
 from cyphera_pipelines.sandbox.test_clocks import LEFT_OUT_OF, ClockList
+from cyphera_pipelines.sandbox.webhooks.endpoints import WebhookEndpoints
 
 KINDS = {
     "customers": "customer",
@@ -22,8 +23,9 @@ KINDS = {
     "events": "event",
     "lines": "line item",
     "test_clocks": "test clock",
+    "webhook_endpoints": "webhook endpoint",
 }
-Source = Collection | EventLog | ClockList
+Source = Collection | EventLog | ClockList | WebhookEndpoints
 _REFERENCES = {"customer": "customers", "product": "products", "default_price": "prices", "latest_invoice": "invoices"}
 
 

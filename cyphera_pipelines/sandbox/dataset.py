@@ -13,6 +13,7 @@ from cyphera_pipelines.sandbox.generate.catalog import NESTED_LISTS, Catalog
 from cyphera_pipelines.sandbox.generate.ugly import POISONS
 from cyphera_pipelines.sandbox.serialization import JsonObject
 from cyphera_pipelines.sandbox.test_clocks import ClockList, test_clock
+from cyphera_pipelines.sandbox.webhooks.endpoints import WebhookEndpoints
 
 
 class Dataset:
@@ -27,12 +28,15 @@ class Dataset:
             name: Collection(name, self.catalog, cache) for name in BASE_COLLECTIONS
         }
         self.events = EventLog(account, self.catalog.world.ids["events"])
+        self.webhook_endpoints = WebhookEndpoints(account.livemode)
         self._changer = Changer(self)
 
-    def source(self, name: str) -> Collection | EventLog | ClockList:
-        """Return a collection, the events or the test clocks. Raises KeyError for another name."""
+    def source(self, name: str) -> Collection | EventLog | ClockList | WebhookEndpoints:
+        """Return a collection, the events, test clocks or webhook endpoints. Raises KeyError for another name."""
         if name == "test_clocks":
             return ClockList(self.account, self.collections)
+        if name == "webhook_endpoints":
+            return self.webhook_endpoints
         return self.events if name == "events" else self.collections[name]
 
     def warm(self) -> None:

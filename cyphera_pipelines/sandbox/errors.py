@@ -103,12 +103,12 @@ def no_context() -> ProviderError:
     return ProviderError(400, "Requests with an organization API key must include the Stripe-Context header.")
 
 
-def missing_permission(api_key: str, account_id: str, permission: str) -> ProviderError:
+def missing_permission(api_key: str, account_id: str, permission: str, access: str = "read") -> ProviderError:
     """A restricted key may not use this endpoint."""
     return ProviderError(
         403,
         f"The provided key '{masked(api_key)}' does not have the required permissions for this endpoint on account "
-        f"'{account_id}'. Having the 'rak_{permission}_read' permission would allow this request to continue.",
+        f"'{account_id}'. Having the 'rak_{permission}_{access}' permission would allow this request to continue.",
     )
 
 

@@ -26,9 +26,13 @@ from cyphera_pipelines.sandbox.errors import (
 from cyphera_pipelines.sandbox.options import Fault, FaultKind
 from cyphera_pipelines.sandbox.serialization import to_bytes
 from cyphera_pipelines.sandbox.state import SandboxState
+from cyphera_pipelines.sandbox.webhooks.requests import answer_write
 
 CLOSE_CONNECTION = "cyphera.close_connection"
 """The scope's entry that closes the connection at once, put there by our server."""
+
+MOST_SENT = 100_000
+"""Bytes of a request's body that are read."""
 
 _JSON = "application/json"
 _ACCOUNT_HEADERS = (b"stripe-account", b"stripe-context")
@@ -39,9 +43,14 @@ _PROXY_STATUS = {FaultKind.ERROR_502: 502, FaultKind.ERROR_503: 503}
 _CLOSING = {FaultKind.DROP, FaultKind.STALL, FaultKind.TRUNCATE}
 
 
+def header_of(scope: Scope, wanted: bytes) -> str | None:
+    """Return the value of a header, given in lower case; None if the request carries none."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
+
+
 def api_key_of(scope: Scope) -> str | None:
     """Return the key that a request carries, as a Bearer token or as the user name of Basic auth."""
-    header = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
+    header = header_of(scope, b"authorization") or ""
     scheme, _, credentials = header.partition(" ")
     if scheme.lower() == "bearer":
         return credentials.strip() or None
@@ -59,8 +68,12 @@ def _page_size(query_string: str) -> int | None:
 
 
 def _lacks(missing: frozenset[str], endpoint: Endpoint) -> bool:
-    """Whether a restricted key lacks what an endpoint asks for; `price`, `plan` and `rak_plan_read` name the same."""
-    names = {name.removeprefix("rak_").removesuffix("_read").removesuffix("s") for name in missing}
+    """Whether a restricted key lacks what an endpoint asks for; `price`, `plan` and `rak_plan_read` name the same.
+
+    `webhook` names both reading and writing, `webhook_write` writing only.
+    """
+    access = "_read" if endpoint.writes is None else "_write"
+    names = {name.removeprefix("rak_").removesuffix(access).removesuffix("s") for name in missing}
     permission = PERMISSIONS[endpoint.name]
     return permission in names or (permission == "plan" and "price" in names)
 
@@ -106,8 +119,9 @@ class ProviderApi:
                 "Stripe-Version": API_VERSION,
                 "Cache-Control": "no-cache, no-store",
             }
+            sent = await _body(receive) if endpoint is not None and endpoint.writes else b""
             status, body = self._response(
-                method, path, query_string, endpoint, api_key, dataset, refusal, fault, headers
+                scope, sent, query_string, endpoint, api_key, dataset, refusal, fault, headers
             )
             if fault is not None and fault.kind in _CLOSING:
                 await self._break_off(fault, status, headers, body, scope, receive, send, told)
@@ -145,7 +159,7 @@ class ProviderApi:
             await asyncio.sleep(milliseconds / 1_000)
 
     def _response(
-        self, method: str, path: str, query_string: str, endpoint: Endpoint | None, api_key: str | None,
+        self, scope: Scope, sent: bytes, query_string: str, endpoint: Endpoint | None, api_key: str | None,
         dataset: Dataset | None, refusal: ProviderError | None, fault: Fault | None, headers: dict[str, str],
     ) -> tuple[int, bytes]:  # fmt: skip
         """Return status and body; add to the headers what goes with them."""
@@ -156,7 +170,7 @@ class ProviderApi:
         try:
             if refusal is not None:
                 raise refusal
-            body = self._answer(method, path, query_string, endpoint, api_key, dataset, fault)
+            body = self._answer(scope, sent, query_string, endpoint, api_key, dataset, fault)
         except ProviderError as error:
             headers.update(error.headers)
             return error.status, to_bytes(error.body())
@@ -165,7 +179,7 @@ class ProviderApi:
         return 200, body
 
     def _answer(
-        self, method: str, path: str, query_string: str, endpoint: Endpoint | None, api_key: str | None,
+        self, scope: Scope, sent: bytes, query_string: str, endpoint: Endpoint | None, api_key: str | None,
         dataset: Dataset | None, fault: Fault | None,
     ) -> bytes:  # fmt: skip
         if not api_key:
@@ -174,7 +188,7 @@ class ProviderApi:
             raise invalid_api_key(api_key)
         account = dataset.account
         if endpoint is None:
-            raise unrecognized_url(method, path)
+            raise unrecognized_url(scope["method"], scope["path"])
         if fault is not None and fault.kind is FaultKind.RATE_LIMIT:
             raise rate_limited(fault.reason, fault.retry_after)
         if fault is not None and fault.kind is FaultKind.ERROR_500:
@@ -182,7 +196,10 @@ class ProviderApi:
         missing = account.restricted_keys.get(api_key)
         is_forbidden = fault is not None and fault.kind is FaultKind.FORBIDDEN
         if is_forbidden or (missing and _lacks(missing, endpoint)):
-            raise missing_permission(api_key, account.account_id, PERMISSIONS[endpoint.name])
+            access = "read" if endpoint.writes is None else "write"
+            raise missing_permission(api_key, account.account_id, PERMISSIONS[endpoint.name], access)
+        if endpoint.writes is not None:
+            return answer_write(dataset, endpoint, sent, header_of(scope, b"idempotency-key"))
         return answer(dataset, endpoint, query_string)
 
     async def _break_off(
@@ -220,6 +237,17 @@ class _Once:
         tell, self._tell = self._tell, None
         if tell is not None:
             tell(status)
+
+
+async def _body(receive: Receive) -> bytes:
+    """What the client sends, cut off where no sensible request would go on."""
+    body = b""
+    while len(body) < MOST_SENT:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    return body[:MOST_SENT]
 
 
 async def _gone(receive: Receive) -> None:

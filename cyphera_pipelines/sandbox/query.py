@@ -30,9 +30,10 @@ _FILTERS: dict[str, frozenset[str]] = {
     "events": frozenset({"type", "types"}),
     "lines": frozenset(),
     "test_clocks": frozenset(),
+    "webhook_endpoints": frozenset(),
     "subscription_items": frozenset({"subscription"}),
 }
-_WITHOUT_CREATED = ("lines", "subscription_items", "test_clocks")
+_WITHOUT_CREATED = ("lines", "subscription_items", "test_clocks", "webhook_endpoints")
 _COMMON = frozenset({"limit", "starting_after", "ending_before", "expand"})
 _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("invoices", "status"): INVOICE_STATUSES,
@@ -63,7 +64,8 @@ def _integer(value: str, param: str) -> int:
         raise invalid_integer(value, param) from None
 
 
-def _boolean(value: str, param: str) -> bool:
+def boolean(value: str, param: str) -> bool:
+    """Return the truth that a parameter names. Raises ProviderError (400)."""
     if value not in ("true", "false"):
         raise ProviderError(400, f"Invalid boolean: {value}", param=param)
     return value == "true"
@@ -91,7 +93,7 @@ def _add_created(query: ListQuery, operator: str, value: str) -> None:
         query.created_before = end if query.created_before is None else min(query.created_before, end)
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_name(name: str) -> tuple[str, str]:
     """`created[gte]` is (`created`, `gte`); `expand[0]` and `expand[]` are (`expand`, `0`) and (`expand`, ``)."""
     root, bracket, rest = name.partition("[")
     return root, rest.removesuffix("]") if bracket else ""
@@ -102,7 +104,7 @@ def parse_list_query(name: str, query_string: str) -> ListQuery:
     query = ListQuery()
     unknown: list[str] = []
     for parameter, value in parse_qsl(query_string, keep_blank_values=True):
-        root, inner = _split(parameter)
+        root, inner = split_name(parameter)
         if root == "limit":
             query.limit = _limit(value)
         elif root == "starting_after":
@@ -139,7 +141,7 @@ def _add_filter(query: ListQuery, name: str, root: str, inner: str, value: str) 
     if root in ("ids", "lookup_keys", "types"):
         query.filters.setdefault(root, []).append(value)
     elif root in ("active", "shippable"):
-        query.filters[root] = _boolean(value, root)
+        query.filters[root] = boolean(value, root)
     elif root == "recurring":
         query.filters[f"recurring.{inner}"] = value
     else:
