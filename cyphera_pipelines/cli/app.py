@@ -10,6 +10,7 @@ from cyphera_pipelines.cli import (
     dagster_commands,
     database,
     demo,
+    dictionary,
     export,
     key,
     keys,
@@ -71,6 +72,7 @@ app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)
 app.command("audit")(audit.audit)
 app.command("export-workspace")(export.export)
+app.command("dictionary")(dictionary.print_dictionary)
 app.add_typer(database.app, name="db")
 app.command("up")(up.up)
 app.command("code-server")(dagster_commands.code_server)

@@ -361,6 +361,12 @@ def key_columns(table: SyncedTable) -> tuple[str, ...]:
     return (*shared, table.parent_column, own, OCCURRENCE)
 
 
+def required_columns(table: SyncedTable) -> frozenset[str]:
+    """The names of the columns that are never NULL."""
+    own = {column.name for column in table.columns if column.required}
+    return frozenset(own | set(key_columns(table)) | (set(SHARED_TAIL_COLUMNS) - {"raw", "deleted_at"}))
+
+
 def tables_of(entities: Collection[Entity]) -> list[SyncedTable]:
     """The tables of the entities, child tables included, in canonical order."""
     return [table for table in SYNCED_TABLES.values() if table.entity in entities]

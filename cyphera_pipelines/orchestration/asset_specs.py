@@ -18,7 +18,7 @@ from cyphera_pipelines.model.synced_tables import (
     SYNCED_TABLES,
     all_columns,
     entity_table,
-    key_columns,
+    required_columns,
     tables_of,
 )
 from cyphera_pipelines.providers.base import Provider
@@ -90,7 +90,7 @@ def asset_spec(table: SyncedTable) -> AssetSpec:
 
 def column_schema(table: SyncedTable) -> TableSchema:
     """The table's columns with their types and comments."""
-    required = {column.name for column in table.columns if column.required} | set(key_columns(table))
+    required = required_columns(table)
     return TableSchema(
         columns=[
             TableColumn(

@@ -18,11 +18,11 @@ from sqlalchemy.dialects.postgresql import BYTEA, JSONB, UUID
 
 from cyphera_pipelines.model.synced_tables import (
     OCCURRENCE,
-    SHARED_TAIL_COLUMNS,
     SYNCED_TABLES,
     SyncedTable,
     all_columns,
     key_columns,
+    required_columns,
 )
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA, metadata
 
@@ -36,13 +36,11 @@ _TYPES: dict[str, Any] = {
     "bytea": BYTEA(),
     "uuid": UUID(as_uuid=True),
 }
-_NULLABLE_TAIL = ("raw", "deleted_at")
 _DEFAULTS = {"synced_at": text("now()"), OCCURRENCE: text("0")}
 
 
 def _build(table: SyncedTable) -> Table:
-    required = {column.name for column in table.columns if column.required}
-    required |= set(key_columns(table)) | (set(SHARED_TAIL_COLUMNS) - set(_NULLABLE_TAIL))
+    required = required_columns(table)
     columns: list[Column[Any]] = [
         Column(
             name,
