@@ -23,6 +23,7 @@ class Action(StrEnum):
     """The same credentials, under another key."""
     SOURCE_PAUSED = "source.paused"
     SOURCE_RESUMED = "source.resumed"
+    SCHEDULE_CHANGED = "source.schedule_changed"
     SOURCE_PURGE_REQUESTED = "source.purge_requested"
     SOURCE_PURGED = "source.purged"
     ACCOUNT_REGISTERED = "account.registered"

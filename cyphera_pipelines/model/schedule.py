@@ -42,6 +42,14 @@ class Schedule:
     daily_at: time | None = None
     time_zone: str | None = None
 
+    def __str__(self) -> str:
+        """As in "every hour, everything every 7 days" or "daily at 02:30 Europe/Berlin, everything every 7 days"."""
+        if self.daily_at is None:
+            changes = f"every {in_words(self.changes_every)}"
+        else:
+            changes = f"daily at {self.daily_at:%H:%M} {self.time_zone}"
+        return f"{changes}, everything every {in_words(self.listing_every)}"
+
     @property
     def period(self) -> int:
         """Seconds from one check to the next; of a day with a change of the clock an hour more or less."""
@@ -56,6 +64,14 @@ class Schedule:
     def next_listing(self, offset: float, after: datetime) -> datetime:
         """When the next listing is due: later than `after`, by no more than `listing_every`."""
         return _next_place(self.listing_every, offset, after)
+
+
+def in_words(seconds: int) -> str:
+    """As in "15 minutes", "hour" or "7 days"; in the largest unit that it is a whole number of."""
+    units = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
+    length, name = next(unit for unit in units if seconds % unit[0] == 0)
+    count = seconds // length
+    return name if count == 1 else f"{count} {name}s"
 
 
 def offset_of(workspace_id: UUID, provider: str) -> float:

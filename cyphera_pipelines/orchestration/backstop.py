@@ -1,6 +1,7 @@
 """Ending sessions whose run ended without doing so: its process was killed, or its host went away."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
@@ -13,7 +14,8 @@ from cyphera_pipelines.model.source import split_source_key
 from cyphera_pipelines.orchestration.run_sessions import parse_session_id
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.locks import is_being_synced
-from cyphera_pipelines.store.sessions import finish_session, get_session, list_silent_sessions
+from cyphera_pipelines.store.schedules import SyncResult
+from cyphera_pipelines.store.sessions import finish_session, get_session, interruption_of, list_silent_sessions
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.request import SILENT_FOR
 
@@ -96,7 +98,10 @@ def end_session(
     summary = {"message": message} | ({"dagster_run_id": run_id} if run_id else {})
     level = EventLevel.WARNING if status is SessionStatus.CANCELLED else EventLevel.ERROR
     event = SessionEvent(f"session_{status.value}", message, level=level)
-    finish_session(database, session, status, error_summary=summary, event=event)
+    end = interruption_of(session, message)
+    if status is SessionStatus.CANCELLED:
+        end = replace(end, result=SyncResult.CANCELLED)
+    finish_session(database, session, status, error_summary=summary, event=event, end=end)
 
 
 def _newest_run(instance: DagsterInstance, session: Session) -> RunRecord | None:

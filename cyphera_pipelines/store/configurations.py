@@ -14,6 +14,7 @@ from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
 from cyphera_pipelines.model.quotas import Quotas
+from cyphera_pipelines.model.schedule import Schedule
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.encryption import Binding, DecryptionError, Keyring
 from cyphera_pipelines.security.secrets import register_secret
@@ -22,10 +23,13 @@ from cyphera_pipelines.store.audit import record_action, record_refusal
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.purges import check_not_purged
 from cyphera_pipelines.store.quotas import check_configurations
+from cyphera_pipelines.store.schedules import begin_schedule, end_credentials_pause, set_schedule
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
 MOST_REMOVED = 100
 """Removed configurations of one workspace that are kept: who adds and removes them all day fills no table."""
+_OPEN_THE_ACCOUNT = {"configuration.api_key", "configuration.base_url", "connected_account_id", "is_test_mode"}
+"""What of a configuration decides whether the provider accepts it."""
 _PUBLIC_COLUMNS = [column for column in configurations.c if column.name not in ("configuration", "deleted_at")]
 
 
@@ -42,12 +46,13 @@ def create_configuration(
     webhook_endpoint_url: str | None = None,
     connected_account_id: str | None = None,
     metadata: dict[str, Any] | None = None,
+    schedule: Schedule | None = None,
     quotas: Quotas | None = None,
 ) -> Configuration:
-    """Store a configuration.
+    """Store a configuration. If it is active, its source is synced by itself from then on.
 
-    Raises ConflictError if it is to be active and the workspace has an active one, PurgeUnderWayError, and
-    QuotaReachedError.
+    That is by the default schedule unless another is given. Raises ConflictError if it is to be active and the
+    workspace has an active one, PurgeUnderWayError, and QuotaReachedError.
     """
     configuration_id = uuid4()
     binding = Binding(workspace.id, configuration_id, provider)
@@ -69,6 +74,8 @@ def create_configuration(
                 check_configurations(connection, quotas)
             check_not_purged(connection, workspace.id, provider)
             row = connection.execute(insert(configurations).values(values).returning(*_PUBLIC_COLUMNS)).one()
+            if is_active:
+                begin_schedule(connection, workspace.id, provider, schedule, is_new=True)
             details = {"provider": provider, "is_active": is_active, "key": credentials.key_ending()}
             record_action(connection, workspace.id, Action.CONFIGURATION_CREATED, configuration_id, details)
     except IntegrityError:
@@ -120,10 +127,14 @@ def page_configurations(
 
 @dataclass(frozen=True)
 class ConfigurationChange:
-    """New values of a configuration's columns by name, and new credentials; None leaves those as they are."""
+    """New values of a configuration's columns by name, new credentials, and another schedule of its source.
+
+    None leaves those as they are.
+    """
 
     columns: dict[str, Any]
     credentials: Credentials | None = None
+    schedule: Schedule | None = None
 
 
 def change_configuration(
@@ -177,8 +188,24 @@ def _change(
         raise ConflictError(
             f"The workspace has another active {row.provider_name} configuration. Make that one inactive first."
         ) from None
+    changed += _change_schedule(connection, configuration, change.schedule, was_active=values["is_active"])
     record_action(connection, workspace_id, Action.CONFIGURATION_CHANGED, configuration_id, details)
+    if configuration.is_active and _OPEN_THE_ACCOUNT.intersection(changed):
+        end_credentials_pause(connection, workspace_id, configuration.provider_name)
     return configuration
+
+
+def _change_schedule(
+    connection: Connection, configuration: Configuration, schedule: Schedule | None, *, was_active: bool
+) -> list[str]:
+    """Let the source of a configuration that has become active be due; returns what was changed of its schedule."""
+    workspace_id, provider = configuration.workspace_id, configuration.provider_name
+    if configuration.is_active and not was_active:
+        begin_schedule(connection, workspace_id, provider, schedule, is_new=False)
+        return [] if schedule is None else ["schedule"]
+    if configuration.is_active and schedule is not None and set_schedule(connection, workspace_id, provider, schedule):
+        return ["schedule"]
+    return []
 
 
 def _changed_credentials(keyring: Keyring, envelope: str, binding: Binding, given: Credentials) -> list[str]:

@@ -1,38 +1,30 @@
-"""Sources that are paused: no sync of them starts, whoever asks for it, until they are resumed."""
+"""Sources that a person paused, or that were paused because their syncs cannot succeed: see `schedules.note_sync`."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.actor import current_actor
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError
+from cyphera_pipelines.model.pauses import Pause
 from cyphera_pipelines.model.schedule import PauseKind
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.audit import record_action
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.schedules import (
+    NOT_FAILING,
+    NOT_PAUSED,
+    end_credentials_pause,
+    lock_schedule,
+    pause_of,
+    write_schedule,
+)
 from cyphera_pipelines.store.tables import source_schedules as schedules
-
-_COLUMNS = ("paused_at", "paused_reason", "paused_by", "paused_kind")
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Since when a source is paused, by whom, and why; None where no reason was given."""
-
-    paused_at: datetime
-    paused_by: str | None
-    paused_reason: str | None
-
-    def __str__(self) -> str:
-        """As in "paused since 2026-03-01 09:30 UTC (moving to another account)"."""
-        reason = f" ({self.paused_reason})" if self.paused_reason else ""
-        return f"paused since {self.paused_at:%Y-%m-%d %H:%M} UTC{reason}"
+from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
 
 class SourcePausedError(ConflictError):
@@ -46,7 +38,7 @@ class SourcePausedError(ConflictError):
 
 
 def pause_source(database: Database, source: Source, reason: str | None = None) -> Pause:
-    """Let no sync of the source start from now on. One that is paused already stays so, since then and as it was.
+    """Let no sync of the source start from now on. One that a person paused already stays so, since then and as it was.
 
     A session that was asked for just before has been committed when this returns: see what waits after it.
     """
@@ -61,26 +53,46 @@ def pause_source(database: Database, source: Source, reason: str | None = None) 
     paused = insert(schedules).values(values)
     paused = paused.on_conflict_do_update(
         index_elements=["workspace_id", "provider_name"],
-        set_={name: paused.excluded[name] for name in _COLUMNS},
-        where=schedules.c.paused_at.is_(None),
+        set_={name: paused.excluded[name] for name in NOT_PAUSED},
+        where=or_(schedules.c.paused_at.is_(None), schedules.c.paused_kind != PauseKind.PERSON.value),
     )
     with database.tenant(source.workspace_id, alone=True) as connection:
         if connection.execute(paused).rowcount == 1:
             record_action(connection, source.workspace_id, Action.SOURCE_PAUSED, source.key, {"reason": reason or ""})
-        return Pause(**connection.execute(_pause_of(source.workspace_id, source.provider)).one()._mapping)
+        pause = _find(connection, source.workspace_id, source.provider)
+    assert pause is not None, "the row was written in this transaction"
+    return pause
 
 
 def resume_source(database: Database, source: Source) -> Pause | None:
-    """Let syncs of the source start again. Returns the pause that is over; None if it was not paused."""
+    """Let syncs of the source start again, from its next place on. Returns the pause that is over, if it was in one.
+
+    What it failed with before a pause for its failures is forgotten: it is not to be paused again at once.
+    """
     with database.tenant(source.workspace_id, alone=True) as connection:
-        pause = _find(connection, source.workspace_id, source.provider)
-        if pause is not None:
-            resumed = update(schedules).where(
-                schedules.c.workspace_id == source.workspace_id, schedules.c.provider_name == source.provider
-            )
-            connection.execute(resumed.values(dict.fromkeys(_COLUMNS)))
-            record_action(connection, source.workspace_id, Action.SOURCE_RESUMED, source.key)
-    return pause
+        found = lock_schedule(connection, source.workspace_id, source.provider)
+        if found is None or found[0].pause is None:
+            return None
+        state, now = found
+        values = {**NOT_PAUSED, "due_at": state.schedule.next_changes(state.offset, now)}
+        if found[0].pause.paused_kind is not PauseKind.PERSON:
+            values |= NOT_FAILING
+        write_schedule(connection, state, values)
+        record_action(connection, source.workspace_id, Action.SOURCE_RESUMED, source.key)
+    return found[0].pause
+
+
+def end_pause_for_credentials(database: Database, source: Source) -> bool:
+    """Let the active source go on if rejected credentials had paused it; returns whether they had."""
+    is_active = select(configurations.c.id).where(
+        configurations.c.id == source.configuration_id,
+        configurations.c.is_active,
+        configurations.c.deleted_at.is_(None),
+    )
+    with database.tenant(source.workspace_id) as connection:
+        if connection.execute(is_active).first() is None:
+            return False
+        return end_credentials_pause(connection, source.workspace_id, source.provider)
 
 
 def find_pause(database: Database, workspace_id: UUID, provider: str) -> Pause | None:
@@ -90,19 +102,24 @@ def find_pause(database: Database, workspace_id: UUID, provider: str) -> Pause |
 
 
 def check_not_paused(connection: Connection, source: Source) -> None:
-    """Raise SourcePausedError if the source is paused. In a transaction that is alone nobody pauses it meanwhile."""
+    """Raise SourcePausedError if a person paused the source. In a transaction that is alone nobody does so meanwhile.
+
+    Whoever asks for a sync of a source that its failures paused may have mended it.
+    """
     pause = _find(connection, source.workspace_id, source.provider)
-    if pause is not None:
+    if pause is not None and pause.paused_kind is PauseKind.PERSON:
         raise SourcePausedError(source, pause)
 
 
 def _find(connection: Connection, workspace_id: UUID, provider: str) -> Pause | None:
     row = connection.execute(_pause_of(workspace_id, provider)).one_or_none()
-    return None if row is None else Pause(**row._mapping)
+    return None if row is None else pause_of(row)
 
 
 def _pause_of(workspace_id: UUID, provider: str) -> Select[Any]:
-    return select(schedules.c.paused_at, schedules.c.paused_by, schedules.c.paused_reason).where(
+    return select(
+        schedules.c.paused_at, schedules.c.paused_by, schedules.c.paused_reason, schedules.c.paused_kind
+    ).where(
         schedules.c.workspace_id == workspace_id,
         schedules.c.provider_name == provider,
         schedules.c.paused_at.is_not(None),

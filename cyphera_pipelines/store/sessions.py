@@ -22,6 +22,7 @@ from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.pauses import check_not_paused
 from cyphera_pipelines.store.purges import check_not_purged
 from cyphera_pipelines.store.quotas import check_sessions
+from cyphera_pipelines.store.schedules import SyncEnd, SyncResult, note_sync
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 from cyphera_pipelines.store.tables import workspaces
@@ -152,10 +153,11 @@ def finish_session(
     progress: dict[str, Any] | None = None,
     error_summary: dict[str, Any] | None = None,
     event: SessionEvent | None = None,
+    end: SyncEnd | None = None,
 ) -> bool:
-    """Give the session its final status, and the event that tells of it.
+    """Give the session its final status, and the event that tells of it; and tell its source's schedule of the `end`.
 
-    A session that has ended already keeps its status and gets no event: returns False.
+    A session that has ended already keeps its status, gets no event, and tells no schedule: returns False.
     """
     values: dict[str, Any] = {
         "status": status.value,
@@ -170,6 +172,8 @@ def finish_session(
         has_ended = connection.execute(statement).rowcount == 1
         if has_ended and event is not None:
             insert_events(connection, session, [event])
+        if has_ended and end is not None:
+            note_sync(connection, session.workspace_id, session.provider_name, end)
     return has_ended
 
 
@@ -207,7 +211,13 @@ def fail_abandoned_sessions(database: Database, source: Source, *, keep: UUID) -
             ended = {"status": SessionStatus.FAILED.value, "error_summary": {"message": message}}
             now = {"completed_at": func.now(), "updated_at": func.now()}
             connection.execute(update(sessions).where(sessions.c.id == session.id).values(**ended, **now))
+            note_sync(connection, source.workspace_id, source.provider, interruption_of(session, message))
     return [session.id for session in found]
+
+
+def interruption_of(session: Session, message: str) -> SyncEnd:
+    """What the schedule of its source is told of a session whose process is gone."""
+    return SyncEnd(SyncResult.INTERRUPTED, session.started_at or session.created_at, message)
 
 
 def get_session(database: Database, workspace_id: UUID, session_id: UUID) -> Session:

@@ -10,6 +10,7 @@ from cyphera_pipelines.model.merged_rows import NO_ROW, about_merged_rows, about
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.schedules import SyncEnd, SyncResult
 from cyphera_pipelines.store.sessions import (
     finish_session,
     get_session,
@@ -79,7 +80,8 @@ def _cancel(database: Database, session: Session, cancellation: Cancellation) ->
         "merged": merged,
     }
     event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
-    finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, event=event)
+    end = SyncEnd(SyncResult.CANCELLED, session.started_at or session.created_at, message)
+    finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, event=event, end=end)
     return get_session(database, session.workspace_id, session.id)
 
 

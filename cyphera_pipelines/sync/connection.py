@@ -33,6 +33,7 @@ from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.store.accounts import record_account
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.pauses import end_pause_for_credentials
 from cyphera_pipelines.store.sources import exists_still
 from cyphera_pipelines.sync.client import check_allowed_address
 
@@ -147,7 +148,12 @@ def try_connection(source: Source, credentials: Credentials) -> ConnectionReport
 
 
 def record_connection(database: Database, source: Source, report: ConnectionReport) -> None:
-    """Note the account that was reached as the workspace's, unless the source was removed while it was asked."""
+    """Note the account that was reached as the workspace's, unless the source was removed while it was asked.
+
+    A source that rejected credentials had paused goes on if these work.
+    """
+    if report.readable:
+        end_pause_for_credentials(database, source)
     account = report.account
     if account is not None and exists_still(database, source):
         livemode = not source.is_test_mode

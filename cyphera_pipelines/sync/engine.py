@@ -23,10 +23,11 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.configurations import record_sync
+from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
 from cyphera_pipelines.store.database_errors import is_lost, what_happened
 from cyphera_pipelines.store.events import count_flagged, record_events
-from cyphera_pipelines.store.locks import HeldLock, source_lock
+from cyphera_pipelines.store.locks import HeldLock, SourceBusyError, source_lock
 from cyphera_pipelines.store.missing import list_missing
 from cyphera_pipelines.store.sessions import (
     fail_abandoned_sessions,
@@ -45,6 +46,7 @@ from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.retries import RetryLog
 from cyphera_pipelines.sync.run_log import RunLog
+from cyphera_pipelines.sync.schedule_notes import end_of_sync, failure_of_sync
 from cyphera_pipelines.sync.up_to_date import bring_up_to_date
 from cyphera_pipelines.sync.waits import record_waits
 
@@ -95,14 +97,17 @@ def run_sync(job: SyncJob) -> SyncOutcome:
         raise
     except DATABASE_ERRORS as error:
         message = _about_database(job, error, progress)
-        _give_up(job, SessionStatus.FAILED, message, progress)
+        _give_up(job, SessionStatus.FAILED, message, progress, is_of_source=True)
         raise CypheraError(message) from None
-    except CypheraError as error:
+    except SourceBusyError as error:
         _give_up(job, SessionStatus.FAILED, str(error), progress)
+        raise
+    except CypheraError as error:
+        _give_up(job, SessionStatus.FAILED, str(error), progress, is_of_source=True)
         raise
     except Exception as error:
         message = redact(f"The sync of {job.source.key} met an error of ours: {type(error).__name__}: {error}.")
-        _give_up(job, SessionStatus.FAILED, message, progress)
+        _give_up(job, SessionStatus.FAILED, message, progress, is_of_source=True)
         raise
     except BaseException:
         merged = _about_merged_rows(job, progress)
@@ -199,6 +204,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
     event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
     over = progress.as_json(is_over=True)
     record_waits(job.database, job.session)
+    positions = read_positions(job.database, job.source, livemode=not job.source.is_test_mode)
     if not finish_session(
         job.database,
         job.session,
@@ -206,6 +212,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
         progress=over,
         error_summary=outcome.error_summary,
         event=event,
+        end=end_of_sync(outcome, job.request, positions),
     ):
         tell_what_was_merged(job.database, job.session, over, progress.merged())
     if outcome.status is SessionStatus.COMPLETED:
@@ -235,9 +242,15 @@ def _record_missing(job: SyncJob, progress: SyncProgress) -> list[str]:
     return [event.event_message for event in events]
 
 
-def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncProgress) -> None:
-    """End the session after an error that stopped the engine itself, if the database still lets us."""
+def _give_up(
+    job: SyncJob, status: SessionStatus, message: str, progress: SyncProgress, *, is_of_source: bool = False
+) -> None:
+    """End the session after an error that stopped the engine itself, if the database still lets us.
+
+    An error that the source may meet again lets it wait; after an interruption it stays due.
+    """
     message = redact(message)
+    end = failure_of_sync(job.session, job.request, message) if is_of_source else None
     event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
     try:
         finish_session(
@@ -247,6 +260,7 @@ def _give_up(job: SyncJob, status: SessionStatus, message: str, progress: SyncPr
             progress=progress.as_json(is_over=True),
             error_summary={"message": message},
             event=event,
+            end=end,
         )
         record_waits(job.database, job.session)
     except DATABASE_ERRORS:

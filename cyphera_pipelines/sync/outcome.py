@@ -1,7 +1,7 @@
 """How a sync ended, said honestly."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
@@ -14,12 +14,21 @@ from cyphera_pipelines.sync.cancellation import cancelled_message
 
 @dataclass(frozen=True)
 class SyncOutcome:
-    """A session's final status, each entity's final counts, and what went wrong (None: nothing did)."""
+    """A session's final status, each entity's final counts, and what went wrong (None: nothing did).
+
+    `errors` are those of the entities that did not make it.
+    """
 
     session: Session
     status: SessionStatus
     entities: dict[Entity, EntityProgress]
     error_summary: dict[str, Any] | None = None
+    errors: Mapping[Entity, CypheraError] = field(default_factory=dict)
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the provider rejected the credentials."""
+        return any(isinstance(error, CredentialsRejectedError) for error in self.errors.values())
 
 
 def judge(
@@ -38,11 +47,11 @@ def judge(
     rejected = next((error for error in errors.values() if isinstance(error, CredentialsRejectedError)), None)
     summary: dict[str, Any] = {"entities": _by_entity(entities, errors)}
     if rejected is not None:
-        return SyncOutcome(session, SessionStatus.FAILED, entities, {"message": str(rejected), **summary})
+        return SyncOutcome(session, SessionStatus.FAILED, entities, {"message": str(rejected), **summary}, errors)
     if is_cancelled:
         counted = {"entities": {entity.value: asdict(counts) for entity, counts in entities.items()}}
         message = cancelled_message("The sync was cancelled.", about_merged_rows(counted))
-        return SyncOutcome(session, SessionStatus.CANCELLED, entities, {"message": message, **summary})
+        return SyncOutcome(session, SessionStatus.CANCELLED, entities, {"message": message, **summary}, errors)
     if not errors and not unloaded:
         return SyncOutcome(session, SessionStatus.COMPLETED, entities)
     message = " ".join([*_about_errors(errors), *_about_rows(unloaded)])
@@ -50,7 +59,7 @@ def judge(
         counts.fetched or counts.done for counts in entities.values()
     )
     status = SessionStatus.FAILED if got_nowhere else SessionStatus.PARTIAL
-    return SyncOutcome(session, status, entities, {"message": message, **summary})
+    return SyncOutcome(session, status, entities, {"message": message, **summary}, errors)
 
 
 def _by_entity(

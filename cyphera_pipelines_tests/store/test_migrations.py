@@ -196,3 +196,49 @@ def test_of_several_workspaces_with_one_account_the_first_that_reached_it_keeps_
     )
     with empty.connect() as connection:
         assert {row.slug: row.is_active for row in connection.execute(statement)} == {"a": False, "b": True, "c": False}
+
+
+def test_sources_of_before_there_were_schedules_get_one_and_keep_their_pause(empty: Engine) -> None:
+    with empty.begin() as connection:
+        connection.execute(text("CREATE SCHEMA sync"))
+        config = migrations.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0019")
+        connection.execute(
+            text("INSERT INTO sync.workspaces (slug, name) SELECT s, s FROM unnest(array['a','b','c','d']) s")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO sync.workspace_payment_configurations "
+                "(workspace_id, provider_name, is_test_mode, configuration, is_active, deleted_at) "
+                "SELECT id, 'stripe', true, '', slug <> 'd', CASE WHEN slug = 'd' THEN now() END FROM sync.workspaces"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO sync.source_schedules (workspace_id, provider_name, paused_at, paused_reason) "
+                "SELECT id, 'stripe', now(), 'Moving.' FROM sync.workspaces WHERE slug = 'b'"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO sync.sync_cursors (workspace_id, provider_name, livemode, entity_type, watermark) "
+                "SELECT id, 'stripe', false, entity, now() - interval '1 hour' * at FROM sync.workspaces, unnest(ARRAY"
+                "['customers', 'products', 'prices', 'subscriptions', 'invoices']) WITH ORDINALITY AS e (entity, at) "
+                "WHERE slug = 'a' OR (slug = 'b' AND at < 5)"
+            )
+        )
+    migrations.upgrade(empty)
+    statement = text(
+        "SELECT slug, paused_kind, due_at BETWEEN now() AND now() + interval '1 hour' AS is_due_soon, "
+        "listing_due_at BETWEEN now() AND now() + interval '7 days' AS is_listed_soon, "
+        "round(extract(epoch FROM now() - fresh_at) / 3600) AS hours "
+        "FROM sync.source_schedules JOIN sync.workspaces ON id = workspace_id"
+    )
+    with empty.connect() as connection:
+        found = {row.slug: tuple(row)[1:] for row in connection.execute(statement)}
+    assert found == {
+        "a": (None, True, True, 5),
+        "b": ("person", True, True, None),
+        "c": (None, True, True, None),
+    }

@@ -59,11 +59,18 @@ _SCHEDULE_OF_A_CONFIGURATION = (
     "failures",
     "failing_since",
     "last_failure",
+    "wanted_at",
+    "checked_at",
+    "fresh_at",
 )
 """What whoever enters or changes a configuration may set: another key ends a pause for the last one."""
 
 MATRIX: Mapping[str, Mapping[Role, Grants]] = {
-    "sync.workspaces": {Role.TENANT: {"SELECT": WHOLE}, Role.AUTHENTICATION: {"SELECT": WHOLE}},
+    "sync.workspaces": {
+        Role.TENANT: {"SELECT": WHOLE},
+        Role.AUTHENTICATION: {"SELECT": WHOLE},
+        Role.CREDENTIALS: {"SELECT": ("id", "slug")},
+    },
     "sync.workspace_api_keys": {
         Role.TENANT: {"SELECT": ("id", "workspace_id", "name", "created_at", "last_used_at", "revoked_at")},
         Role.AUTHENTICATION: {

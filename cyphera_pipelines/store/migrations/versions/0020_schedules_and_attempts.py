@@ -15,6 +15,19 @@ _CHECKS = {
     "listing_every_seconds": "listing_every_seconds BETWEEN 3600 AND 7776000",
     "time_zone": "(daily_at IS NULL) = (time_zone IS NULL)",
 }
+# Fresh is what the positions say, once all entities have one: they are a little older than it was.
+_FRESH = """
+    UPDATE sync.source_schedules AS schedule SET fresh_at = position.watermark
+    FROM (
+        SELECT workspace_id, provider_name, livemode, min(watermark) AS watermark FROM sync.sync_cursors
+        GROUP BY workspace_id, provider_name, livemode
+        HAVING count(*) = 5 AND count(watermark) = 5
+    ) AS position
+    JOIN sync.workspace_payment_configurations AS configuration USING (workspace_id, provider_name)
+    WHERE configuration.is_active AND configuration.deleted_at IS NULL
+    AND position.livemode = NOT configuration.is_test_mode AND position.watermark <= now()
+    AND (schedule.workspace_id, schedule.provider_name) = (position.workspace_id, position.provider_name)
+"""
 # Spread over the hour and the week: nothing is to start all sources at once because the program was upgraded.
 _SCHEDULES_OF_WHAT_IS_THERE = """
     INSERT INTO sync.source_schedules (workspace_id, provider_name, due_at, listing_due_at)
@@ -299,3 +312,4 @@ def upgrade() -> None:
     op.execute("UPDATE sync.source_schedules SET paused_kind = 'person' WHERE paused_at IS NOT NULL")
     op.execute("UPDATE sync.webhook_events SET handled_by = 'sync' WHERE handled_at IS NOT NULL")
     op.execute(_SCHEDULES_OF_WHAT_IS_THERE)
+    op.execute(_FRESH)
