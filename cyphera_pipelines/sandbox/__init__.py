@@ -11,6 +11,7 @@ from cyphera_pipelines.sandbox.options import Fault, FaultKind, SandboxOptions
 from cyphera_pipelines.sandbox.process import SandboxProcess
 from cyphera_pipelines.sandbox.server import SandboxServer, serve
 from cyphera_pipelines.sandbox.state import SandboxState
+from cyphera_pipelines.sandbox.webhooks.options import WebhookOptions
 
 __all__ = [
     "API_VERSION",
@@ -23,6 +24,7 @@ __all__ = [
     "SandboxServer",
     "SandboxState",
     "Ugliness",
+    "WebhookOptions",
     "create_app",
     "demo_accounts",
     "serve",

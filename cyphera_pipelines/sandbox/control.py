@@ -13,6 +13,7 @@ from cyphera_pipelines.sandbox.accounts import SandboxAccount
 from cyphera_pipelines.sandbox.options import Fault, SandboxOptions
 from cyphera_pipelines.sandbox.serialization import JsonObject, from_bytes, to_bytes
 from cyphera_pipelines.sandbox.state import SandboxState
+from cyphera_pipelines.sandbox.webhooks.control import webhook_handlers
 
 _LINES_PER_CHUNK = 200
 
@@ -195,6 +196,7 @@ def control_routes(state: SandboxState) -> list[Route]:
         ("GET", "/counters", get_counters),
         ("DELETE", "/counters", reset_counters),
         ("GET", "/requests", requests),
+        *webhook_handlers(state),
     ]
     return [Route(path, _answering_errors(handler), methods=[method]) for method, path, handler in table]
 

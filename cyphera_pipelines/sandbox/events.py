@@ -2,6 +2,7 @@
 
 import time
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
 from typing import Any
 
 from cyphera_pipelines.sandbox.accounts import API_VERSION, SandboxAccount
@@ -51,6 +52,11 @@ def in_shape_of_2024(snapshot: JsonObject) -> JsonObject:
     return old
 
 
+def shaped(snapshot: JsonObject, version: str) -> JsonObject:
+    """Return a snapshot, given as we serve it, as another API version has it."""
+    return snapshot if version == API_VERSION else in_shape_of_2024(snapshot)
+
+
 class EventLog:
     """The provider events of one account, numbered from oldest to newest as lists need it."""
 
@@ -61,6 +67,9 @@ class EventLog:
         self._order: list[tuple[int, int]] = []
         self._events: dict[int, JsonObject] = {}
         self._visible_at: dict[int, float] = {}
+        self._snapshots: dict[int, JsonObject] = {}
+        self.on_record: Callable[[JsonObject, JsonObject], None] | None = None
+        """Called with each new event and its object as the API serves it."""
 
     @property
     def count(self) -> int:
@@ -88,6 +97,10 @@ class EventLog:
         """Return an event."""
         return self._events[self._order[number][1]]
 
+    def snapshot(self, number: int) -> JsonObject:
+        """Return an event's object as the API serves it, whatever the event's version."""
+        return self._snapshots[self._order[number][1]]
+
     def body(self, number: int) -> bytes:
         """Return an event as JSON."""
         return to_bytes(self.whole(number))
@@ -104,7 +117,7 @@ class EventLog:
         self._made += 1
         dice = Dice(self._account.seed, "event", sequence)
         version = self._account.event_api_version
-        data: JsonObject = {"object": snapshot if version == API_VERSION else in_shape_of_2024(snapshot)}
+        data: JsonObject = {"object": shaped(snapshot, version)}
         if previous is not None:
             data["previous_attributes"] = previous
         event: JsonObject = {
@@ -114,11 +127,14 @@ class EventLog:
             "created": created,
             "data": data,
             "livemode": self._account.livemode,
-            "pending_webhooks": 1,
+            "pending_webhooks": 0,
             "request": {"id": f"req_{dice.hexadecimal(14)}", "idempotency_key": None},
             "type": event_type,
         }
         self._events[sequence] = event
+        self._snapshots[sequence] = snapshot
         self._visible_at[sequence] = time.time() + self._account.event_delay_seconds
         insort(self._order, (created, sequence))
+        if self.on_record is not None:
+            self.on_record(event, snapshot)
         return event

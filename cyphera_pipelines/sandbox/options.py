@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cyphera_pipelines.sandbox.webhooks.options import WebhookOptions
+
 Limiter = Literal["bucket", "window"]
 
 
@@ -62,7 +64,7 @@ class SandboxOptions(BaseModel):
     `GET /v1/invoices`). A `limiter` "bucket" fills all the time, a "window" lets a second's worth through in each whole
     second. Limits see requests after their latency, so that jitter lets them come bunched, or `limited_on_arrival`.
     `account_concurrency` and `endpoint_concurrency` are how many requests may wait for their answers at once.
-    `retry_after` is put on a 429 if set. None means no limit.
+    `retry_after` is put on a 429 if set. None means no limit. `webhooks` says how events are sent to endpoints.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +83,7 @@ class SandboxOptions(BaseModel):
     retry_after: float | None = Field(default=None, ge=0)
     faults: tuple[Fault, ...] = ()
     fault_seed: int = 1
+    webhooks: WebhookOptions = WebhookOptions()
     log_level: Literal["critical", "error", "warning", "info"] = "error"
 
     @property

@@ -132,6 +132,26 @@ class SandboxProcess:
         """Replace all faults; none switches them off."""
         self._call("PUT", "/faults", [fault.model_dump(mode="json") for fault in faults])
 
+    def change_webhooks(self, **changes: Any) -> None:
+        """Send webhooks otherwise from now on; see `SandboxState.change_webhooks`."""
+        self._call("PATCH", "/webhooks", changes)
+
+    def webhook_statistics(self) -> JsonObject:
+        """Return what became of webhooks; see `SandboxState.webhook_statistics`."""
+        statistics: JsonObject = self._read("GET", "/webhooks")
+        return statistics
+
+    def webhooks_not_arrived(self) -> JsonObject:
+        """Return the ids of events by endpoint; see `SandboxState.webhooks_not_arrived`."""
+        ids: JsonObject = self._read("GET", "/webhooks/not_arrived")
+        return ids
+
+    def resend(self, account_id: str, event_id: str, endpoint_id: str | None = None) -> list[str]:
+        """Send an event once more; see `SandboxState.resend`."""
+        body = {"account": account_id, "event_id": event_id, "endpoint_id": endpoint_id}
+        endpoints: list[str] = self._read("POST", "/webhooks/resend", body)["endpoints"]
+        return endpoints
+
     def counters(self) -> JsonObject:
         """Return the request counts; see `Counters.snapshot`."""
         counts: JsonObject = self._read("GET", "/counters")

@@ -110,7 +110,10 @@ def serve(
     with _listen(host, port) as listening:
         url = _url(listening)
         server = _Server(_config(state), lambda: on_ready(url) if on_ready else None)
-        server.run(sockets=[listening])
+        try:
+            server.run(sockets=[listening])
+        finally:
+            state.close()
 
 
 class SandboxServer:
@@ -161,6 +164,7 @@ class SandboxServer:
             self._server.should_exit = True
             self._thread.join(_START_SECONDS)
             self._server = self._thread = None
+        self.state.close()
 
     def __enter__(self) -> Self:
         return self.start()

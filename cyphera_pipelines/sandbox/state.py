@@ -1,6 +1,8 @@
 """Everything that a running sandbox knows: its accounts, and how it behaves towards those who ask."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from cyphera_pipelines.sandbox.accounts import SandboxAccount
@@ -12,6 +14,10 @@ from cyphera_pipelines.sandbox.faults import Faults
 from cyphera_pipelines.sandbox.limits import RateLimits
 from cyphera_pipelines.sandbox.options import SandboxOptions
 from cyphera_pipelines.sandbox.serialization import JsonObject
+from cyphera_pipelines.sandbox.webhooks.endpoints import WebhookEndpoint, WebhookEndpoints
+from cyphera_pipelines.sandbox.webhooks.happening import Happening
+from cyphera_pipelines.sandbox.webhooks.options import WebhookOptions
+from cyphera_pipelines.sandbox.webhooks.sending import Webhooks
 
 RequestWatcher = Callable[[str, str], None]
 """Called with a request's endpoint template and query string, before it is answered."""
@@ -30,6 +36,7 @@ class SandboxState:
         self.limits = RateLimits(self.options)
         self.counters = Counters()
         self.watchers: list[RequestWatcher] = []
+        self._webhooks = Webhooks(lambda: self.options.webhooks)
         self._datasets: dict[tuple[str, bool], Dataset] = {}
         self._by_key: dict[str, Dataset] = {}
         self._by_organization_key: dict[str, dict[str, Dataset]] = {}
@@ -53,6 +60,7 @@ class SandboxState:
                 raise ValueError(f"a key of {account.account_id} already opens {owner.account.account_id}")
         self.remove_account(*place)
         dataset = self._datasets[place] = Dataset(account)
+        dataset.events.on_record = partial(self._tell, dataset)
         self._by_key.update(dict.fromkeys(account.keys, dataset))
         context = account.account_id if account.platform is None else f"{account.platform}/{account.account_id}"
         for key in account.organization_keys:
@@ -61,6 +69,8 @@ class SandboxState:
     def remove_account(self, account_id: str, livemode: bool) -> None:
         """Remove an account, if it is there; its keys become unknown."""
         removed = self._datasets.pop((account_id, livemode), None)
+        if removed is not None:
+            self._webhooks.forget(removed.webhook_endpoints)
         self._by_key = {key: dataset for key, dataset in self._by_key.items() if dataset is not removed}
         for contexts in self._by_organization_key.values():
             for context in [context for context, dataset in contexts.items() if dataset is removed]:
@@ -109,6 +119,59 @@ class SandboxState:
             self.faults = Faults(options.faults, options.fault_seed)
         self.options = options
         self.limits.change(options)
+
+    def change_webhooks(self, **changes: Any) -> None:
+        """Send webhooks otherwise from now on, as in `lost=0.1`. Raises ValueError for what makes no sense."""
+        webhooks = WebhookOptions.model_validate({**self.options.webhooks.model_dump(), **changes})
+        self.change_options(self.options.model_copy(update={"webhooks": webhooks}))
+
+    def webhook_statistics(self) -> JsonObject:
+        """Return how webhooks are sent, and for each endpoint what became of what it was to get; see `Tally`."""
+        shown = [
+            {"account": account_id, **each.as_json(), "statistics": self._webhooks.of(each)}
+            for account_id, each in self._endpoints()
+        ]
+        return {"options": self.options.webhooks.model_dump(mode="json"), "endpoints": shown}
+
+    def webhooks_not_arrived(self) -> JsonObject:
+        """Return by endpoint the ids of the events that it never got: `lost` and `given_up`."""
+        return {each.id: self._webhooks.ids_of(each) for _account_id, each in self._endpoints()}
+
+    def resend(self, account_id: str, event_id: str, endpoint_id: str | None = None) -> list[str]:
+        """Send an event of an account once more, to one endpoint or to all that want it; return the endpoints' ids.
+
+        Raises KeyError for an unknown event, and for an endpoint that does not want it.
+        """
+        dataset = self.dataset(account_id)
+        with dataset.lock:
+            number = dataset.events.number_of(event_id)
+            if number is None:
+                raise KeyError(event_id)
+            event, snapshot = dataset.events.whole(number), dataset.events.snapshot(number)
+        happening = Happening(dataset.account, event, snapshot, time.monotonic())
+        return self._webhooks.tell_again(happening, self._told_of(dataset), endpoint_id)
+
+    def close(self) -> None:
+        """End what runs in the background: webhooks that were not sent yet never will be."""
+        self._webhooks.close()
+
+    def _tell(self, dataset: Dataset, event: JsonObject, snapshot: JsonObject) -> None:
+        happening = Happening(dataset.account, event, snapshot, time.monotonic())
+        self._webhooks.tell(happening, self._told_of(dataset))
+
+    def _told_of(self, dataset: Dataset) -> list[WebhookEndpoints]:
+        """The endpoints of an account, then those of its platform."""
+        account = dataset.account
+        platform = self._datasets.get((account.platform or "", account.livemode))
+        return [each.webhook_endpoints for each in (dataset, platform) if each is not None]
+
+    def _endpoints(self) -> list[tuple[str, WebhookEndpoint]]:
+        """All that are there, each with its account's id."""
+        return [
+            (dataset.account.account_id, endpoint)
+            for dataset in list(self._datasets.values())
+            for endpoint in dataset.webhook_endpoints.present()
+        ]
 
     def warm(self, account_id: str) -> None:
         """Fill an account's cache (`cache_megabytes`), so that a benchmark does not pay for generating."""
