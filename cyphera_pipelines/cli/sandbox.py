@@ -1,4 +1,4 @@
-"""`cyphera sandbox`: a Stripe-shaped server with generated data, and `change`, by which something happens in it."""
+"""`cyphera sandbox`: a Stripe-shaped server with generated data; something happens in it, and webhooks tell of it."""
 
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -10,15 +10,24 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.sandbox_changes import change
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
+from cyphera_pipelines.cli.sandbox_webhooks import SetOption, read_webhook_options, webhooks
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
-from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, demo_accounts, serve, spare_accounts
+from cyphera_pipelines.sandbox import (
+    SandboxAccount,
+    SandboxOptions,
+    WebhookOptions,
+    demo_accounts,
+    serve,
+    spare_accounts,
+)
 
 ENDS_FILE = "sandbox-ends"
 """In the home: when the data of its sandbox end."""
 
 app = typer.Typer(help="A Stripe-shaped server with generated data on this machine.", invoke_without_command=True)
 app.command("change")(change)
+app.command("webhooks")(webhooks)
 
 
 @app.callback()
@@ -37,8 +46,13 @@ def sandbox(
             "otherwise, when this home's sandbox first ran, so that what was synced from it stays as it is."
         ),
     ] = None,
+    webhook_options: SetOption = None,
 ) -> None:
-    """Serve a Stripe-shaped API with generated data on this machine. Ctrl-C stops it."""
+    """Serve a Stripe-shaped API with generated data on this machine. Ctrl-C stops it.
+
+    What happens in it (`cyphera sandbox change`) is sent, signed, to the webhook endpoints that were made through its
+    API (`POST /v1/webhook_endpoints`), on this machine only. `cyphera sandbox webhooks` shows what arrived.
+    """
     if context.invoked_subcommand is not None:
         return
     accounts = accounts_of_home(services.settings().home, ends)
@@ -48,7 +62,12 @@ def sandbox(
         starting.close()
         typer.echo(f"The sandbox serves {url}. Keys: {', '.join(account.api_key for account in accounts)}")
 
-    options = SandboxOptions(latency_ms=latency_ms, account_rate=account_rate, endpoint_rate=endpoint_rate)
+    options = SandboxOptions(
+        latency_ms=latency_ms,
+        account_rate=account_rate,
+        endpoint_rate=endpoint_rate,
+        webhooks=WebhookOptions(**read_webhook_options(webhook_options)),
+    )
     try:
         # Being told to stop is how it ends.
         with suppress(KeyboardInterrupt), starting:

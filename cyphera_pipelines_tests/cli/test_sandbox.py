@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import stripe
 
 from cyphera_pipelines.cli.sandbox import accounts_of_home
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines_tests.cli.command import Cyphera
+from cyphera_pipelines_tests.receiver import receiving, wait_for
 
 ACCOUNT = SandboxAccount(api_key="sk_test_changes", account_id="acct_changes", name="Acme Inc.", seed=3)
 
@@ -70,3 +72,36 @@ def test_the_data_end_when_the_home_s_sandbox_first_ran(tmp_path: Path) -> None:
         accounts_of_home(home, "2999-01-01")
     with pytest.raises(InvalidInputError, match="is no moment"):
         accounts_of_home(home, "yesterday")
+
+
+def test_webhooks_of_what_happens_are_shown(sandbox: SandboxServer, cyphera: Cyphera) -> None:
+    port = ("--port", port_of(sandbox))
+    assert cyphera("sandbox", "webhooks", *port).done().startswith("There is no webhook endpoint")
+    client = stripe.StripeClient("sk_test_other", base_addresses={"api": sandbox.url})
+    with receiving() as receiver:
+        client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["customer.updated"]})
+        told = cyphera("sandbox", "change", "other", *port, "--update", "customers=3").done()
+        assert f"Webhooks of 3 events to {receiver.url}: 3 arrived.\nWhat no webhook brought shows after: " in told
+        event_id = receiver.ids[0]
+
+        set_to = ("--webhooks", "lost=1", "--webhooks", "delay_seconds=2.5")
+        shown = cyphera("sandbox", "webhooks", *port, *set_to).done()
+        assert shown.endswith("Webhooks go with lost=1.0, delay_seconds=2.5.\n")
+        told = cyphera("sandbox", "change", "other", *port, "--update", "customers=1", "--create", "prices=1").done()
+        assert f"Webhooks of 1 event to {receiver.url}: 0 arrived, 1 lost.\nA workspace that is connected" in told
+
+        resend = ("--resend", event_id, "--account", "other", "--webhooks", "lost=0", "--webhooks", "delay_seconds=1")
+        shown = cyphera("sandbox", "webhooks", *port, *resend).done()
+        assert shown.startswith(f"{event_id} is sent to 1 endpoint.\n")
+        assert shown.endswith("Nothing is let go wrong.\n")
+        wait_for(lambda: receiver.ids.count(event_id) == 2)
+
+
+def test_how_webhooks_go_wrong_is_checked(cyphera: Cyphera) -> None:
+    def refused(option: str) -> str:
+        return cyphera("sandbox", "webhooks", "--port", "1", "--webhooks", option).error()
+
+    assert refused("late=1").startswith("'late=1' does not say how webhooks go: write, say, lost=0.1. Names: lost, ")
+    assert refused("lost=2") == "lost=2: Input should be less than or equal to 1."
+    assert refused("rate=fast").startswith("rate=fast: Input should be a valid number")
+    assert refused("rate=none").startswith("No sandbox answers at http://127.0.0.1:1.")

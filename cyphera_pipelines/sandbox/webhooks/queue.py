@@ -33,8 +33,7 @@ class _Delivery:
 class EndpointQueue:
     """Sends to one endpoint from threads of its own, so that one that hangs keeps no other waiting.
 
-    `name` is the endpoint's id, `number` its place in its account; `find` tells what the endpoint is now, `options` how to
-    send.
+    `name` is the endpoint's id, `number` its place in its account, `find` tells what it is now, `options` how to send.
     """
 
     def __init__(

@@ -1,0 +1,107 @@
+"""`cyphera sandbox webhooks`: what became of them, and how they are to go wrong from now on."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_table
+from cyphera_pipelines.cli.sandbox_client import ask, find_account, place_of, sandbox_client
+from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
+from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.sandbox import WebhookOptions
+
+Ask = Callable[..., Any]
+_NAMES = ", ".join(WebhookOptions.model_fields)
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--webhooks",
+        metavar="NAME=VALUE",
+        help="How webhooks go wrong, as in lost=0.1 doubled=0.5 reordered=1 (shares from 0 to 1), delayed=0.2 with "
+        f"delay_seconds=3, or rate=20 (a second). May be given several times. All names: {_NAMES}.",
+    ),
+]
+
+
+def webhooks(
+    change: SetOption = None,
+    resend: Annotated[
+        str | None,
+        typer.Option(help="The id of an event of ACCOUNT to send once more, to all endpoints that want it."),
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="With --resend: what the account's key ends in, as in `acme`, or its id.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the sandbox listens on 127.0.0.1.")] = DEFAULT_PORT,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show what became of a running sandbox's webhooks; let them go wrong, or right again; send one once more.
+
+    cyphera sandbox webhooks --webhooks lost=0.1 --webhooks doubled=0.5
+
+    cyphera sandbox webhooks --webhooks lost=0 --webhooks doubled=0
+
+    cyphera sandbox webhooks --resend evt_1 --account acme
+    """
+    changes = read_webhook_options(change)
+    with sandbox_client(port) as client:
+        if changes:
+            ask(client, "PATCH", "/webhooks", changes)
+        if resend is not None:
+            chosen = find_account(account, ask(client, "GET", "/accounts"))
+            body = {"account": place_of(chosen), "event_id": resend}
+            sent_to = ask(client, "POST", "/webhooks/resend", body)["endpoints"]
+            if not as_json:
+                wanting = f"{len(sent_to)} endpoint{'' if len(sent_to) == 1 else 's'}"
+                typer.echo(f"{resend} is sent to {wanting}." if sent_to else f"No endpoint wants {resend}.")
+        shown = ask(client, "GET", "/webhooks")
+    if as_json:
+        print_json(shown)
+        return
+    show_endpoints(shown["endpoints"])
+    defaults = WebhookOptions().model_dump(mode="json")
+    odd = [f"{name}={value}" for name, value in shown["options"].items() if value != defaults[name]]
+    typer.echo(f"\nWebhooks go with {', '.join(odd)}." if odd else "\nNothing is let go wrong.")
+
+
+def read_webhook_options(given: list[str] | None) -> dict[str, Any]:
+    """`["lost=0.1"]` as `{"lost": 0.1}`. Raises InvalidInputError."""
+    named: dict[str, str | None] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if name not in WebhookOptions.model_fields or not equals:
+            raise InvalidInputError(f"{text!r} does not say how webhooks go: write, say, lost=0.1. Names: {_NAMES}.")
+        named[name] = None if value == "none" else value
+    try:
+        return WebhookOptions.model_validate(named).model_dump(mode="json", include=set(named))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise InvalidInputError(f"{wrong['loc'][0]}={wrong['input']}: {wrong['msg']}.") from None
+
+
+def show_endpoints(endpoints: list[dict[str, Any]]) -> None:
+    """Print what became of what each endpoint was to get."""
+    columns = (
+        "ENDPOINT",
+        "ACCOUNT",
+        "STATUS",
+        "EVENTS#",
+        "TRIES#",
+        "ARRIVED#",
+        "WAITING#",
+        "LOST#",
+        "GIVEN UP#",
+        "MS#",
+    )
+    rows: list[tuple[object, ...]] = []
+    for each in endpoints:
+        counts = each["statistics"]
+        numbers = [counts.get(name, 0) for name in ("happened", "sent", "arrived", "waiting", "lost", "given_up")]
+        median = counts.get("milliseconds", {}).get("median")
+        rows.append((each["url"], each["account"], each["status"], *numbers, median))
+    print_table(columns, rows, empty="There is no webhook endpoint: one is made through the API of Stripe's shape.")
+    for each in endpoints:
+        if failure := each["statistics"].get("last_failure"):
+            typer.echo(f"{each['url']}: {failure}")
