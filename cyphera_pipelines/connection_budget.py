@@ -26,6 +26,13 @@ DAGSTER_RUN = 1
 SYNC_PROCESS = SYNC + DAGSTER_RUN
 """A process that carries out a run: nothing else of the run has connections, since its step is in the same process."""
 
+SYNCS_OF_A_BATCH = 4
+BATCH = SYNCS_OF_A_BATCH * LOCK + MERGING + 2
+"""A batch run to the product's database: its syncs share what is left beside their locks with looks at other sources.
+
+One whose time is up and that only lists any more needs no more than any run.
+"""
+
 COMPARED_AT_ONCE = 2
 VERIFICATION = LOCK + COMPARED_AT_ONCE + 1
 """`cyphera verify` compares two entities at a time, each on a connection of its own; all else shares one."""
@@ -48,15 +55,19 @@ DAGSTER_RUNS_AT_ONCE = 10
 
 @dataclass(frozen=True)
 class ConnectionBudget:
-    """What an installation needs. `runs_at_once` is None where `dagster.yaml` sets no limit: nobody can say then."""
+    """What an installation needs. `runs_at_once` is None where `dagster.yaml` sets no limit: nobody can say then.
+
+    `batches` of these runs sync many sources each.
+    """
 
     runs_at_once: int | None
     api_processes: int
+    batches: int = 0
 
     @property
     def runs(self) -> int:
         """The connections of all runs that may be at work at once."""
-        return (self.runs_at_once or 0) * SYNC_PROCESS
+        return (self.runs_at_once or 0) * SYNC_PROCESS + self.batches * (BATCH - SYNC)
 
     @property
     def services(self) -> int:
@@ -71,7 +82,8 @@ class ConnectionBudget:
     def explained(self) -> str:
         """The sum, as in "83 connections: 10 runs x 4, ..."."""
         return (
-            f"{self.needed} connections: {self.runs_at_once} runs x {SYNC_PROCESS}, {self.api_processes} API processes "
+            f"{self.needed} connections: {self.runs_at_once} runs x {SYNC_PROCESS}, {BATCH - SYNC} more for each of "
+            f"{self.batches} batches, {self.api_processes} API processes "
             f"x {API_PROCESS}, {DAGSTER_SERVICES * DAGSTER_SERVICE + SYNC} for Dagster's own processes, "
             f"{PEOPLE} for people"
         )
@@ -80,7 +92,7 @@ class ConnectionBudget:
 def budget_of(settings: Settings) -> ConnectionBudget:
     """What the settings and `dagster.yaml` ask for."""
     limit = _runs_at_once(settings.dagster_yaml)
-    return ConnectionBudget(None if limit < 0 else limit, settings.api_workers)
+    return ConnectionBudget(None if limit < 0 else limit, settings.api_workers, settings.batches_at_once)
 
 
 def _runs_at_once(file: Path) -> int:

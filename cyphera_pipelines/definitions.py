@@ -4,13 +4,14 @@ from dagster import Definitions, in_process_executor
 
 from cyphera_pipelines.orchestration.asset_specs import PROVIDER_SPECS
 from cyphera_pipelines.orchestration.assets import payment_tables
+from cyphera_pipelines.orchestration.batches import sync_due_sources
 from cyphera_pipelines.orchestration.code_links import with_code_links
 from cyphera_pipelines.orchestration.jobs import sync_changes, sync_source
 from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource, PaymentProvidersResource
 from cyphera_pipelines.orchestration.sensors import (
+    due_sources,
     payment_sources_sensor,
     pending_sessions,
-    received_webhooks,
     requested_purges,
     retention,
     sessions_of_cancelled_runs,
@@ -23,11 +24,11 @@ _keyring = KeyringResource()
 
 definitions = Definitions(
     assets=with_code_links([*PROVIDER_SPECS, payment_tables]),
-    jobs=[sync_source, sync_changes],
+    jobs=[sync_source, sync_changes, sync_due_sources],
     sensors=[
         payment_sources_sensor,
         pending_sessions,
-        received_webhooks,
+        due_sources,
         requested_purges,
         retention,
         sessions_of_failed_runs,

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
 
     preview_personal_data: bool = False
 
+    batches_at_once: int = Field(default=2, ge=0, le=20)
+    most_sources_at_once: int = Field(default=8, ge=1, le=100)
+
     most_configurations: int = Field(default=50, ge=1)
     most_accounts: int = Field(default=100, ge=1)
     most_waiting_sessions: int = Field(default=20, ge=1)

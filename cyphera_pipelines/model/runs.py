@@ -35,3 +35,12 @@ SENSOR_TAG = "dagster/sensor_name"
 
 WILL_RETRY_TAG = "dagster/will_retry"
 """Dagster's own tag on a failed run: `true` if another run will take its place."""
+
+BATCH_JOB = "sync_due_sources"
+"""The job that takes whatever sources are due."""
+
+BATCH_UNTIL_TAG = "cyphera/takes_sources_until"
+"""Until when a run of that job takes sources, in seconds since 1970: from then on it only ends what it has begun."""
+
+BATCH_RUN_TAG = "cyphera/batch_run_id"
+"""On the record of a source that failed in a batch: the batch's run."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster import MaterializeResult, MetadataValue
+from dagster._core.definitions.metadata import RawMetadataValue
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.sessions import EntityProgress, Session
@@ -49,24 +50,26 @@ def has_changes(table: SyncedTable, counts: EntityProgress) -> bool:
 
 
 def materialization(synced: SyncedSource, table: SyncedTable, counts: EntityProgress) -> MaterializeResult[Any]:
-    """The materialisation of one table. Counts of changes are rows; what was fetched and failed are objects."""
+    """The materialisation of one table, in a run of its source."""
+    return MaterializeResult(asset_key=asset_key(table), metadata=metadata_of(synced, table, counts))
+
+
+def metadata_of(synced: SyncedSource, table: SyncedTable, counts: EntityProgress) -> dict[str, RawMetadataValue]:
+    """What one table's materialisation tells. Counts of changes are rows; what was fetched and failed are objects."""
     # Whoever sees Dagster's UI sees every workspace's: no names and addresses of people, unless the operator wants so.
     personal = load_settings().preview_personal_data
     rows = preview_rows(synced.database, synced.source, table, limit=PREVIEW_ROWS, personal=personal)
-    return MaterializeResult(
-        asset_key=asset_key(table),
-        metadata={
-            "dagster/table_name": table_name(table),
-            "dagster/partition_row_count": count_rows(synced.database, synced.source, [table])[table.name],
-            **changes(table, counts),
-            "fetched": counts.fetched,
-            "failed": counts.failed,
-            "requests": counts.requests,
-            "rows_per_second": round(counts.fetched / max(synced.seconds, 0.001), 1),
-            **{name: text_value(text) for name, text in session_metadata(synced.session).items()},
-            "preview": MetadataValue.md(markdown_table(rows)),
-        },
-    )
+    return {
+        "dagster/table_name": table_name(table),
+        "dagster/partition_row_count": count_rows(synced.database, synced.source, [table])[table.name],
+        **changes(table, counts),
+        "fetched": counts.fetched,
+        "failed": counts.failed,
+        "requests": counts.requests,
+        "rows_per_second": round(counts.fetched / max(synced.seconds, 0.001), 1),
+        **{name: text_value(text) for name, text in session_metadata(synced.session).items()},
+        "preview": MetadataValue.md(markdown_table(rows)),
+    }
 
 
 def markdown_table(rows: list[dict[str, Any]]) -> str:

@@ -1,9 +1,9 @@
 """Running the job for one source in this very process: what `cyphera sync` does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from dagster import DagsterInstance, DagsterRun
+from dagster import AssetKey, DagsterInstance, DagsterRun
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.execution.api import execute_run
@@ -50,11 +50,17 @@ def run_source_sync(
         # After Dagster's: a process that waits holds that one only.
         database.take_connections_of_sync()
         update_partitions(database, instance)
-        # Loaded by name, as Dagster's own workers do: the definitions stand above this layer.
-        job = ReconstructableRepository.for_module(CODE_LOCATION, "definitions").get_reconstructable_job(
-            sync_source.name
+        job = sync_source_job()
+        run = create_run(
+            instance,
+            job,
+            source,
+            session,
+            request,
+            entity_asset_keys(request.entities),
+            # The session has no run yet: it names the one that is to be made.
+            run_id=session.dagster_run_id,
         )
-        run = _create_run(instance, job, source, session, request)
         run_interruptibly(
             lambda: execute_run(job, run, instance, raise_on_error=False),
             on_interrupt=lambda: _cancel(database, instance, session, run),
@@ -72,16 +78,32 @@ def _one_instance() -> Iterator[DagsterInstance]:
         yield instance
 
 
-def _create_run(
-    instance: DagsterInstance, job: ReconstructableJob, source: Source, session: Session, request: SyncRequest
+def sync_source_job() -> ReconstructableJob:
+    """The job `sync_source`, loaded by name as Dagster's own workers do: the definitions stand above this layer."""
+    return ReconstructableRepository.for_module(CODE_LOCATION, "definitions").get_reconstructable_job(sync_source.name)
+
+
+def create_run(
+    instance: DagsterInstance,
+    job: ReconstructableJob,
+    source: Source,
+    session: Session,
+    request: SyncRequest,
+    assets: Iterable[AssetKey],
+    *,
+    run_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> DagsterRun:
-    """Create the run as the code location's own, so that it is listed under its job and can be started again there."""
+    """Create a run for the session as the code location's own, so that it is listed and can be started again there.
+
+    Nothing of it is launched.
+    """
     target = LoadableTargetOrigin(module_name=CODE_LOCATION)
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, CODE_LOCATION)
     repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
     return instance.create_run_for_job(
         job.get_definition(),
-        run_id=session.dagster_run_id,
+        run_id=run_id,
         # The caller tells its user what happens.
         run_config=run_config_of(request) | {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         # Whoever started it here decides whether to start it again: the daemon does not.
@@ -90,8 +112,9 @@ def _create_run(
             SOURCE_TAG: source.key,
             SESSION_TAG: str(session.id),
             MAX_RETRIES_TAG: "0",
+            **(tags or {}),
         },
-        asset_selection=frozenset(entity_asset_keys(request.entities)),
+        asset_selection=frozenset(assets),
         remote_job_origin=RemoteJobOrigin(repository, job.job_name),
         job_code_origin=job.get_python_origin(),
     )

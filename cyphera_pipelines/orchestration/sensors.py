@@ -7,6 +7,7 @@ from dagster import (
     DefaultSensorStatus,
     DeleteDynamicPartitionsRequest,
     RunFailureSensorContext,
+    RunRequest,
     RunStatusSensorContext,
     SensorEvaluationContext,
     SensorResult,
@@ -18,7 +19,7 @@ from dagster import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.model.runs import OUTBOX_SENSOR, SOURCES_PARTITIONS
+from cyphera_pipelines.model.runs import OUTBOX_SENSOR
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.orchestration import partitions
 from cyphera_pipelines.orchestration.backstop import (
@@ -26,7 +27,7 @@ from cyphera_pipelines.orchestration.backstop import (
     end_session_of_run,
     end_vanished_sessions,
 )
-from cyphera_pipelines.orchestration.inbox import look_into_inbox
+from cyphera_pipelines.orchestration.batches import end_dead_batches, look_at_backlog, sync_due_sources
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.outbox import look_into_outbox
 from cyphera_pipelines.orchestration.purging import carry_out_purge
@@ -81,21 +82,19 @@ def pending_sessions(context: SensorEvaluationContext, database: DatabaseResourc
 
 
 @sensor(
-    name="received_webhooks",
-    job=sync_source,
-    minimum_interval_seconds=5,
+    name="due_sources",
+    job=sync_due_sources,
+    # The daemon looks every five seconds: with five here, a look that comes a little early is one in ten seconds.
+    minimum_interval_seconds=4,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Starts a sync of changes for every source whose provider has told us something by a webhook.",
+    description="Starts a batch run where sources are due by their schedules, or webhooks wait, and nobody takes them.",
 )
-def received_webhooks(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
-    """Webhooks are applied by syncs like any other change: one per source at a time, however many come in."""
-    runs = look_into_inbox(database.open())
-    if not runs:
-        return SensorResult(skip_reason=SkipReason("No webhook waits for a sync."))
-    keys = {run.partition_key for run in runs if run.partition_key is not None}
-    missing = sorted(key for key in keys if not context.instance.has_dynamic_partition(SOURCES_PARTITIONS, key))
-    additions = [partitions.payment_sources.build_add_request(missing)] if missing else []
-    return SensorResult(run_requests=runs, dynamic_partitions_requests=additions)
+def due_sources(context: SensorEvaluationContext, database: DatabaseResource) -> SensorResult:
+    """However many sources are due, a few runs take them; none is started while nothing is due."""
+    found = look_at_backlog(database.open(), context.instance, load_settings())
+    if isinstance(found, RunRequest):
+        return SensorResult(run_requests=[found])
+    return SensorResult(skip_reason=SkipReason(found))
 
 
 @run_failure_sensor(
@@ -133,6 +132,7 @@ def sessions_without_a_process(context: SensorEvaluationContext, database: Datab
     """Without this a run that nobody executes any more would hold its source's place in the queue for hours."""
     sessions = [str(session.id) for session in end_vanished_sessions(database.open(), context.instance)]
     runs = [run.run_id for run in end_runs_of_ended_sessions(database.open(), context.instance)]
+    runs += end_dead_batches(database.open(), context.instance)
     if sessions or runs:
         reason = f"Ended {', '.join(sessions + runs)}: nobody is at work on them."
     else:

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import source_schedules as schedules
 from cyphera_pipelines.store.tables import sync_cursors as cursors
+from cyphera_pipelines.store.tables import synced_accounts as accounts
+
+CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,47 @@ class SyncPosition:
 
 
 def read_positions(database: Database, source: Source, *, livemode: bool) -> dict[Entity, SyncPosition]:
-    """The positions of the source's entities; entities that were never listed are left out."""
-    statement = select(cursors).where(
-        cursors.c.workspace_id == source.workspace_id,
-        cursors.c.provider_name == source.provider,
-        cursors.c.livemode == livemode,
+    """The positions of the source's entities; entities that were never listed are left out.
+
+    A check that found nothing new writes none of them: it widens the interval in which the provider is known to have
+    told of no change. A watermark that lies there is as good as one at the interval's end.
+    """
+    statement = (
+        select(cursors, _moved_on().label("moved_on"))
+        .select_from(cursors.outerjoin(schedules, _is_same_source(schedules)).outerjoin(accounts, _is_same_account()))
+        .where(
+            cursors.c.workspace_id == source.workspace_id,
+            cursors.c.provider_name == source.provider,
+            cursors.c.livemode == livemode,
+        )
     )
     with database.tenant(source.workspace_id) as connection:
         return {
             Entity(row.entity_type): SyncPosition(
-                row.watermark, row.unfinished, row.full_listing_at, tuple(row.owed), row.mapping_version
+                row.moved_on, row.unfinished, row.full_listing_at, tuple(row.owed), row.mapping_version
             )
             for row in connection.execute(statement)
         }
+
+
+def _moved_on() -> ColumnElement[datetime | None]:
+    """The watermark, or the end of the interval without changes that it lies in, of the account that was synced."""
+    lies_between = cursors.c.watermark.between(schedules.c.unchanged_from, schedules.c.unchanged_until)
+    is_same_key = schedules.c.unchanged_key_digest == accounts.c.key_digest
+    # What a clock that was wrong wrote would hide every watermark that is right.
+    is_believable = schedules.c.unchanged_until <= func.now() + CLOCKS_DIFFER_BY
+    moved_on: ColumnElement[datetime | None] = case(
+        (and_(lies_between, is_same_key, is_believable), schedules.c.unchanged_until), else_=cursors.c.watermark
+    )
+    return moved_on
+
+
+def _is_same_source(table: Table) -> ColumnElement[bool]:
+    return and_(table.c.workspace_id == cursors.c.workspace_id, table.c.provider_name == cursors.c.provider_name)
+
+
+def _is_same_account() -> ColumnElement[bool]:
+    return and_(_is_same_source(accounts), accounts.c.livemode == cursors.c.livemode)
 
 
 def save_unfinished(

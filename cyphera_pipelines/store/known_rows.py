@@ -40,13 +40,21 @@ def find_known_rows(
     connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject]
 ) -> dict[tuple[bool, str], KnownRow]:
     """The rows of these objects that are there, tombstones included, by `(livemode, id)`."""
-    if not objects:
+    livemodes = list({obj.livemode for obj in objects})
+    return find_rows(connection, source, entity, [obj.id for obj in objects], livemodes=livemodes)
+
+
+def find_rows(
+    connection: Connection, source: Source, entity: Entity, ids: Sequence[str], *, livemodes: Sequence[bool]
+) -> dict[tuple[bool, str], KnownRow]:
+    """The rows with these ids that are there, tombstones included, by `(livemode, id)`."""
+    if not ids:
         return {}
     parameters = {
         "workspace_id": source.workspace_id,
         "provider": source.provider,
-        "livemodes": list({obj.livemode for obj in objects}),
-        "ids": [storable(obj.id) for obj in objects],
+        "livemodes": list(livemodes),
+        "ids": [storable(object_id) for object_id in ids],
     }
     rows = connection.execute(text(_find(entity)), parameters)
     return {

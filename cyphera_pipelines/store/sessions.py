@@ -89,6 +89,7 @@ def create_only_session(
     *,
     ignoring: Collection[UUID] = (),
     quotas: Quotas | None = None,
+    dagster_run_id: str | None = None,
 ) -> Session:
     """Like `create_session`, but raise SourceActiveError if the source has an active session that is not ignored.
 
@@ -103,7 +104,7 @@ def create_only_session(
                 raise SourceActiveError(source, _to_session(row))
         if quotas is not None:
             check_sessions(connection, quotas)
-        return _to_session(connection.execute(_insertion(source, kind, request)).one())
+        return _to_session(connection.execute(_insertion(source, kind, request, dagster_run_id)).one())
 
 
 def claim_session(database: Database, session: Session, dagster_run_id: str, *, instead_of: str | None = None) -> bool:
@@ -261,6 +262,13 @@ def read_queue(database: Database, session: Session) -> Queue:
         own = connection.execute(of_source.order_by(sessions.c.created_at).limit(1)).one_or_none()
         row = connection.execute(counts).one()
     return Queue(None if own is None else _to_session(own), row.ahead, row.running)
+
+
+def has_session_of_run(database: Database, dagster_run_id: str) -> bool:
+    """Whether a session waits or runs that the run is to carry out."""
+    of_run = exists().where(sessions.c.dagster_run_id == dagster_run_id, sessions.c.status.in_(_UNFINISHED))
+    with database.control() as connection:
+        return bool(connection.execute(select(of_run)).scalar_one())
 
 
 def read_statuses(database: Database, session_ids: Collection[UUID]) -> dict[UUID, SessionStatus]:

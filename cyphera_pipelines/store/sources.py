@@ -127,6 +127,14 @@ def find_source(database: Database, key: str) -> Source:
     return _to_source(row)
 
 
+def find_source_of(database: Database, workspace_id: UUID, provider: str) -> Source | None:
+    """The workspace's source at the provider; None if it has no active configuration."""
+    statement = _active_sources().where(workspaces.c.id == workspace_id, configurations.c.provider_name == provider)
+    with database.control() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else _to_source(row)
+
+
 def exists_still(database: Database, source: Source) -> bool:
     """Whether the source's configuration is still there, active or not."""
     existing = select(configurations.c.id).where(

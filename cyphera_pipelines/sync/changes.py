@@ -174,7 +174,7 @@ def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
         insert_events(connection, context.session, events)
         _note_owed(connection, context, entity, batch)
         _note_missing(connection, context, entity, batch, result)
-        context.check_lock()
+        context.check_lock(connection)
     context.progress.loaded(
         entity,
         fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable) + len(incomplete),

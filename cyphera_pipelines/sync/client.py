@@ -46,12 +46,14 @@ def open_client(
     is_cancelled: Callable[[], bool],
     on_answer: Callable[[], None] = lambda: None,
     on_notice: Callable[[Notice], None] = lambda _notice: None,
+    attempts: int = ClientOptions.attempts,
+    rate_limit_patience: float = ClientOptions.rate_limit_patience,
 ) -> OpenedAccount:
     """Return a client of the source's account, to be closed by the caller. Makes no request.
 
-    `on_request` hears of every attempt, `on_answer` of those that were answered. Raises CypheraError for credentials
-    that are gone, do not decrypt, do not go with the source's connected account, or name an address that is not allowed
-    any more.
+    `on_request` hears of every attempt, `on_answer` of those that were answered; for the others see `ClientOptions`.
+    Raises CypheraError for credentials that are gone, do not decrypt, do not go with the source's connected account, or
+    name an address that is not allowed any more.
     """
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
     credentials = read_credentials(database, keyring, binding)
@@ -62,7 +64,13 @@ def open_client(
     opens = api_key if source.connected_account_id is None else f"{api_key} {source.connected_account_id}"
     limits = _CountedLimits(account_limits(opens, address, published), on_request)
     options = ClientOptions(
-        on_retry=on_retry, on_answer=on_answer, on_notice=on_notice, is_cancelled=is_cancelled, limits=limits
+        on_retry=on_retry,
+        on_answer=on_answer,
+        on_notice=on_notice,
+        is_cancelled=is_cancelled,
+        limits=limits,
+        attempts=attempts,
+        rate_limit_patience=rate_limit_patience,
     )
     client = provider.connect(credentials, options, source.connected_account_id)
     digest = hashlib.sha256(f"{address} {opens}".encode()).digest()

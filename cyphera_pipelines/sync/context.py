@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from cyphera_pipelines.model.sessions import Session, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import AccountScope, ProviderClient
@@ -15,8 +17,8 @@ class SyncContext:
     """One sync: of which source, with what, and for which session.
 
     `key_digest` tells one key from another, `scope` which provider events are of the source's own account.
-    `is_cancelled` is asked between pages; `cancel` makes it true for everybody. `check_lock` raises a database error if
-    the source's lock is lost: then nothing more may be committed.
+    `is_cancelled` is asked between pages; `cancel` makes it true for everybody. `check_lock` raises an error if the
+    source's lock or claim is lost: then what is done on the connection may not be committed.
     """
 
     database: Database
@@ -30,4 +32,4 @@ class SyncContext:
     progress: SyncProgress
     is_cancelled: Callable[[], bool]
     cancel: Callable[[], None]
-    check_lock: Callable[[], None]
+    check_lock: Callable[[Connection], None]

@@ -1,7 +1,9 @@
 """One sync of one source, from the lock to the session's honest end."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
@@ -22,6 +24,7 @@ from cyphera_pipelines.providers.base import (
 )
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.claims import Claim, check_claim
 from cyphera_pipelines.store.configurations import record_sync
 from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
@@ -29,6 +32,7 @@ from cyphera_pipelines.store.database_errors import is_lost, what_happened
 from cyphera_pipelines.store.events import count_flagged, record_events
 from cyphera_pipelines.store.locks import HeldLock, SourceBusyError, source_lock
 from cyphera_pipelines.store.missing import list_missing
+from cyphera_pipelines.store.schedules import SyncEnd
 from cyphera_pipelines.store.sessions import (
     fail_abandoned_sessions,
     finish_session,
@@ -59,7 +63,11 @@ class SessionEndedError(CypheraError):
 
 @dataclass(frozen=True)
 class SyncJob:
-    """Everything that one sync needs. `log` is the log of the run that carries it out, for people to follow."""
+    """Everything that one sync needs. `log` is the log of the run that carries it out, for people to follow.
+
+    `claim` is that of the worker of a batch. `failed_check` is the error that a look at the source met: then the
+    session is there to tell of it, and nothing is asked for again.
+    """
 
     database: Database
     keyring: Keyring
@@ -68,6 +76,8 @@ class SyncJob:
     request: SyncRequest
     dagster_run_id: str | None = None
     log: logging.Logger = _log
+    claim: Claim | None = None
+    failed_check: CypheraError | None = None
 
 
 def run_sync(job: SyncJob) -> SyncOutcome:
@@ -90,7 +100,11 @@ def run_sync(job: SyncJob) -> SyncOutcome:
                 RunLog(job.log, progress, job.request.entities) as run_log,
                 rare_collections(),
             ):
-                outcome = _sync(job, progress, heartbeat, lock, run_log)
+                outcome = (
+                    _sync(job, progress, heartbeat, lock, run_log)
+                    if job.failed_check is None
+                    else _failed(job, job.failed_check, progress)
+                )
             _finish(job, outcome, progress)
             return outcome
     except SessionEndedError:
@@ -178,7 +192,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: Held
             progress=progress,
             is_cancelled=heartbeat.is_cancelled,
             cancel=heartbeat.cancel,
-            check_lock=lock.check,
+            check_lock=lambda connection: _check_lock(lock, job.claim, connection),
         )
         errors = bring_up_to_date(context)
     except (CredentialsRejectedError, ProviderUnavailableError) as error:
@@ -192,6 +206,26 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: Held
     refresh_statistics(job.database, progress.created_rows())
     counts = {entity: progress.entity(entity) for entity in job.request.entities}
     return judge(job.session, counts, errors, is_cancelled=heartbeat.is_cancelled())
+
+
+def _check_lock(lock: HeldLock, claim: Claim | None, connection: Connection) -> None:
+    lock.check()
+    if claim is not None:
+        check_claim(connection, claim)
+
+
+def _under_claim(job: SyncJob, end: SyncEnd | None) -> SyncEnd | None:
+    """The end of a sync that counts only while its worker has the source."""
+    return end if end is None or job.claim is None else replace(end, claim_number=job.claim.number)
+
+
+def _failed(job: SyncJob, error: CypheraError, progress: SyncProgress) -> SyncOutcome:
+    """What a sync comes to that meets this error whatever it asks for."""
+    errors = dict.fromkeys(job.request.entities, error)
+    for entity in errors:
+        progress.failed(entity, str(error))
+    counts = {entity: progress.entity(entity) for entity in job.request.entities}
+    return judge(job.session, counts, errors, is_cancelled=False)
 
 
 def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
@@ -212,7 +246,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
         progress=over,
         error_summary=outcome.error_summary,
         event=event,
-        end=end_of_sync(outcome, job.request, positions),
+        end=_under_claim(job, end_of_sync(outcome, job.request, positions)),
     ):
         tell_what_was_merged(job.database, job.session, over, progress.merged())
     if outcome.status is SessionStatus.COMPLETED:
@@ -250,7 +284,7 @@ def _give_up(
     An error that the source may meet again lets it wait; after an interruption it stays due.
     """
     message = redact(message)
-    end = failure_of_sync(job.session, job.request, message) if is_of_source else None
+    end = _under_claim(job, failure_of_sync(job.session, job.request, message)) if is_of_source else None
     event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
     try:
         finish_session(

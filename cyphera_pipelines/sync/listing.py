@@ -113,7 +113,7 @@ class EntityListing:
             insert_events(connection, context.session, events)
             self._note_missing(connection, objects, [*unmappable, *result.refused], incomplete)
             self._save_checkpoint(connection, batch)
-            context.check_lock()
+            context.check_lock(connection)
         self._pages.committed(batch)
         context.progress.loaded(
             self._entity,

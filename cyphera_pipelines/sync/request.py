@@ -28,14 +28,25 @@ def open_only_session(
     quotas: Quotas | None = None,
     *,
     kind: SessionType | None = None,
+    dagster_run_id: str | None = None,
+    silent_for: float = SILENT_FOR,
 ) -> Session:
     """The same, but raise SourceActiveError if a session of the source waits or runs already.
 
-    It is of the type that fits the request unless a `kind` is given. One that says `running` but whose process is gone
-    does not count: the new session's sync will end it. Raises QuotaReachedError too.
+    It is of the type that fits the request unless a `kind` is given. One that says `running` but whose process is gone,
+    and was silent for so many seconds, does not count: the new session's sync will end it. Raises QuotaReachedError
+    too.
     """
-    dead = {each.id for each in list_active_sessions(database, source) if _is_dead(database, each)}
-    return create_only_session(database, source, kind or session_type(request), request, ignoring=dead, quotas=quotas)
+    dead = {each.id for each in list_active_sessions(database, source) if _is_dead(database, each, silent_for)}
+    return create_only_session(
+        database,
+        source,
+        kind or session_type(request),
+        request,
+        ignoring=dead,
+        quotas=quotas,
+        dagster_run_id=dagster_run_id,
+    )
 
 
 def session_type(request: SyncRequest) -> SessionType:
@@ -45,9 +56,9 @@ def session_type(request: SyncRequest) -> SessionType:
     return SessionType.INITIAL_SYNC if set(request.entities) == set(Entity) else SessionType.PARTIAL_SYNC
 
 
-def _is_dead(database: Database, session: Session) -> bool:
+def _is_dead(database: Database, session: Session, longest_silence: float) -> bool:
     """Whether nobody has been heard of for a while, and nobody holds the source's lock."""
     if session.status is not SessionStatus.RUNNING:
         return False
     silent_for = (datetime.now(UTC) - session.updated_at).total_seconds()
-    return silent_for > SILENT_FOR and not is_being_synced(database, session.workspace_id, session.provider_name)
+    return silent_for > longest_silence and not is_being_synced(database, session.workspace_id, session.provider_name)

@@ -12,7 +12,6 @@ from cyphera_pipelines.providers.base import (
     ProviderUnavailableError,
     RequestAbandonedError,
 )
-from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.cursors import SyncPosition, end_listing, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
@@ -21,10 +20,11 @@ from cyphera_pipelines.sync.account import ask_for_account, settle_account
 from cyphera_pipelines.sync.changes import Errors, apply_changes, ask_for_owed
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
+from cyphera_pipelines.sync.obstacles import obstacle_to_changes
 from cyphera_pipelines.sync.pages import SyncCancelledError
 from cyphera_pipelines.sync.unfinished import unfinished_of, without_times_to_come
 from cyphera_pipelines.sync.unlisted import list_unlisted
-from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, is_to_come, watermark_at
+from cyphera_pipelines.sync.watermarks import watermark_at
 
 _PRICED = (Entity.PRICES, Entity.SUBSCRIPTIONS)
 MOST_NAMED = 5
@@ -49,7 +49,9 @@ def bring_up_to_date(context: SyncContext) -> Errors:
         with context.database.tenant(context.source.workspace_id) as connection:
             settle_billed_amounts(connection, context.source, livemode=context.livemode)
     if context.request.only_changes:
-        obstacle = _obstacle(context, positions)
+        obstacle = obstacle_to_changes(
+            context.source.provider, context.request.entities, positions, context.client.now()
+        )
         if obstacle is None:
             try:
                 return _recorded(context, _apply_changes_only(context, positions))
@@ -73,27 +75,6 @@ def _recorded(context: SyncContext, errors: Errors) -> Errors:
     for entity, error in errors.items():
         record_failure(context, entity, error)
     return errors
-
-
-def _obstacle(context: SyncContext, positions: Positions) -> str | None:
-    """Why the provider events do not suffice; None if they do."""
-    mapping_version = find_provider(context.source.provider).mapping_version
-    for entity in context.request.entities:
-        position = positions.get(entity, SyncPosition())
-        unfinished = unfinished_of(position)
-        if position.full_listing_at is None:
-            return f"{entity.value} was never listed to its end."
-        if unfinished is not None and not unfinished.is_listed and unfinished.strategy is ConflictStrategy.OVERWRITE:
-            return f"The last listing of {entity.value} did not come to its end."
-        if position.mapping_version != mapping_version:
-            return f"Rows of {entity.value} are made in another way since this program was upgraded."
-        if position.watermark is None:
-            return f"What changed since {entity.value} was last listed could not be read from the provider's events."
-        if is_to_come(position.watermark.timestamp()):
-            return f"The time until which {entity.value} is up to date lies ahead: a clock was wrong."
-        if context.client.now() - position.watermark.timestamp() > EVENTS_ARE_KEPT_FOR:
-            return f"{entity.value} was last synced longer ago than the provider keeps its events."
-    return None
 
 
 def _apply_changes_only(context: SyncContext, positions: Positions) -> Errors:
@@ -216,4 +197,4 @@ def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark:
                 save_watermark(connection, source, entity, watermark, livemode=livemode)
             elif not context.request.only_changes:
                 end_listing(connection, source, entity, livemode=livemode)
-        context.check_lock()
+        context.check_lock(connection)

@@ -1,0 +1,104 @@
+"""What a batch shows in Dagster of the sources that it synced: each on its own partition, and nothing of the others.
+
+What was brought up to date is a materialisation in the batch's run. A source that failed gets a run of its own that was
+never launched: the record of the failure. Dagster shows a partition as failed if the last run that was to materialise
+it failed; were that the batch's, it would have to fail for every source, and would be tried again for all. From the
+record a person reads which source failed and why, and starts it again with one click.
+"""
+
+import threading
+from collections.abc import Iterable
+
+from dagster import AssetMaterialization, DagsterInstance, OpExecutionContext
+from dagster._core.events import EngineEventData
+
+from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.runs import BATCH_RUN_TAG, SOURCES_PARTITIONS
+from cyphera_pipelines.model.sessions import EntityProgress, SessionStatus
+from cyphera_pipelines.model.synced_tables import tables_of
+from cyphera_pipelines.orchestration.asset_specs import asset_key
+from cyphera_pipelines.orchestration.failures import text_value
+from cyphera_pipelines.orchestration.materializations import SyncedSource, has_changes, is_complete, metadata_of
+from cyphera_pipelines.orchestration.run import create_run, sync_source_job
+from cyphera_pipelines.orchestration.session_links import session_metadata
+from cyphera_pipelines.security.secrets import redact
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.sync.batch import SyncedInBatch
+
+
+class BatchReports:
+    """Shows the syncs of one batch, one at a time whatever thread they come from."""
+
+    def __init__(self, context: OpExecutionContext, database: Database) -> None:
+        self._context = context
+        self._database = database
+        self._turn = threading.Lock()
+
+    def show(self, synced: SyncedInBatch) -> None:
+        """Materialise the tables that are whole, if a row of them changed, and show the others as failed.
+
+        After a failure all that are whole are materialised, so that the partition shows that it is over. Of a sync that
+        was cancelled nothing is shown but its session.
+        """
+        if synced.session.status is SessionStatus.CANCELLED:
+            return
+        whole = list(_whole_tables(synced))
+        shown = [
+            table
+            for table in whole
+            if synced.shows_all or not synced.request.only_changes or has_changes(table, _counts(synced, table))
+        ]
+        failed = [table for table in tables_of(synced.request.entities) if table not in whole]
+        with self._turn:
+            instance = self._context.instance
+            if (shown or failed) and not instance.has_dynamic_partition(SOURCES_PARTITIONS, synced.source.key):
+                instance.add_dynamic_partitions(SOURCES_PARTITIONS, [synced.source.key])
+            for table in shown:
+                self._materialize(synced, table)
+            if failed:
+                show_failed(instance, synced, failed, self._context.run_id)
+
+    def _materialize(self, synced: SyncedInBatch, table: SyncedTable) -> None:
+        source = SyncedSource(self._database, synced.source, synced.session, synced.seconds)
+        self._context.log_event(
+            AssetMaterialization(
+                asset_key(table),
+                partition=synced.source.key,
+                metadata=metadata_of(source, table, _counts(synced, table)),
+            )
+        )
+
+
+def show_failed(
+    instance: DagsterInstance, synced: SyncedInBatch, tables: Iterable[SyncedTable], batch_run_id: str
+) -> None:
+    """Record a failed run of the source, for these tables, that says why and leads to the session."""
+    keys = [asset_key(table) for table in tables]
+    run = create_run(
+        instance,
+        sync_source_job(),
+        synced.source,
+        synced.session,
+        synced.request,
+        keys,
+        tags={BATCH_RUN_TAG: batch_run_id},
+    )
+    message = redact(str((synced.session.error_summary or {}).get("message") or "The sync failed."))
+    about = {"source": synced.source.key, **session_metadata(synced.session)}
+    metadata = {name: text_value(text) for name, text in about.items()}
+    instance.report_engine_event(message, run, EngineEventData(metadata))
+    instance.report_run_failed(run, message)
+
+
+def _counts(synced: SyncedInBatch, table: SyncedTable) -> EntityProgress:
+    assert synced.outcome is not None, "a table is whole only after a sync that came to its end"
+    return synced.outcome.entities[table.entity]
+
+
+def _whole_tables(synced: SyncedInBatch) -> Iterable[SyncedTable]:
+    if synced.outcome is None:
+        return
+    for table in tables_of(synced.request.entities):
+        counts = synced.outcome.entities.get(table.entity)
+        if counts is not None and is_complete(counts):
+            yield table

@@ -1,0 +1,389 @@
+"""A batch: one process that takes sources as they are due, looks at many at once, and syncs those that need it.
+
+A source at rest is looked at, and that is noted in its row: no session, and nothing in Dagster. Looks, syncs of changes
+and listings have threads of their own, so that a listing of hours holds up nobody's changes, and no sync a look.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from cyphera_pipelines.connection_budget import SYNCS_OF_A_BATCH
+from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
+from cyphera_pipelines.model.sessions import Session, SyncRequest
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.providers.base import RequestAbandonedError
+from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.store.claims import (
+    LEASE_SECONDS,
+    NOT_CLAIMED,
+    Claim,
+    ClaimWalk,
+    claim_due,
+    end_stopped_worker,
+    extend_claims,
+    holds,
+    mend_schedules,
+    release_claims,
+    seconds_until_due,
+    unchanged,
+)
+from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
+from cyphera_pipelines.store.locks import is_being_synced
+from cyphera_pipelines.store.schedules import note_sync
+from cyphera_pipelines.store.sessions import get_session
+from cyphera_pipelines.store.sources import find_source_of
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions
+from cyphera_pipelines.sync.engine import SyncJob, run_sync
+from cyphera_pipelines.sync.look import Needed, Nothing, look
+from cyphera_pipelines.sync.memory import collect_if_due, share_arenas
+from cyphera_pipelines.sync.outcome import SyncOutcome
+from cyphera_pipelines.sync.request import open_only_session
+from cyphera_pipelines.sync.schedule_notes import level
+
+LOOKS_AT_ONCE = 16
+LISTINGS_AT_ONCE = 1
+CHANGES_AT_ONCE = SYNCS_OF_A_BATCH - LISTINGS_AT_ONCE
+
+MOST_IN_HAND = 100
+"""Sources that a batch has claimed at once, those that wait for a sync's turn among them."""
+
+CLAIM_EVERY = 1.0
+LONGEST_PAUSE = 60.0
+"""Seconds without anything to do after which a batch ends, or at once where nothing is due for so long."""
+LINGERS_FOR = 10.0
+"""Seconds in which a batch that has nothing to do waits for what webhooks want all the same."""
+
+NOT_AGAIN_FOR = 60.0
+"""Seconds that a source is left alone at least after a sync of it, or an attempt at one."""
+SILENT_FOR = 20.0
+"""Seconds without a heartbeat after which a session whose lock nobody holds was a dead worker's."""
+DATABASE_PATIENCE = 120.0
+
+_log = logging.getLogger(__name__)
+# Of each sync its session tells. A batch's own log names no source: it outlives them.
+_silent = logging.getLogger("cyphera_batch.syncs")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+
+@dataclass
+class BatchCounts:
+    """What became of the sources that a batch took. `waits` are the seconds that each was due before it was taken."""
+
+    unchanged: int = 0
+    completed: int = 0
+    not_completed: int = 0
+    given_back: int = 0
+    waits: list[float] = field(default_factory=list)
+
+    def in_words(self) -> str:
+        """As in "312 sources: 300 unchanged, 9 synced, 3 with trouble, 0 given back"."""
+        return (
+            f"{len(self.waits):,} sources: {self.unchanged:,} unchanged, {self.completed:,} synced, "
+            f"{self.not_completed:,} with trouble, {self.given_back:,} given back."
+        )
+
+
+@dataclass(frozen=True)
+class SyncedInBatch:
+    """A sync that has ended. `outcome` is None where an error ended it, which its session tells.
+
+    `shows_all`: all tables are to be shown, changed or not, since the last sync of the source failed.
+    """
+
+    source: Source
+    session: Session
+    request: SyncRequest
+    outcome: SyncOutcome | None
+    seconds: float
+    shows_all: bool
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a batch works. `report` hears of every sync that has ended, in the thread that made it.
+
+    `may_end` is asked once `seconds` have passed: a batch that may not end yet goes on for as long again.
+    """
+
+    run_id: str | None = None
+    per_workspace: int = 8
+    seconds: float = 300.0
+    longest_pause: float = LONGEST_PAUSE
+    report: Callable[[SyncedInBatch], None] = lambda _synced: None
+    may_end: Callable[[], bool] = lambda: True
+
+
+class Batch:
+    """One worker's turn at the sources that are due. `run` it once; `stop` it from another thread."""
+
+    def __init__(self, database: Database, keyring: Keyring, worker: UUID, options: BatchOptions) -> None:
+        self.counts = BatchCounts()
+        self._database = database
+        self._keyring = keyring
+        self._worker = worker
+        self._options = options
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+        self._changed = threading.Condition()
+        self._in_hand: dict[tuple[UUID, str], Claim] = {}
+        self._looking = 0
+        self._listing = 0
+        self._sessions: dict[UUID, Session] = {}
+        self._looks = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look")
+        self._changes = ThreadPoolExecutor(CHANGES_AT_ONCE, thread_name_prefix="sync-changes")
+        self._listings = ThreadPoolExecutor(LISTINGS_AT_ONCE, thread_name_prefix="sync-listing")
+
+    def run(self) -> BatchCounts:
+        """Take what is due until the time is up or nothing is due, wait for what is begun, and return the counts.
+
+        Syncs that have not begun when the time is up are given back. Raises a database error if the database is gone
+        for longer than `DATABASE_PATIENCE`.
+        """
+        share_arenas()
+        beat = threading.Thread(target=self._beat, name="batch-heartbeat", daemon=True)
+        beat.start()
+        try:
+            mend_schedules(self._database)
+            self._take_what_is_due()
+        finally:
+            self._stop_claiming()
+            for lane in (self._looks, self._changes, self._listings):
+                lane.shutdown(wait=True)
+            self._ended.set()
+            beat.join()
+            self._give_back_the_rest()
+        return self.counts
+
+    def stop(self, why: str) -> None:
+        """End soon: looks are given up, syncs stop between two pages, and the sources are given back as they are."""
+        self._stopping.set()
+        with self._changed:
+            sessions = list(self._sessions.values())
+            self._changed.notify_all()
+        cancel_sessions(self._database, sessions, Cancellation(why, {}))
+
+    def _take_what_is_due(self) -> None:
+        walk, until, idle_since = ClaimWalk(), time.monotonic() + self._options.seconds, time.monotonic()
+        lost_since: float | None = None
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            if now >= until:
+                if self._options.may_end():
+                    break
+                until = now + self._options.seconds
+            room = self._room()
+            claims: list[Claim] = []
+            if room:
+                try:
+                    claims = claim_due(
+                        self._database, self._worker, limit=room, per_workspace=self._options.per_workspace, walk=walk
+                    )
+                    lost_since = None
+                except DATABASE_ERRORS:
+                    lost_since = lost_since or now
+                    if now - lost_since > DATABASE_PATIENCE:
+                        raise
+                    _log.warning("Nothing could be claimed; the next try follows.", exc_info=True)
+            for claim in claims:
+                self._take(claim)
+            if claims or self._in_hand:
+                idle_since = now
+            elif lost_since is None and self._is_nothing_due_for_long(now - idle_since):
+                break
+            if len(claims) < room or not room:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping.is_set(), CLAIM_EVERY if room else CLAIM_EVERY / 4)
+
+    def _room(self) -> int:
+        """For how many sources there are threads that have nothing to do; a claim for each one would cost more."""
+        with self._changed:
+            free = min(LOOKS_AT_ONCE - self._looking, MOST_IN_HAND - len(self._in_hand))
+        return free if free >= LOOKS_AT_ONCE // 4 else 0
+
+    def _is_nothing_due_for_long(self, idle: float) -> bool:
+        if idle < min(LINGERS_FOR, self._options.longest_pause):
+            return False
+        next_due = seconds_until_due(self._database)
+        return next_due is None or next_due > self._options.longest_pause
+
+    def _take(self, claim: Claim) -> None:
+        with self._changed:
+            self.counts.waits.append(claim.waited)
+            self._in_hand[claim.workspace_id, claim.provider] = claim
+            self._looking += 1
+        self._looks.submit(self._guarded, claim, self._look)
+
+    def _guarded(self, claim: Claim, work: Callable[[Claim], bool]) -> None:
+        """Do the work; whatever comes of it, the batch goes on. Work that returns False leaves the claim to others."""
+        is_over = True
+        try:
+            is_over = work(claim)
+        except RequestAbandonedError:
+            self._give_back(claim)
+        except Exception:
+            _log.exception("A source could not be looked at, or its sync not be noted; it is tried again soon.")
+            self._give_back(claim, not_before=NOT_AGAIN_FOR)
+        finally:
+            with self._changed:
+                self._looking -= work == self._look
+                if is_over:
+                    self._in_hand.pop((claim.workspace_id, claim.provider), None)
+                self._changed.notify_all()
+
+    def _look(self, claim: Claim) -> bool:
+        """Look at the source. Returns False where a sync of it follows, which ends the claim."""
+        source = find_source_of(self._database, claim.workspace_id, claim.provider)
+        if source is None:
+            self._give_back(claim, not_before=NOT_AGAIN_FOR)
+            return True
+        try:
+            found = look(
+                self._database,
+                self._keyring,
+                source,
+                is_listing_due=claim.is_listing_due,
+                is_session_wanted=claim.has_failed,
+                is_cancelled=self._stopping.is_set,
+            )
+        except (RequestAbandonedError, *DATABASE_ERRORS):
+            raise
+        except CypheraError as error:
+            request = SyncRequest(find_provider(source.provider).entities, only_changes=True)
+            self._begin(claim, Needed(request, lists_all=False), source, error)
+            return False
+        if isinstance(found, Nothing):
+            self._note_nothing(claim, source, found)
+            return True
+        self._begin(claim, found, source, None)
+        return False
+
+    def _note_nothing(self, claim: Claim, source: Source, found: Nothing) -> None:
+        told = {**NOT_CLAIMED, **unchanged(found.since, found.until, found.key_digest)}
+        end = replace(level(source.provider, claim.claimed_at, found.positions), claim_number=claim.number, also=told)
+        with self._database.tenant(claim.workspace_id) as connection:
+            note_sync(connection, claim.workspace_id, claim.provider, end)
+        self._count("unchanged")
+
+    def _begin(self, claim: Claim, needed: Needed, source: Source, error: CypheraError | None) -> None:
+        lane = self._listings if needed.lists_all else self._changes
+        try:
+            lane.submit(self._guarded, claim, lambda claim: self._sync(claim, needed, source, error))
+        except RuntimeError:
+            # The time is up, and no sync begins any more.
+            self._give_back(claim)
+            with self._changed:
+                self._in_hand.pop((claim.workspace_id, claim.provider), None)
+
+    def _sync(self, claim: Claim, needed: Needed, source: Source, error: CypheraError | None) -> bool:
+        if self._stopping.is_set() or not self._may_be_locked(source):
+            self._give_back(claim, not_before=0.0 if self._stopping.is_set() else SILENT_FOR)
+            return True
+        try:
+            session = open_only_session(
+                self._database,
+                source,
+                needed.request,
+                dagster_run_id=self._options.run_id,
+                silent_for=SILENT_FOR,
+            )
+        except (ConflictError, NotFoundError):
+            # Somebody else syncs it, or it was paused, removed or is purged.
+            self._give_back(claim, not_before=SILENT_FOR)
+            return True
+        began, outcome = time.monotonic(), None
+        with self._changed:
+            self._sessions[session.id] = session
+        try:
+            if self._stopping.is_set():
+                self.stop("The process of this sync was stopped.")
+            job = SyncJob(
+                self._database,
+                self._keyring,
+                source,
+                session,
+                needed.request,
+                dagster_run_id=self._options.run_id,
+                log=_silent,
+                claim=claim,
+                failed_check=error,
+            )
+            outcome = run_sync(job)
+        except CypheraError:
+            _log.debug("A sync ended with an error, which its session tells.", exc_info=True)
+        finally:
+            with self._changed:
+                del self._sessions[session.id]
+        self._report(claim, source, session, needed, outcome, time.monotonic() - began)
+        if self._stopping.is_set():
+            release_claims(self._database, [claim], are_due=True)
+        else:
+            release_claims(self._database, [claim], not_before=NOT_AGAIN_FOR)
+        return True
+
+    def _report(
+        self,
+        claim: Claim,
+        source: Source,
+        session: Session,
+        needed: Needed,
+        outcome: SyncOutcome | None,
+        seconds: float,
+    ) -> None:
+        """Tell of a sync that this worker has ended: what another one has taken over is that one's to tell."""
+        self._count("completed" if outcome is not None and outcome.error_summary is None else "not_completed")
+        if not holds(self._database, claim):
+            return
+        ended = get_session(self._database, session.workspace_id, session.id)
+        try:
+            self._options.report(
+                SyncedInBatch(source, ended, needed.request, outcome, seconds, shows_all=claim.has_failed)
+            )
+        except Exception:
+            _log.exception("The end of session %s could not be shown.", session.id)
+
+    def _may_be_locked(self, source: Source) -> bool:
+        """Whether nobody holds the source's lock, or only a worker that is stopped, whose connections end then."""
+        if not is_being_synced(self._database, source.workspace_id, source.provider):
+            return True
+        return end_stopped_worker(self._database, source.workspace_id, source.provider)
+
+    def _stop_claiming(self) -> None:
+        """What has not begun to be synced is given back: the next batch has it."""
+        for lane in (self._changes, self._listings):
+            lane.shutdown(wait=False, cancel_futures=True)
+        self._looks.shutdown(wait=False, cancel_futures=True)
+
+    def _give_back_the_rest(self) -> None:
+        rest = list(self._in_hand.values())
+        try:
+            release_claims(self._database, rest)
+        except DATABASE_ERRORS:
+            _log.warning("%d sources could not be given back: their leases end by themselves.", len(rest))
+        self.counts.given_back += len(rest)
+
+    def _give_back(self, claim: Claim, *, not_before: float = 0.0) -> None:
+        self._count("given_back")
+        try:
+            release_claims(self._database, [claim], not_before=not_before)
+        except DATABASE_ERRORS:
+            _log.warning("A source could not be given back: its lease ends by itself.", exc_info=True)
+
+    def _count(self, what: str) -> None:
+        with self._changed:
+            setattr(self.counts, what, getattr(self.counts, what) + 1)
+
+    def _beat(self) -> None:
+        """Be heard of, for as long as there is anything in hand."""
+        while not self._ended.wait(LEASE_SECONDS / 4):
+            collect_if_due()
+            try:
+                extend_claims(self._database, self._worker)
+            except DATABASE_ERRORS:
+                _log.warning("The claims could not be extended; the next try follows.", exc_info=True)

@@ -1,0 +1,229 @@
+"""Batch runs: what they sync, and what Dagster shows of it; of sources at rest nothing at all."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+from sqlalchemy import text
+
+from cyphera_pipelines.definitions import definitions
+from cyphera_pipelines.model.runs import BATCH_JOB, BATCH_RUN_TAG, BATCH_UNTIL_TAG, SOURCE_TAG
+from cyphera_pipelines.model.sessions import SessionStatus, SessionType
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.orchestration.partitions import payment_sources
+from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxOptions, SandboxServer
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.schedules import read_schedule
+from cyphera_pipelines.store.sessions import list_sessions
+from cyphera_pipelines_tests.due_sources import make_due, put_aside
+from cyphera_pipelines_tests.orchestration.conftest import Tenant
+
+WAYS = ("rejected", "failing", "refused", "forbidden", "unmappable")
+
+
+@pytest.fixture(autouse=True)
+def only_ours(database: Database) -> Iterator[None]:
+    put_aside(database)
+    yield
+    put_aside(database)
+
+
+def run_batch(instance: DagsterInstance, **config: float) -> DagsterRun:
+    """One batch run until nothing is due."""
+    result = definitions.resolve_job_def(BATCH_JOB).execute_in_process(
+        instance=instance,
+        run_config={
+            "ops": {"take_due_sources": {"config": {"longest_pause": 0.0, **config}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+        raise_on_error=False,
+    )
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.status is DagsterRunStatus.SUCCESS
+    return run
+
+
+def materialized(instance: DagsterInstance, run: DagsterRun) -> set[tuple[str, str]]:
+    """The tables and partitions that the run materialised."""
+    found = set()
+    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION):
+        assert entry.asset_materialization is not None
+        found.add((entry.asset_materialization.asset_key.path[-1], str(entry.asset_materialization.partition)))
+    return found
+
+
+def statuses(instance: DagsterInstance, table: str) -> tuple[set[str], set[str], set[str]]:
+    """The partitions of the table's asset that Dagster shows as materialised, failed and in progress."""
+    value = get_and_update_asset_status_cache_value(instance, AssetKey(["payments", table]), payment_sources)
+    if value is None:
+        return set(), set(), set()
+    shown = (
+        value.deserialize_materialized_partition_subsets(payment_sources),
+        value.deserialize_failed_partition_subsets(payment_sources),
+        value.deserialize_in_progress_partition_subsets(payment_sources),
+    )
+    good, failed, going_on = (set(subset.get_partition_keys()) for subset in shown)
+    return good - failed, failed, going_on
+
+
+def failures_of(instance: DagsterInstance, source: Source) -> list[DagsterRun]:
+    runs = instance.get_runs(RunsFilter(tags={SOURCE_TAG: source.key}))
+    return [run for run in runs if BATCH_RUN_TAG in run.tags]
+
+
+def rows_of_dagster(instance: DagsterInstance, key: str) -> int:
+    """How many rows in Dagster's storage name the source."""
+    with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        found = connection.execute(
+            text(
+                "SELECT (SELECT count(*) FROM event_logs WHERE strpos(event, :key) > 0) "
+                "+ (SELECT count(*) FROM run_tags WHERE value = :key)"
+            ),
+            {"key": key},
+        )
+        return int(found.scalar_one())
+
+
+def test_what_is_due_is_listed_then_looked_at_and_its_changes_applied(
+    instance: DagsterInstance, database: Database, add_tenant: Callable[..., Tenant], sandbox: SandboxServer
+) -> None:
+    tenant = add_tenant(customers=4)
+    source = make_due(database, tenant.source)
+    first = run_batch(instance)
+    (session,) = list_sessions(database, source.workspace_id)
+    assert (session.status, session.session_type) == (SessionStatus.COMPLETED, SessionType.INITIAL_SYNC)
+    assert session.dagster_run_id == first.run_id
+    shown = materialized(instance, first)
+    assert {key for _, key in shown} == {source.key}
+    assert {"customers", "invoices", "invoice_line_items"} <= {table for table, _ in shown}
+    assert float(first.tags[BATCH_UNTIL_TAG]) > 0
+    schedule = read_schedule(database, source.workspace_id, "stripe")
+    assert schedule is not None
+    assert schedule.fresh_at is not None
+    assert schedule.due_at > schedule.fresh_at
+
+    # At rest: looked at, and nothing else.
+    rows = rows_of_dagster(instance, source.key)
+    for _ in range(2):
+        make_due(database, source)
+        assert materialized(instance, run_batch(instance)) == set()
+    assert len(list_sessions(database, source.workspace_id)) == 1
+    assert rows_of_dagster(instance, source.key) == rows
+    later = read_schedule(database, source.workspace_id, "stripe")
+    assert later is not None
+    assert later.fresh_at is not None
+    assert later.fresh_at > schedule.fresh_at
+    assert later.due_at > later.fresh_at
+
+    # A customer changes: its table alone is materialised, on this partition.
+    sandbox.state.apply_changes(tenant.account.account_id, update={"customers": 1})
+    make_due(database, source)
+    assert materialized(instance, run_batch(instance)) == {("customers", source.key)}
+    newest = list_sessions(database, source.workspace_id)[0]
+    assert (newest.status, newest.session_type) == (SessionStatus.COMPLETED, SessionType.DELTA_SYNC)
+    assert source.key in statuses(instance, "customers")[0]
+
+    # What was applied is known: the next look finds nothing, though the provider still tells of it.
+    make_due(database, source)
+    assert materialized(instance, run_batch(instance)) == set()
+    assert len(list_sessions(database, source.workspace_id)) == 2
+
+
+@pytest.mark.parametrize(
+    ("sources", "of_each"), [(2, 1), pytest.param(190, 2, marks=pytest.mark.slow)], ids=["few", "two_hundred"]
+)
+def test_of_many_sources_exactly_those_in_trouble_show_it(
+    instance: DagsterInstance,
+    database: Database,
+    add_tenant: Callable[..., Tenant],
+    add_source: Callable[..., Source],
+    sandbox: SandboxServer,
+    sources: int,
+    of_each: int,
+) -> None:
+    """Five ways to fail, in the middle of sources that are at rest or change; then all is well again."""
+    good = [add_tenant(customers=2, invoices=2) for _ in range(sources)]
+    troubled = {way: [add_tenant(customers=2, invoices=2) for _ in range(of_each)] for way in WAYS}
+    with SandboxServer([]) as other:
+        for tenant in troubled["refused"]:
+            other.state.put_account(tenant.account)
+            tenant_at = Tenant(add_source(tenant.account.api_key, other.url), tenant.account)
+            troubled["refused"][troubled["refused"].index(tenant)] = tenant_at
+        all_of_them = [*good, *itertools.chain.from_iterable(troubled.values())]
+        for tenant in all_of_them:
+            make_due(database, tenant.source)
+        run_batch(instance)
+        for tenant in all_of_them:
+            (session,) = list_sessions(database, tenant.source.workspace_id)
+            assert session.status is SessionStatus.COMPLETED
+    faults = [
+        Fault(kind=FaultKind.UNAUTHORIZED, account_id=tenant.account.account_id) for tenant in troubled["rejected"]
+    ]
+    faults += [Fault(kind=FaultKind.ERROR_500, account_id=tenant.account.account_id) for tenant in troubled["failing"]]
+    faults += [
+        Fault(kind=FaultKind.FORBIDDEN, path="/v1/prices*", account_id=tenant.account.account_id)
+        for tenant in troubled["forbidden"]
+    ]
+    for tenant in troubled["forbidden"]:
+        sandbox.state.apply_changes(tenant.account.account_id, create={"prices": 1})
+    for tenant in troubled["unmappable"]:
+        customer = next(iter(sandbox.state.truth(tenant.account.account_id, "customers")))["id"]
+        sandbox.state.patch(tenant.account.account_id, customer, {"created": "never"})
+    changed, at_rest = good[::2], good[1::2]
+    for tenant in changed:
+        sandbox.state.apply_changes(tenant.account.account_id, update={"customers": 1})
+    for tenant in all_of_them:
+        make_due(database, tenant.source)
+    sandbox.state.change_options(SandboxOptions(faults=tuple(faults)))
+    try:
+        batch = run_batch(instance)
+    finally:
+        sandbox.state.change_options(SandboxOptions())
+
+    shown = materialized(instance, batch)
+    assert {key for _, key in shown} >= {tenant.source.key for tenant in changed}
+    for tenant in at_rest:
+        assert len(list_sessions(database, tenant.source.workspace_id)) == 1
+    expected = {
+        "rejected": ("failed", "customers", "Check the key"),
+        "failing": ("failed", "customers", "500"),
+        "refused": ("failed", "customers", "refuses connections"),
+        "forbidden": ("partial", "prices", "prices"),
+        "unmappable": ("partial", "customers", "could not be loaded"),
+    }
+    for way, (status, table, words) in expected.items():
+        for tenant in troubled[way]:
+            session = list_sessions(database, tenant.source.workspace_id)[0]
+            assert session.status.value == status, (way, session.error_summary)
+            (run,) = failures_of(instance, tenant.source)
+            assert run.status is DagsterRunStatus.FAILURE
+            told = " ".join(entry.message for entry in instance.all_logs(run.run_id))
+            assert words in told, (way, told)
+            assert tenant.source.key in statuses(instance, table)[1], way
+    in_trouble = {tenant.source.key for tenants in troubled.values() for tenant in tenants}
+    for table in ("customers", "prices", "invoices"):
+        _, failed, going_on = statuses(instance, table)
+        assert {tenant.source.key for tenant in good} & (failed | going_on) == set()
+    rejected = read_schedule(database, troubled["rejected"][0].source.workspace_id, "stripe")
+    assert rejected is not None
+    assert rejected.pause is not None
+    failing = read_schedule(database, troubled["failing"][0].source.workspace_id, "stripe")
+    assert failing is not None
+    assert failing.pause is None
+    assert failing.failures == 1
+    for tenant in good:
+        assert failures_of(instance, tenant.source) == []
+
+    # The trouble is over: what showed as failed shows as good again, changed or not.
+    over = [tenant for way in ("failing", "forbidden") for tenant in troubled[way]]
+    for tenant in over:
+        make_due(database, tenant.source)
+    run_batch(instance)
+    for tenant in over:
+        assert list_sessions(database, tenant.source.workspace_id)[0].status is SessionStatus.COMPLETED
+        for table in ("customers", "prices"):
+            assert tenant.source.key in statuses(instance, table)[0]
+    assert in_trouble
