@@ -17,6 +17,7 @@ from cyphera_pipelines.api.routes import (
     audit,
     configurations,
     operations,
+    pauses,
     providers,
     purges,
     sessions,
@@ -41,7 +42,7 @@ def describe_api() -> DocumentedApi:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for module in (configurations, providers, syncs, sessions, accounts, audit, purges, webhooks, operations):
+    for module in (configurations, pauses, providers, syncs, sessions, accounts, audit, purges, webhooks, operations):
         app.include_router(module.router)
     app.include_router(purges.public_router)
     add_docs_page(app)

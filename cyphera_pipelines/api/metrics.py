@@ -16,9 +16,11 @@ from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from cyphera_pipelines.model.freshness import Freshness, FreshnessCounts
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.store.activity import LAG_BUCKETS, Activity, read_activity
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.freshness import count_by_freshness
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 STALEST_SHOWN = 20
@@ -52,6 +54,7 @@ class SyncMetrics(Collector):
         self._database = database
         self._lock = threading.Lock()
         self._activity = Activity()
+        self._fresh = FreshnessCounts(dict.fromkeys(Freshness, 0), 0, 0, 0.0)
         self._read_at = 0.0
 
     def collect(self) -> Iterator[Metric]:
@@ -109,11 +112,30 @@ class SyncMetrics(Collector):
         for configuration_id, lag in activity.stalest.items():
             stalest.add_metric([str(configuration_id)], lag)
         yield stalest
+        fresh = self._fresh
+        states = GaugeMetricFamily(
+            "cyphera_sources", "Active sources by state: see `cyphera status` for which they are", labels=["state"]
+        )
+        for state in Freshness:
+            states.add_metric([state.value], fresh.sources[state])
+        yield states
+        yield GaugeMetricFamily(
+            "cyphera_sources_paused_by_people", "Active sources that somebody paused", fresh.paused_by_people
+        )
+        yield GaugeMetricFamily(
+            "cyphera_sources_overdue",
+            "Active sources that are due, with nobody at work on them",
+            fresh.overdue_sources,
+        )
+        yield GaugeMetricFamily(
+            "cyphera_source_overdue_seconds_max", "Seconds that the longest overdue has been due", fresh.overdue_seconds
+        )
 
     def _read(self) -> Activity:
         with self._lock:
             if time.monotonic() - self._read_at > KEPT_FOR:
                 self._activity = read_activity(self._database, stalest=STALEST_SHOWN)
+                self._fresh = count_by_freshness(self._database)
                 self._read_at = time.monotonic()
             return self._activity
 

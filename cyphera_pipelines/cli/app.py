@@ -15,12 +15,14 @@ from cyphera_pipelines.cli import (
     key,
     keys,
     sandbox,
+    schedule,
     session,
     sessions,
     source,
     source_pause,
     source_show,
     source_update,
+    status,
     sync,
     up,
     verify,
@@ -62,10 +64,12 @@ source.app.command("show")(source_show.show)
 source.app.command("update")(source_update.update)
 source.app.command("pause")(source_pause.pause)
 source.app.command("resume")(source_pause.resume)
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(key.app, name="key")
 app.add_typer(keys.app, name="keys")
 app.add_typer(analyst.app, name="analyst")
 app.command("sync")(sync.sync)
+app.command("status")(status.status)
 app.command("verify")(verify.verify)
 app.add_typer(session.app, name="session")
 app.command("sessions")(sessions.sessions)

@@ -35,6 +35,7 @@ class Seen:
     entities: list[tuple[Entity, dict[str, Any]]]
     retries: int = 0
     waiting: Waiting | None = None
+    way: str | None = None
 
     @classmethod
     def of_session(cls, database: Database, session: Session, runs_at_once: int | None) -> "Seen":
@@ -43,6 +44,7 @@ class Seen:
             session.entity_progress(),
             int(session.progress.get("retries") or 0),
             what_it_waits_for(database, session, runs_at_once),
+            session.progress.get("way"),
         )
 
     @classmethod
@@ -54,7 +56,7 @@ class Seen:
 
     def remarks(self) -> list[str]:
         """What is not told by counts, a line each."""
-        found = []
+        found = [] if self.way is None else [self.way.removesuffix(".")]
         if self.retries:
             were = "request was" if self.retries == 1 else "requests were"
             found.append(f"{self.retries} {were} made again")

@@ -3,6 +3,7 @@
 import getpass
 import os
 import sys
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -10,12 +11,14 @@ from pydantic import SecretStr
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import ConfirmOption, confirm_slug
+from cyphera_pipelines.cli.freshness_cells import due, shown_as_json, state_of
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table, short_id
 from cyphera_pipelines.cli.purge import FOR_GOOD, PurgeOption, purge_and_watch
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
+from cyphera_pipelines.model.freshness import SourceFreshness
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.configurations import (
@@ -23,6 +26,7 @@ from cyphera_pipelines.store.configurations import (
     find_active_configuration,
     remove_configuration,
 )
+from cyphera_pipelines.store.freshness import read_freshness
 from cyphera_pipelines.store.sources import find_source, list_sources_with_state
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
@@ -98,14 +102,16 @@ def add(
     mode = "test" if configuration.is_test_mode else "live"
     typer.echo(f"Added source {slug}:{provider} ({mode} mode).")
     typer.echo(f"Next: cyphera source test {slug} {provider}, then cyphera sync {slug} {provider}")
+    typer.echo("By itself it is synced from five minutes from now on, hourly: see cyphera schedule --help")
 
 
 @app.command("list")
 def list_all(as_json: bool = JSON_OPTION) -> None:
     """Show all sources and how fresh they are."""
-    sources = list_sources_with_state(services.database())
+    database = services.database()
+    sources, fresh = list_sources_with_state(database), read_freshness(database)
     if as_json:
-        print_json(sources)
+        print_json([{**asdict(each), "freshness": _as_json(fresh.get(each.key))} for each in sources])
         return
     rows = [
         (
@@ -114,11 +120,22 @@ def list_all(as_json: bool = JSON_OPTION) -> None:
             ago(each.last_sync_at),
             f"paused {ago(each.paused_at)}" if each.paused_at else each.last_status or "-",
             each.missing_objects or None,
+            *_freshness_cells(fresh.get(each.key)),
         )
         for each in sources
     ]
     empty = "No sources yet. Add one: cyphera source add SLUG stripe --api-key-stdin"
-    print_table(("SOURCE", "MODE", "LAST COMPLETE SYNC", "LAST SESSION", "MISSING#"), rows, empty=empty)
+    columns = ("SOURCE", "MODE", "LAST COMPLETE SYNC", "LAST SESSION", "MISSING#", "FRESH AS OF", "NEXT", "STATE")
+    print_table(columns, rows, empty=empty)
+
+
+def _as_json(found: SourceFreshness | None) -> dict[str, Any] | None:
+    return None if found is None else shown_as_json(found)
+
+
+def _freshness_cells(found: SourceFreshness | None) -> tuple[str | None, ...]:
+    """As of when it is fresh, when it is due next, and its state; of one that was removed meanwhile nothing."""
+    return (None, None, None) if found is None else (ago(found.fresh_at), due(found), state_of(found))
 
 
 @app.command("test")

@@ -9,7 +9,9 @@ from cyphera_pipelines.cli.output import short_id
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.pauses import pause_source, resume_source
+from cyphera_pipelines.store.schedules import read_schedule
 from cyphera_pipelines.store.sessions import list_active_sessions
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
@@ -25,13 +27,19 @@ def pause(
 
     Syncs that wait to begin are cancelled. What webhooks tell is kept, and applied by the first sync afterwards.
     """
+    source = find_source(services.database(), f"{slug}:{provider}")
+    pause_and_tell(source, reason, cancel=cancel, command="cyphera source pause")
+
+
+def pause_and_tell(source: Source, reason: str | None, *, cancel: bool, command: str) -> None:
+    """Pause the source, and say so."""
     database = services.database()
-    source = find_source(database, f"{slug}:{provider}")
-    cancellation = Cancellation.with_command("The source was paused", "cyphera source pause")
+    cancellation = Cancellation.with_command("The source was paused", command)
     with working("Pausing the source"):
         paused = pause_source(database, source, reason)
         cancelled = cancel_sessions_of_source(database, source, cancellation, running=cancel)
-    typer.echo(f"{source.key} is {paused}. Resume it with: cyphera source resume {slug} {provider}")
+    resuming = f"cyphera source resume {source.workspace_slug} {source.provider}"
+    typer.echo(f"{source.key} is {paused}. Resume it with: {resuming}")
     for session in cancelled:
         typer.echo(f"Cancelled its session {short_id(session.id)}.")
     for session in list_active_sessions(database, source):
@@ -41,10 +49,16 @@ def pause(
 
 def resume(slug: SlugArgument, provider: ProviderArgument) -> None:
     """Let syncs of a paused source start again."""
-    source = find_source(services.database(), f"{slug}:{provider}")
+    resume_and_tell(find_source(services.database(), f"{slug}:{provider}"))
+
+
+def resume_and_tell(source: Source) -> None:
+    """Resume the source, and say when it is due."""
     over = resume_source(services.database(), source)
     if over is None:
         typer.echo(f"{source.key} was not paused.")
         return
     typer.echo(f"Resumed {source.key}, which was {over}.")
-    typer.echo(f"Next: cyphera sync {slug} {provider} --delta")
+    state = read_schedule(services.database(), source.workspace_id, source.provider)
+    due = f" (by itself at {state.due_at:%Y-%m-%d %H:%M} UTC)" if state is not None else ""
+    typer.echo(f"Next: cyphera sync {source.workspace_slug} {source.provider}{due}")

@@ -12,11 +12,21 @@ from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.security.encryption import Binding, DecryptionError
 from cyphera_pipelines.store.accounts import find_reached_account
 from cyphera_pipelines.store.configurations import find_active_configuration, read_credentials
+from cyphera_pipelines.store.freshness import freshness_of_workspace
 from cyphera_pipelines.store.missing import list_missing
-from cyphera_pipelines.store.pauses import find_pause
 from cyphera_pipelines.store.sources import find_source, find_source_state
 from cyphera_pipelines.store.webhooks import count_waiting
 from cyphera_pipelines.store.workspaces import find_workspace
+
+_MOMENTS = (
+    "fresh_as_of",
+    "last_checked",
+    "last_complete_sync",
+    "last_webhook",
+    "last_webhook_refused",
+    "created",
+    "changed",
+)
 
 
 def show(slug: SlugArgument, provider: ProviderArgument, as_json: bool = JSON_OPTION) -> None:
@@ -33,6 +43,7 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
     workspace = find_workspace(database, slug)
     configuration = find_active_configuration(database, workspace, provider)
     source, state = find_source(database, f"{slug}:{provider}"), find_source_state(database, f"{slug}:{provider}")
+    fresh = freshness_of_workspace(database, workspace.id).get(provider)
     account = find_reached_account(database, source)
     credentials = _credentials(configuration)
     missing = list_missing(database, workspace.id, provider, livemode=not source.is_test_mode)
@@ -47,7 +58,14 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
         "base_url": credentials.base_url if credentials else None,
         "raw_objects_kept": source.store_raw,
         "requests_per_second": source.rate_limits.account if source.rate_limits else None,
-        "paused": find_pause(database, workspace.id, provider),
+        "schedule": None if fresh is None else str(fresh.schedule),
+        "state": None if fresh is None else fresh.state.value.replace("_", " "),
+        "fresh_as_of": None if fresh is None else fresh.fresh_at,
+        "last_checked": None if fresh is None else fresh.checked_at,
+        "next_due": None if fresh is None else fresh.due_at,
+        "next_listing_due": None if fresh is None else fresh.listing_due_at,
+        "failing": None if fresh is None or fresh.last_failure is None else fresh.sentence,
+        "paused": None if fresh is None else fresh.pause,
         "last_complete_sync": state.last_sync_at,
         "last_session": state.last_status,
         "missing": [each.described() for each in missing],
@@ -75,7 +93,17 @@ def _credentials(configuration: Configuration) -> Credentials | None:
 
 def _row(name: str, value: Any) -> tuple[str, object]:
     words = name.replace("_", " ")
-    if name in ("last_complete_sync", "last_webhook", "last_webhook_refused", "created", "changed"):
+    if name in ("next_due", "next_listing_due") and value is not None:
+        return words, f"{value:%Y-%m-%d %H:%M} UTC"
+    if name in (
+        "fresh_as_of",
+        "last_checked",
+        "last_complete_sync",
+        "last_webhook",
+        "last_webhook_refused",
+        "created",
+        "changed",
+    ):
         return words, ago(value)
     if isinstance(value, list):
         return words, "\n".join(value) or None

@@ -18,7 +18,7 @@ from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionS
 from cyphera_pipelines.store.database import DATABASE_ERRORS
 from cyphera_pipelines.store.sessions import finish_session, get_session
 from cyphera_pipelines.store.sources import find_source
-from cyphera_pipelines.sync.request import open_session
+from cyphera_pipelines.sync.request import open_session, type_of_cheapest
 
 EXIT_CODES = {SessionStatus.COMPLETED: 0, SessionStatus.PARTIAL: 2}
 
@@ -30,10 +30,11 @@ def sync(
         list[str] | None, typer.Option(help="Only these entities: comma-separated or given several times.")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="List everything anew instead of continuing an unfinished sync.")
+        bool, typer.Option("--full", help="List everything anew, which also proves what is gone at the provider.")
     ] = False,
     delta: Annotated[
-        bool, typer.Option("--delta", help="Only what changed since the last sync, from the provider's events.")
+        bool,
+        typer.Option("--delta", help="What changed since the last sync, where that suffices: as without options."),
     ] = False,
     on_conflict: Annotated[
         ConflictStrategy,
@@ -47,6 +48,10 @@ def sync(
 ) -> None:
     """Sync a source now, as a Dagster run in this process.
 
+    Without options what is cheapest and right: the changes since the last sync where the provider's events tell them,
+    a listing of everything where they do not, as the first time; it says which, and why. With --on-conflict skip or
+    flag everything is listed.
+
     Exit code 0: completed. 2: partial, some entity or row did not make it. 1: failed or cancelled. 130: interrupted.
     """
     if full and delta:
@@ -56,7 +61,7 @@ def sync(
         entities=parse_entities(names),
         batch_size=batch_size,
         full_sync=full,
-        only_changes=delta,
+        only_changes=delta or (not full and on_conflict is ConflictStrategy.OVERWRITE),
         conflict_strategy=on_conflict,
     )
     session = run_and_watch(f"{slug}:{provider}", request)
@@ -78,7 +83,8 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
     database = services.database(for_sync=True)
     source = find_source(database, source_key)
     # With its run named from the start: a session without one is given one by Dagster's sensor.
-    session = open_session(database, source, request, dagster_run_id=str(uuid4()))
+    kind = type_of_cheapest(database, source, request)
+    session = open_session(database, source, request, dagster_run_id=str(uuid4()), kind=kind)
     services.prepare_dagster_home()
     with watch_session(database, session, source.key):
         # Dagster takes more than a second to import: only the commands that run it should wait for that.
@@ -114,6 +120,8 @@ def show_result(session: Session) -> None:
         if session.completed_at and session.started_at
         else 0
     )
+    if session.progress.get("way"):
+        typer.echo(session.progress["way"])
     typer.echo(f"Session {short_id(session.id)} {session.status.value} in {seconds:.1f} s.")
     for missing in session.progress.get("missing", []):
         print_error(missing["message"])

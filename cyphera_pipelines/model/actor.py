@@ -9,6 +9,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from uuid import UUID
 
+API_KEY_PREFIX = "api_key:"
+"""What the id of whoever holds an API key begins with."""
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -20,7 +23,7 @@ class Actor:
 
 def api_key_actor(key_id: UUID, key_name: str) -> Actor:
     """Whoever holds the API key."""
-    return Actor(f"api_key:{key_id}", key_name)
+    return Actor(f"{API_KEY_PREFIX}{key_id}", key_name)
 
 
 def command_line_actor() -> Actor:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from cyphera_pipelines.model.actor import current_actor
+from cyphera_pipelines.model.actor import API_KEY_PREFIX, current_actor
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.pauses import Pause
@@ -31,10 +31,12 @@ class SourcePausedError(ConflictError):
     """The source is paused: no sync of it may start."""
 
     def __init__(self, source: Source, pause: Pause) -> None:
-        super().__init__(
-            f"{source.key} is {pause}: no sync of it starts, and what webhooks tell is kept. "
-            f"An operator resumes it with: cyphera source resume {source.workspace_slug} {source.provider}"
-        )
+        command = f"cyphera source resume {source.workspace_slug} {source.provider}"
+        if (pause.paused_by or "").startswith(API_KEY_PREFIX):
+            remedy = f"It was paused through the API, which resumes it too; so does: {command}"
+        else:
+            remedy = f"An operator resumes it with: {command}"
+        super().__init__(f"{source.key} is {pause}: no sync of it starts, and what webhooks tell is kept. {remedy}")
 
 
 def pause_source(database: Database, source: Source, reason: str | None = None) -> Pause:

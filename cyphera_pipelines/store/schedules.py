@@ -1,8 +1,9 @@
 """Each source's schedule: what was set, when it is due, and what its last syncs came to."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -12,15 +13,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.actor import current_actor
 from cyphera_pipelines.model.audit import Action
+from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.pauses import Pause
 from cyphera_pipelines.model.schedule import (
     DAY,
-    DEFAULT_CHANGES_EVERY,
-    DEFAULT_LISTING_EVERY,
     PauseKind,
     Schedule,
     offset_of,
 )
+from cyphera_pipelines.model.schedule_words import known_time_zone, time_of_day
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.audit import record_action
@@ -332,12 +333,17 @@ def columns_of(schedule: Schedule) -> dict[str, Any]:
 
 
 def schedule_of(row: Row[Any]) -> Schedule:
-    """What `columns_of` wrote."""
+    """What `columns_of` wrote. What this machine cannot read, as a time zone that it does not know, is left out."""
+    daily_at, time_zone = None, None
+    if row.daily_at is not None:
+        with suppress(InvalidInputError):
+            daily_at, time_zone = time_of_day(row.daily_at), known_time_zone(row.time_zone)
+    is_daily = daily_at is not None and time_zone is not None
     return Schedule(
-        changes_every=DEFAULT_CHANGES_EVERY if row.changes_every_seconds is None else row.changes_every_seconds,
-        listing_every=DEFAULT_LISTING_EVERY if row.listing_every_seconds is None else row.listing_every_seconds,
-        daily_at=None if row.daily_at is None else time.fromisoformat(row.daily_at),
-        time_zone=row.time_zone,
+        changes_every=row.changes_every_seconds,
+        listing_every=row.listing_every_seconds,
+        daily_at=daily_at if is_daily else None,
+        time_zone=time_zone if is_daily else None,
     )
 
 

@@ -43,7 +43,13 @@ class SyncProgress:
         self._fetched_before = 0
         self._percent = 0.0
         self._missing: list[dict[str, Any]] = []
+        self._way: str | None = None
         self._unloaded: set[tuple[Entity, str]] = set()
+
+    def goes(self, way: str) -> None:
+        """Tell which way the tables are brought up to date, and why: a sentence."""
+        with self._lock:
+            self._way = way
 
     def resume(self, progress: Mapping[str, Any]) -> None:
         """Go on from the `progress` column that an earlier process of the same session left."""
@@ -207,6 +213,7 @@ class SyncProgress:
                 "requests": self._requests,
                 "retries": self._retries,
                 "missing": self._missing,
+                "way": self._way,
                 "waiting": None if waiting is None else waiting.as_json(),
             }
 

@@ -1,11 +1,13 @@
 """Asking for a sync: the session that stands for it from the start."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.locks import is_being_synced
 from cyphera_pipelines.store.sessions import create_only_session, create_session, list_active_sessions
@@ -15,10 +17,18 @@ SILENT_FOR = 60.0
 
 
 def open_session(
-    database: Database, source: Source, request: SyncRequest, *, dagster_run_id: str | None = None
+    database: Database,
+    source: Source,
+    request: SyncRequest,
+    *,
+    dagster_run_id: str | None = None,
+    kind: SessionType | None = None,
 ) -> Session:
-    """Create the pending session of a requested sync, with the run that will carry it out if that is known."""
-    return create_session(database, source, session_type(request), request, dagster_run_id=dagster_run_id)
+    """Create the pending session of a requested sync, with the run that will carry it out if that is known.
+
+    It is of the type that fits the request unless a `kind` is given.
+    """
+    return create_session(database, source, kind or session_type(request), request, dagster_run_id=dagster_run_id)
 
 
 def open_only_session(
@@ -47,6 +57,16 @@ def open_only_session(
         quotas=quotas,
         dagster_run_id=dagster_run_id,
     )
+
+
+def type_of_cheapest(database: Database, source: Source, request: SyncRequest) -> SessionType:
+    """The type of a sync of changes, or of what it comes to where nothing was ever listed: that is no delta sync.
+
+    Whether changes suffice is the engine's to decide, when it begins.
+    """
+    positions = read_positions(database, source, livemode=not source.is_test_mode)
+    is_new = not any(position.full_listing_at is not None for position in positions.values())
+    return session_type(replace(request, only_changes=False) if is_new else request)
 
 
 def session_type(request: SyncRequest) -> SessionType:

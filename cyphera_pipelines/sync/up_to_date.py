@@ -57,6 +57,7 @@ def bring_up_to_date(context: SyncContext) -> Errors:
                 return _recorded(context, _apply_changes_only(context, positions))
             except _EventsUnreadableError as error:
                 obstacle = str(error)
+        context.progress.goes(f"Listing everything: {obstacle}")
         message = f"{obstacle} A full listing runs instead."
         record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
         account = account or ask_for_account(context)
@@ -82,6 +83,7 @@ def _apply_changes_only(context: SyncContext, positions: Positions) -> Errors:
     watermarks = [positions[entity].watermark for entity in entities]
     since = min(watermark.timestamp() for watermark in watermarks if watermark is not None)
     owed = {entity: list(positions[entity].owed) for entity in entities}
+    context.progress.goes(f"Applying what changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC.")
     try:
         errors = _apply_since(context, entities, since, owed)
     except (SyncCancelledError, RequestAbandonedError):

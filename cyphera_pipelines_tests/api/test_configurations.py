@@ -39,6 +39,7 @@ FIELDS = {
     "metadata",
     "missing",
     "pause",
+    "schedule",
     "created_at",
     "updated_at",
 }

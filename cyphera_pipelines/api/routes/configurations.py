@@ -25,11 +25,13 @@ from cyphera_pipelines.api.schemas.configurations import (
 from cyphera_pipelines.api.schemas.fields import ConfigurationReference, Limit, Offset
 from cyphera_pipelines.api.schemas.missing import MissingOut
 from cyphera_pipelines.api.schemas.purges import PurgeConfirmation, PurgeOut
+from cyphera_pipelines.api.schemas.schedules import ScheduleOut
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.purges import PurgeUnderWayError
 from cyphera_pipelines.model.quotas import QuotaReachedError
+from cyphera_pipelines.model.schedule import Schedule
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.providers.base import Provider
@@ -45,10 +47,11 @@ from cyphera_pipelines.store.configurations import (
     page_configurations,
     remove_configuration,
 )
+from cyphera_pipelines.store.freshness import freshness_of_workspace
 from cyphera_pipelines.store.missing import list_missing
-from cyphera_pipelines.store.pauses import find_pause
+from cyphera_pipelines.store.schedules import read_schedule
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import change_credentials, check_credentials, settle_mode
+from cyphera_pipelines.sync.configuration import RefusedValueError, change_credentials, check_credentials, settle_mode
 from cyphera_pipelines.sync.connection import credentials_to_try, record_connection, try_connection
 
 ConfigurationId = Annotated[UUID, Path(description="The configuration's id.")]
@@ -79,6 +82,7 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
             webhook_endpoint_url=body.webhook_endpoint_url,
             connected_account_id=body.connected_account_id,
             metadata=body.metadata,
+            schedule=_new_schedule(body),
             quotas=services.settings.quotas(),
         )
     except (QuotaReachedError, PurgeUnderWayError):
@@ -89,44 +93,55 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
             f"differ. Change that one with PUT or remove it with DELETE; see GET {PREFIX}/config/{provider.name}.",
             "configuration-active",
         ) from None
-    return ConfigurationOut.model_validate(made)
+    return _shown(services, [made])[0]
 
 
 @router.get("/config", operation_id="listConfigurations")
 def list_all(caller: CurrentCaller, services: RequestServices, limit: Limit = 20, offset: Offset = 0) -> Configurations:
     """The workspace's configurations, newest first."""
     found, total = page_configurations(services.database, caller.workspace.id, limit=limit, offset=offset)
-    shown = [ConfigurationOut.model_validate(each) for each in found]
-    return Configurations(configurations=shown, total=total, limit=limit, offset=offset)
+    return Configurations(configurations=_shown(services, found), total=total, limit=limit, offset=offset)
 
 
 @router.get("/config/id/{config_id}", responses=NOT_FOUND, operation_id="getConfiguration")
 def get(config_id: ConfigurationId, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
     """One configuration by its id."""
-    return _with_missing(services, get_configuration(services.database, caller.workspace.id, config_id))
+    return shown_with_missing(services, get_configuration(services.database, caller.workspace.id, config_id))
 
 
 @router.get("/config/{reference}", responses=NOT_FOUND, operation_id="getActiveConfiguration")
 def get_active(reference: ConfigurationReference, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
     """The active configuration for a provider; or one by its id."""
-    return _with_missing(services, _find(services, caller, reference))
+    return shown_with_missing(services, _find(services, caller, reference))
 
 
-def _with_missing(services: RequestServices, configuration: Configuration) -> ConfigurationOut:
+def shown_with_missing(services: Services, configuration: Configuration) -> ConfigurationOut:
+    """The configuration as it is shown where one is asked for."""
     missing = list_missing(
         services.database,
         configuration.workspace_id,
         configuration.provider_name,
         livemode=not configuration.is_test_mode,
     )
-    pause = find_pause(services.database, configuration.workspace_id, configuration.provider_name)
-    shown = ConfigurationOut.model_validate(configuration)
-    return shown.model_copy(
-        update={
-            "missing": [MissingOut.model_validate(each.as_json()) for each in missing],
-            "pause": None if pause is None else PauseOut.model_validate(pause),
-        }
-    )
+    (shown,) = _shown(services, [configuration])
+    return shown.model_copy(update={"missing": [MissingOut.model_validate(each.as_json()) for each in missing]})
+
+
+def _shown(services: Services, configurations: list[Configuration]) -> list[ConfigurationOut]:
+    """Configurations of one workspace, the active ones with their source's schedule and pause."""
+    if not any(each.is_active for each in configurations):
+        return [ConfigurationOut.model_validate(each) for each in configurations]
+    schedules = freshness_of_workspace(services.database, configurations[0].workspace_id)
+
+    def show(configuration: Configuration) -> ConfigurationOut:
+        shown = ConfigurationOut.model_validate(configuration)
+        found = schedules.get(configuration.provider_name) if configuration.is_active else None
+        if found is None:
+            return shown
+        pause = None if found.pause is None else PauseOut.model_validate(found.pause)
+        return shown.model_copy(update={"pause": pause, "schedule": ScheduleOut.of(found)})
+
+    return [show(each) for each in configurations]
 
 
 @router.put("/config/{reference}", responses={**NOT_FOUND, **CONFLICT}, operation_id="changeConfiguration")
@@ -150,7 +165,7 @@ def change(
     changed = change_configuration(services.database, services.keyring, caller.workspace.id, config_id, decide)
     if was_active and not changed.is_active:
         _end_syncs(services, caller, changed, "The configuration was deactivated")
-    return ConfigurationOut.model_validate(changed)
+    return _shown(services, [changed])[0]
 
 
 @router.delete(
@@ -274,8 +289,9 @@ def _decide(
 ) -> ConfigurationChange:
     given = body.credentials()
     columns = body.columns()
+    schedule = _changed_schedule(services, body, present)
     if not given and not columns.keys() & {"is_test_mode", "connected_account_id"}:
-        return ConfigurationChange(columns)
+        return ConfigurationChange(columns, schedule=schedule)
     credentials = change_credentials(
         find_provider(present.provider_name),
         read_credentials,
@@ -284,7 +300,32 @@ def _decide(
         is_test_mode=columns.get("is_test_mode", present.is_test_mode),
         settings=services.settings,
     )
-    return ConfigurationChange(columns, credentials if given else None)
+    return ConfigurationChange(columns, credentials if given else None, schedule)
+
+
+def _new_schedule(body: CreateConfiguration) -> Schedule | None:
+    if body.schedule is None:
+        return None
+    if not body.is_active:
+        raise _no_schedule()
+    return body.schedule.applied_to(Schedule())
+
+
+def _changed_schedule(services: Services, body: ChangeConfiguration, present: Configuration) -> Schedule | None:
+    if body.schedule is None:
+        return None
+    if not (present.is_active if body.is_active is None else body.is_active):
+        raise _no_schedule()
+    state = read_schedule(services.database, present.workspace_id, present.provider_name)
+    return body.schedule.applied_to(Schedule() if state is None else state.schedule)
+
+
+def _no_schedule() -> RefusedValueError:
+    return RefusedValueError(
+        "schedule",
+        "A configuration that is not active has no schedule.",
+        "Leave it out, or set is_active to true.",
+    )
 
 
 def _accept(

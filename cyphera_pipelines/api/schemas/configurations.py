@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictBool, WithJs
 
 from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.fields import (
+    FalseUnlessGiven,
     ForgettableAccountPath,
     ForgettableBaseUrl,
     ForgettableHttpsUrl,
@@ -28,8 +29,10 @@ from cyphera_pipelines.api.schemas.fields import (
     TrueUnlessGiven,
 )
 from cyphera_pipelines.api.schemas.missing import MissingOut
+from cyphera_pipelines.api.schemas.schedules import ScheduleIn, ScheduleOut
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.schedule import PauseKind
 from cyphera_pipelines.sync.connection import ConnectionReport, ProblemCode
 
 _CREDENTIALS_EXAMPLE: dict[str, JsonValue] = {"api_key": "rk_test_...", "webhook_secret": "whsec_..."}
@@ -46,6 +49,11 @@ _METADATA = (
     "`store_raw` (false: do not keep the provider's whole objects) and `rate_limits` (`account` and `endpoint`: "
     "requests per second that replace the provider's published limits)."
 )
+
+_SCHEDULE = (
+    "When the source is brought up to date by itself: hourly, and everything weekly, unless something else is given."
+)
+_OTHERS = ("configuration", "schedule")
 
 
 class NewCredentials(RequestBody):
@@ -94,6 +102,7 @@ class CreateConfiguration(RequestBody):
                     "configuration": _CREDENTIALS_EXAMPLE,
                     "webhook_endpoint_url": "https://example.com/webhooks/stripe",
                     "metadata": {"plan": "growth"},
+                    "schedule": {"changes_every_seconds": 900},
                 }
             ]
         }
@@ -107,6 +116,7 @@ class CreateConfiguration(RequestBody):
     webhook_endpoint_url: OptionalHttpsUrl = Field(default=None, description=_WEBHOOK_URL)
     connected_account_id: OptionalAccountPath = Field(default=None, description=_CONNECTED_ACCOUNT)
     metadata: Metadata | None = Field(default=None, description=_METADATA)
+    schedule: ScheduleIn | None = Field(default=None, description=_SCHEDULE)
 
 
 class ChangeConfiguration(RequestBody):
@@ -125,6 +135,7 @@ class ChangeConfiguration(RequestBody):
         default=None, description=f"{_CONNECTED_ACCOUNT} If empty, it is forgotten."
     )
     metadata: Metadata | None = Field(default=None, description=f"{_METADATA} Replaces what is there.")
+    schedule: ScheduleIn | None = Field(default=None, description=f"{_SCHEDULE} Only of an active configuration.")
 
     def credentials(self) -> dict[str, Any]:
         """The credentials that were given; None for those to be forgotten."""
@@ -132,7 +143,7 @@ class ChangeConfiguration(RequestBody):
 
     def columns(self) -> dict[str, Any]:
         """The columns that were given, by name; None for those to be forgotten."""
-        return {name: value for name, value in _given(self).items() if name != "configuration"}
+        return {name: value for name, value in _given(self).items() if name not in _OTHERS}
 
 
 def _given(body: RequestBody) -> dict[str, Any]:
@@ -141,14 +152,26 @@ def _given(body: RequestBody) -> dict[str, Any]:
     return {name: None if value == "" else value for name, value in fields.items() if value is not None}
 
 
+class PauseConfiguration(RequestBody):
+    """Why, and what becomes of a sync that runs."""
+
+    reason: OptionalLabel = Field(default=None, description="Why: whoever asks for a sync is told.")
+    cancel: FalseUnlessGiven = Field(default=False, description="Cancel a sync that runs; else it goes on.")
+
+
 class PauseOut(BaseModel):
-    """A source that is paused: what webhooks tell is kept, and no sync starts."""
+    """A source that is paused: what webhooks tell is kept, and no sync starts by itself."""
 
     model_config = ConfigDict(from_attributes=True)
 
     paused_at: Moment
     paused_by: str | None = Field(description="Who paused it, as the audit trail names them.")
     paused_reason: str | None = Field(description="Why; null where no reason was given.")
+    paused_kind: PauseKind = Field(
+        description="`person`: somebody wants no sync at all. `credentials`: the provider rejected the key; another "
+        "key, a connection test or a sync that succeeds ends it. `failures`: many syncs failed, for long; a sync that "
+        "somebody asks for is made, and ends it if it succeeds."
+    )
 
 
 class ConfigurationOut(BaseModel):
@@ -181,8 +204,11 @@ class ConfigurationOut(BaseModel):
     )
     pause: PauseOut | None = Field(
         default=None,
-        description="Since when and why no sync of the source starts (409, `source-paused`): an operator paused it. "
-        "null while syncs may start; told where one configuration is asked for.",
+        description="Since when and why no sync of the source starts by itself; where a person paused it, none that "
+        "is asked for either (409, `source-paused`). null while syncs start.",
+    )
+    schedule: ScheduleOut | None = Field(
+        default=None, description="When the source is brought up to date by itself; null while it is not active."
     )
     created_at: Moment
     updated_at: Moment

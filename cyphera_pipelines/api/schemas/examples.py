@@ -33,6 +33,20 @@ CONFIGURATION: dict[str, Any] = {
         }
     ],
     "pause": None,
+    "schedule": {
+        "changes_every_seconds": 900,
+        "daily_at": None,
+        "time_zone": None,
+        "listing_every_seconds": 604_800,
+        "state": "fresh",
+        "fresh_at": "2026-03-01T09:30:04.120000Z",
+        "checked_at": "2026-03-01T09:30:04.120000Z",
+        "due_at": "2026-03-01T09:41:12Z",
+        "listing_due_at": "2026-03-04T17:02:51Z",
+        "failures": 0,
+        "failing_since": None,
+        "last_failure": None,
+    },
     "created_at": "2026-03-01T09:29:58.083458Z",
     "updated_at": "2026-03-01T09:29:58.083458Z",
 }
