@@ -282,6 +282,10 @@ class Batch:
                 self._in_hand.pop((claim.workspace_id, claim.provider), None)
 
     def _sync(self, claim: Claim, needed: Needed, source: Source, error: CypheraError | None) -> bool:
+        if not holds(self._database, claim):
+            # It waited for its turn, and this process was away meanwhile.
+            self._count("given_back")
+            return True
         if self._stopping.is_set() or not self._may_be_locked(source):
             self._give_back(claim, not_before=0.0 if self._stopping.is_set() else SILENT_FOR)
             return True
