@@ -38,6 +38,8 @@ from cyphera_pipelines_tests.cli.command import PROGRAM, Cyphera
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
+START_SECONDS = 240.0
+"""Everything is imported several times over meanwhile."""
 NO_LIMITS = {"rate_limits": {"account": 5_000, "endpoint": 5_000}}
 _numbers = itertools.count(1)
 
@@ -189,7 +191,8 @@ def _up(cyphera: Cyphera, port: int, api_port: int, output: Path, runs: DagsterR
             [str(PROGRAM), *arguments], env=cyphera.environment, stdout=file, stderr=subprocess.STDOUT
         )
     try:
-        wait_for(lambda: process.poll() is not None or _answers(f"http://127.0.0.1:{api_port}/healthz", runs))
+        health = f"http://127.0.0.1:{api_port}/healthz"
+        wait_for(lambda: process.poll() is not None or _answers(health, runs), within=START_SECONDS)
         assert process.poll() is None, output.read_text()
         yield
     finally:

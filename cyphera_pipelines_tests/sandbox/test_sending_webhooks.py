@@ -217,3 +217,16 @@ def test_nothing_is_sent_after_the_end(receiver: Receiver) -> None:
         assert threads
     assert not any(thread.is_alive() for thread in threads)
     assert len(receiver.received) == 1
+
+
+def test_what_a_rate_keeps_waiting_goes_when_it_is_lifted(server: SandboxServer, receiver: Receiver) -> None:
+    server.state.change_webhooks(rate=0.001)
+    endpoint = connect(server, receiver.url)
+    server.state.apply_changes(ACCOUNT, create={"customers": 5})
+    wait_for(lambda: statistics(server, endpoint)["arrived"] == 1)
+    assert statistics(server, endpoint)["waiting"] == 4
+    server.state.change_webhooks(rate=20)
+    wait_for(lambda: statistics(server, endpoint)["arrived"] > 2)
+    server.state.change_webhooks(rate=None)
+    wait_for(lambda: all_done(server, endpoint))
+    assert len(receiver.received) == 5

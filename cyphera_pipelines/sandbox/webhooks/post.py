@@ -38,7 +38,9 @@ class Poster:
             )
             try:
                 answer.read(_MOST_READ)
-                answer.drain_conn() if answer.length_remaining == 0 else answer.close()
+                if answer.length_remaining != 0:
+                    # What else it says is of no interest, and may have no end.
+                    answer.close()
             finally:
                 answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from cyphera_pipelines.sandbox.webhooks.tally import Tally
 
 IDLE_SECONDS = 5.0
 """So long a thread waits for more before it ends."""
-_ENDS_WITHIN = 3.0
+LOOK_EVERY = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -92,17 +92,14 @@ class EndpointQueue:
         with self._changed:
             return {"lost": list(self.tally.lost), "given_up": list(self.tally.given_up)}
 
-    def close(self) -> None:
-        """Forget what waits and end the threads; one that waits for an answer ends when it has it."""
+    def close(self) -> list[threading.Thread]:
+        """Forget what waits and let the threads end; return them. One that waits for an answer ends when it has it."""
         with self._changed:
             self._is_closed = True
             self._waiting.clear()
             self._held.clear()
             self._changed.notify_all()
-            threads = list(self._threads)
-        deadline = time.monotonic() + _ENDS_WITHIN
-        for thread in threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            return list(self._threads)
 
     def _hits(self, options: WebhookOptions, what: str, event_id: str) -> bool:
         share: float = getattr(options, what)
@@ -154,21 +151,23 @@ class EndpointQueue:
                 now = time.monotonic()
                 while self._waiting and self._waiting[0][2] != self._waiting[0][3].turn:
                     heapq.heappop(self._waiting)
+                rate = self._options().rate
+                self._free_at = min(self._free_at, now + 1 / rate) if rate else now
                 at = max(self._waiting[0][0], self._free_at) if self._waiting else gives_up_at
                 if self._waiting and at <= now:
                     delivery = heapq.heappop(self._waiting)[3]
                     if delivery.later_ones:
                         self._held.remove(delivery)
                         delivery.later_ones = 0
-                    rate = self._options().rate
-                    self._free_at = max(self._free_at, now) + 1 / rate if rate else 0.0
+                    self._free_at = now + 1 / rate if rate else now
                     if self._waiting:
                         self._wake_one()
                     return delivery
                 if not self._waiting and at <= now:
                     break
                 self._idle += 1
-                self._changed.wait(at - now)
+                # No longer than this: the options may change meanwhile.
+                self._changed.wait(min(at - now, LOOK_EVERY))
                 self._idle -= 1
             self._threads.discard(threading.current_thread())
             return None

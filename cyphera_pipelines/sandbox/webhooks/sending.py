@@ -1,6 +1,7 @@
 """From what happens in accounts to the endpoints that want to know of it."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -12,6 +13,7 @@ from cyphera_pipelines.sandbox.webhooks.post import Poster
 from cyphera_pipelines.sandbox.webhooks.queue import EndpointQueue
 
 _CONNECTIONS = 64
+_ENDS_WITHIN = 3.0
 
 
 class Webhooks:
@@ -61,18 +63,15 @@ class Webhooks:
     def forget(self, endpoints: WebhookEndpoints) -> None:
         """Send nothing more to the endpoints of an account that is gone."""
         with self._lock:
-            queues = [self._queues.pop(each.id, None) for each in endpoints.present()]
-        for queue in queues:
-            if queue is not None:
-                queue.close()
+            queues = [queue for each in endpoints.present() if (queue := self._queues.pop(each.id, None))]
+        _end(queues)
 
     def close(self) -> None:
         """End all threads; what was not sent never will be."""
         with self._lock:
             queues = list(self._queues.values())
             self._queues.clear()
-        for queue in queues:
-            queue.close()
+        _end(queues)
         self._poster.close()
 
     def _queue(self, owner: WebhookEndpoints, endpoint: WebhookEndpoint) -> EndpointQueue:
@@ -84,6 +83,14 @@ class Webhooks:
                 queue = EndpointQueue(endpoint.id, number, find, self._options, self._poster)
                 self._queues[endpoint.id] = queue
             return queue
+
+
+def _end(queues: list[EndpointQueue]) -> None:
+    """Let all of them end, and wait a little for their threads: those that wait for an answer end with the process."""
+    threads = [thread for queue in queues for thread in queue.close()]
+    deadline = time.monotonic() + _ENDS_WITHIN
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def wanting_endpoints(
