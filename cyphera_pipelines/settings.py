@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     dagster_database_url: SecretStr | None = None
     dagster_url: str = "http://127.0.0.1:3000"
     api_url: str = "http://127.0.0.1:8000"
+    public_url: str | None = None
     api_workers: int = Field(default=1, ge=1, le=64)
     provider_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     encryption_key: SecretStr | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY")
@@ -89,10 +90,13 @@ class Settings(BaseSettings):
     most_sessions_per_hour: int = Field(default=240, ge=1)
     most_waiting_webhooks: int = Field(default=20_000, ge=1)
     most_waiting_webhook_megabytes: int = Field(default=256, ge=1)
+    webhook_attempts: int = Field(default=10, ge=1, le=100)
     keep_sessions_days: int = Field(default=90, ge=1)
     keep_handled_webhooks_days: int = Field(default=30, ge=1)
     keep_waiting_webhooks_days: int = Field(default=30, ge=1)
     keep_orphaned_webhooks_days: int = Field(default=7, ge=1)
+    keep_dead_webhooks_days: int = Field(default=30, ge=1)
+    keep_unrouted_webhooks_days: int = Field(default=7, ge=1)
     keep_removed_configurations_days: int = Field(default=365, ge=1)
     keep_audit_days: int = Field(default=730, ge=1)
 
@@ -114,6 +118,8 @@ class Settings(BaseSettings):
             handled_webhooks_days=self.keep_handled_webhooks_days,
             waiting_webhooks_days=self.keep_waiting_webhooks_days,
             orphaned_webhooks_days=self.keep_orphaned_webhooks_days,
+            dead_webhooks_days=self.keep_dead_webhooks_days,
+            unrouted_webhooks_days=self.keep_unrouted_webhooks_days,
             removed_configurations_days=self.keep_removed_configurations_days,
             audit_days=self.keep_audit_days,
         )
@@ -130,9 +136,17 @@ class Settings(BaseSettings):
         """The platform's own key at Stripe."""
         return DeployedSecret("STRIPE_API_KEY", self.stripe_api_key, self.stripe_api_key_file, self.stripe_api_key_arn)
 
+    def deployed_api_key(self, provider: str) -> DeployedSecret | None:
+        """The platform's own key at that provider; None where there is no way to deploy one."""
+        return self.deployed_stripe_api_key if provider == "stripe" else None
+
+    def deployed_webhook_secret(self, provider: str) -> DeployedSecret | None:
+        """The signing secret of the platform's own endpoint at that provider; None where none can be deployed."""
+        return self.deployed_stripe_webhook_secret if provider == "stripe" else None
+
     @property
     def deployed_stripe_webhook_secret(self) -> DeployedSecret:
-        """The signing secret of the platform's own webhook endpoint at Stripe."""
+        """The signing secret of the platform's own endpoint at Stripe; several with commas while it changes."""
         return DeployedSecret(
             "STRIPE_WEBHOOK_SECRET",
             self.stripe_webhook_secret,
@@ -227,6 +241,11 @@ class Settings(BaseSettings):
                 self.dagster_database_url_file, "CYPHERA_DAGSTER_DATABASE_URL_FILE"
             )
         return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_address(cls, url: str | None) -> str | None:
+        return None if url is None or not url.strip() else cls._web_address(url)
 
     @field_validator("dagster_url", "api_url")
     @classmethod

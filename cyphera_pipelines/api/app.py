@@ -16,8 +16,10 @@ from cyphera_pipelines.api.routes import (
     accounts,
     audit,
     configurations,
+    inbox,
     operations,
     pauses,
+    platform_webhooks,
     providers,
     purges,
     sessions,
@@ -42,7 +44,20 @@ def describe_api() -> DocumentedApi:
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for module in (configurations, pauses, providers, syncs, sessions, accounts, audit, purges, webhooks, operations):
+    for module in (
+        configurations,
+        pauses,
+        providers,
+        syncs,
+        sessions,
+        accounts,
+        audit,
+        purges,
+        inbox,
+        webhooks,
+        platform_webhooks,
+        operations,
+    ):
         app.include_router(module.router)
     app.include_router(purges.public_router)
     add_docs_page(app)

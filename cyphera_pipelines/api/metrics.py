@@ -21,6 +21,7 @@ from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.store.activity import LAG_BUCKETS, Activity, read_activity
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.freshness import count_by_freshness
+from cyphera_pipelines.store.inbox import InboxActivity, read_inbox_activity
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 STALEST_SHOWN = 20
@@ -41,6 +42,19 @@ _seconds = Histogram(
 )
 
 
+_webhooks = Counter(
+    "cyphera_webhooks_received",
+    "Webhooks that came in, by what became of them at once; `rejected`: the signature proved nothing",
+    ("provider", "outcome"),
+    registry=_requests_registry,
+)
+
+
+def observe_webhook(provider: str, outcome: str) -> None:
+    """Count a webhook. Both are of few values: a registered provider, and the answer's status."""
+    _webhooks.labels(provider, outcome).inc()
+
+
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:
     """Count a request. `route` is a template, never a path: there must be few of them."""
     _requests.labels(method, route, status).inc()
@@ -55,6 +69,7 @@ class SyncMetrics(Collector):
         self._lock = threading.Lock()
         self._activity = Activity()
         self._fresh = FreshnessCounts(dict.fromkeys(Freshness, 0), 0, 0, 0.0)
+        self._inbox = InboxActivity()
         self._read_at = 0.0
 
     def collect(self) -> Iterator[Metric]:
@@ -130,12 +145,43 @@ class SyncMetrics(Collector):
         yield GaugeMetricFamily(
             "cyphera_source_overdue_seconds_max", "Seconds that the longest overdue has been due", fresh.overdue_seconds
         )
+        yield from self._webhooks()
+
+    def _webhooks(self) -> Iterator[Metric]:
+        inbox = self._inbox
+        unapplied = GaugeMetricFamily(
+            "cyphera_webhooks_unapplied",
+            "Webhooks that are not in the tables: waiting for a sync, failed and to be tried again, or given up (dead)",
+            labels=["state"],
+        )
+        for state, count in (("waiting", inbox.waiting), ("failed", inbox.failed), ("dead", inbox.dead)):
+            unapplied.add_metric([state], count)
+        yield unapplied
+        yield GaugeMetricFamily(
+            "cyphera_oldest_unapplied_webhook_seconds",
+            "Seconds since the oldest webhook came in that waits or failed; 0 where there is none",
+            inbox.oldest,
+        )
+        applied = GaugeMetricFamily(
+            "cyphera_webhooks_applied_last_hour",
+            "Webhooks that came into the tables within the last hour",
+            labels=["by"],
+        )
+        for how, count in (("at_once", inbox.applied_at_once), ("sync", inbox.applied_by_sync)):
+            applied.add_metric([how], count)
+        yield applied
+        yield GaugeMetricFamily(
+            "cyphera_webhooks_unrouted_last_hour",
+            "Webhooks at the platform's address within the last hour that are of no workspace's account",
+            inbox.unrouted,
+        )
 
     def _read(self) -> Activity:
         with self._lock:
             if time.monotonic() - self._read_at > KEPT_FOR:
                 self._activity = read_activity(self._database, stalest=STALEST_SHOWN)
                 self._fresh = count_by_freshness(self._database)
+                self._inbox = read_inbox_activity(self._database)
                 self._read_at = time.monotonic()
             return self._activity
 

@@ -11,6 +11,8 @@ MOST_OF_ONE_KEY = 200
 """Requests of one API key that may be at work or waiting at once, in each of the server's processes."""
 WEBHOOKS_OF_ONE_CONFIGURATION = 50
 """Webhooks of one configuration that may wait for their body or be at work, in each of the server's processes."""
+WEBHOOKS_OF_ONE_PLATFORM = 100
+"""The same of a platform's one address, for all accounts that are connected to it: others have theirs beside it."""
 TESTS_OF_ONE_WORKSPACE = 2
 MOST_CONNECTION_TESTS = 40
 """Connection tests at once, of one workspace and in all, in each of the server's processes: each has seven threads."""

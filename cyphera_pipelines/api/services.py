@@ -14,6 +14,7 @@ from cyphera_pipelines.api.places import (
     TESTS_OF_ONE_WORKSPACE,
     WAITS_OF_ONE_WORKSPACE,
     WEBHOOKS_OF_ONE_CONFIGURATION,
+    WEBHOOKS_OF_ONE_PLATFORM,
     Places,
 )
 from cyphera_pipelines.api.session_waits import SessionWaits
@@ -41,6 +42,13 @@ def _webhooks() -> Places:
     return Places(
         WEBHOOKS_OF_ONE_CONFIGURATION,
         f"{WEBHOOKS_OF_ONE_CONFIGURATION} webhooks of this configuration are at work already. Send this one later.",
+    )
+
+
+def _platform_webhooks() -> Places:
+    return Places(
+        WEBHOOKS_OF_ONE_PLATFORM,
+        f"{WEBHOOKS_OF_ONE_PLATFORM} webhooks of the platform are at work already. Send this one later.",
     )
 
 
@@ -75,6 +83,7 @@ class Services:
     runs_at_once: int | None
     key_places: Places = field(default_factory=_key_places)
     webhooks: Places = field(default_factory=_webhooks)
+    platform_webhooks: Places = field(default_factory=_platform_webhooks)
     webhook_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WEBHOOK_THREADS))
     connection_tests: Places = field(default_factory=_connection_tests)
     connection_test_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_CONNECTION_TESTS))

@@ -4,6 +4,7 @@ import typer
 
 from cyphera_pipelines import __version__
 from cyphera_pipelines.cli import (
+    allowed_accounts,
     analyst,
     api,
     audit,
@@ -26,6 +27,7 @@ from cyphera_pipelines.cli import (
     sync,
     up,
     verify,
+    webhook,
     workspace,
 )
 from cyphera_pipelines.cli.services import set_debug
@@ -59,6 +61,9 @@ def options(
 
 
 app.add_typer(workspace.app, name="workspace")
+workspace.app.command("allow-account")(allowed_accounts.allow)
+workspace.app.command("disallow-account")(allowed_accounts.disallow)
+workspace.app.command("allowed-accounts")(allowed_accounts.list_all)
 app.add_typer(source.app, name="source")
 source.app.command("show")(source_show.show)
 source.app.command("update")(source_update.update)
@@ -71,6 +76,7 @@ app.add_typer(analyst.app, name="analyst")
 app.command("sync")(sync.sync)
 app.command("status")(status.status)
 app.command("verify")(verify.verify)
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(session.app, name="session")
 app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)

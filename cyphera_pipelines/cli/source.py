@@ -27,10 +27,11 @@ from cyphera_pipelines.store.configurations import (
     remove_configuration,
 )
 from cyphera_pipelines.store.freshness import read_freshness
+from cyphera_pipelines.store.platform_accounts import allow_account
 from cyphera_pipelines.store.sources import find_source, list_sources_with_state
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import check_credentials, settle_mode
+from cyphera_pipelines.sync.configuration import check_credentials, opening_key, settle_mode
 from cyphera_pipelines.sync.connection import ProblemCode, check_connection
 
 app = typer.Typer(help="Sources: a workspace's account at a payment provider.", no_args_is_help=True)
@@ -61,6 +62,14 @@ def add(
             help="The account to read with a platform's or an organization's key, as in acct_...; else the key's own.",
         ),
     ] = None,
+    uses_platform_key: Annotated[
+        bool,
+        typer.Option(
+            "--platform-key",
+            help="No key of its own: read the connected account, or the platform's own, with the platform's key. It "
+            "ties the account to the workspace, as `cyphera workspace allow-account` does.",
+        ),
+    ] = False,
     test_mode: Annotated[
         bool | None,
         typer.Option("--test-mode/--live-mode", help="The key's mode, where the key itself does not tell it."),
@@ -80,18 +89,26 @@ def add(
     """Connect a workspace's account. The credentials are stored encrypted."""
     implementation = find_provider(provider)
     workspace = find_workspace(services.database(), slug)
-    api_key = read_api_key(api_key_stdin)
+    if uses_platform_key and api_key_stdin:
+        raise InvalidInputError("Give an API key with --api-key-stdin, or use the platform's with --platform-key.")
+    api_key = "" if uses_platform_key else read_api_key(api_key_stdin)
     given = Credentials(
-        api_key=SecretStr(api_key), webhook_secret=read_secret_variable(webhook_secret_env), base_url=base_url
+        api_key=SecretStr(api_key),
+        uses_platform_key=uses_platform_key,
+        webhook_secret=read_secret_variable(webhook_secret_env),
+        base_url=base_url,
     )
     credentials = check_credentials(implementation, given, connected_account, services.settings())
+    is_test_mode = settle_mode(implementation, opening_key(implementation, credentials, services.settings()), test_mode)
+    if uses_platform_key:
+        allow_account(services.database(), workspace, provider, connected_account, livemode=not is_test_mode)
     configuration = create_configuration(
         services.database(),
         services.keyring(),
         workspace,
         provider,
         credentials,
-        is_test_mode=settle_mode(implementation, credentials.api_key, test_mode),
+        is_test_mode=is_test_mode,
         label=(label or "").strip() or None,
         connected_account_id=connected_account,
         metadata=_metadata(store_raw=store_raw, rate=rate),

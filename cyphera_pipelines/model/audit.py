@@ -27,6 +27,14 @@ class Action(StrEnum):
     SOURCE_PURGE_REQUESTED = "source.purge_requested"
     SOURCE_PURGED = "source.purged"
     ACCOUNT_REGISTERED = "account.registered"
+    ACCOUNT_ALLOWED = "account.allowed"
+    """The operator lets the workspace read that account with the platform's key."""
+    ACCOUNT_DISALLOWED = "account.disallowed"
+    WEBHOOK_ENDPOINT_CREATED = "webhook.endpoint_created"
+    WEBHOOK_SECRET_CHANGED = "webhook.secret_changed"  # noqa: S105
+    WEBHOOK_SECRET_ENDED = "webhook.secret_ended"  # noqa: S105
+    """The one before the present one is no longer valid."""
+    WEBHOOKS_REPLAYED = "webhook.replayed"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     KEY_USED = "key.used"

@@ -21,7 +21,8 @@ class Quotas:
 class Retention:
     """Days after which what is over is forgotten, and how many handled webhooks of a workspace are known at most.
 
-    Webhooks `wait` for a sync; they are `orphaned` where their source is no longer active.
+    Webhooks `wait` for a sync; they are `orphaned` where their source is no longer active, `dead` where they were given
+    up, and `unrouted` where they came to the platform's address and are of no workspace's account.
     """
 
     sessions_days: int
@@ -30,6 +31,9 @@ class Retention:
     orphaned_webhooks_days: int
     removed_configurations_days: int
     audit_days: int = 730
+    dead_webhooks_days: int = 30
+    unrouted_webhooks_days: int = 7
+    unrouted_webhooks: int = 100_000
     handled_webhooks: int = 100_000
     audit_entries: int = 100_000
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from pydantic import SecretStr
+
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
@@ -187,6 +189,43 @@ class WebhookEvent:
     payload: dict[str, Any]
     account: str | None = None
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class WebhookEndpoint:
+    """An address that a provider sends events to, as the provider knows it.
+
+    `secret`, with which it signs them, is told only as the endpoint is made. `api_version` is None where it follows the
+    account's default.
+    """
+
+    id: str
+    url: str
+    is_enabled: bool
+    api_version: str | None
+    event_types: tuple[str, ...]
+    secret: SecretStr | None = None
+
+
+class WebhookEndpoints(Protocol):
+    """The webhook endpoints of one account. The methods raise ProviderError's kinds, after retries."""
+
+    event_types: tuple[str, ...]
+    """The types of events that are asked for: just those that are of use."""
+    api_version: str
+    """The version of the provider's API that they are asked for in."""
+
+    def find_all(self) -> list[WebhookEndpoint]:
+        """All endpoints of the account, whoever made them."""
+        ...
+
+    def create(self, url: str) -> WebhookEndpoint:
+        """Make one for our event types, in our version of the provider's API. Returns it with its secret."""
+        ...
+
+    def delete(self, endpoint_id: str) -> None:
+        """Delete one: nothing more is sent to it."""
+        ...
 
 
 @dataclass
@@ -418,6 +457,15 @@ class Provider(Protocol):
         """Return the event in a webhook whose signature proves that the provider sent it, a short while ago.
 
         Raises WebhookRejectedError if it proves nothing. Whatever is signed is an event, though it may be unreadable.
+        """
+        ...
+
+    def webhook_endpoints(
+        self, credentials: Credentials, connected_account_id: str | None = None
+    ) -> WebhookEndpoints | None:
+        """The account's webhook endpoints; None where the provider lets nobody make them through its API.
+
+        Makes no request. Raises UnusableAccessError.
         """
         ...
 

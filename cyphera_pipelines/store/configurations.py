@@ -1,7 +1,7 @@
 """Configurations: credentials go in encrypted and come out only to call the provider."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,10 +17,13 @@ from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.schedule import Schedule
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.encryption import Binding, DecryptionError, Keyring
+from cyphera_pipelines.security.platform_key import platform_key
 from cyphera_pipelines.security.secrets import register_secret
+from cyphera_pipelines.settings import load_settings
 from cyphera_pipelines.store.access.matrix import Role
 from cyphera_pipelines.store.audit import record_action, record_refusal
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.platform_accounts import check_allowed
 from cyphera_pipelines.store.purges import check_not_purged
 from cyphera_pipelines.store.quotas import check_configurations
 from cyphera_pipelines.store.schedules import begin_schedule, end_credentials_pause, set_schedule
@@ -52,7 +55,8 @@ def create_configuration(
     """Store a configuration. If it is active, its source is synced by itself from then on.
 
     That is by the default schedule unless another is given. Raises ConflictError if it is to be active and the
-    workspace has an active one, PurgeUnderWayError, and QuotaReachedError.
+    workspace has an active one, PurgeUnderWayError, QuotaReachedError, and AccountNotAllowedError for an account that
+    the platform's key is not to open for it.
     """
     configuration_id = uuid4()
     binding = Binding(workspace.id, configuration_id, provider)
@@ -73,6 +77,8 @@ def create_configuration(
             if quotas is not None:
                 check_configurations(connection, quotas)
             check_not_purged(connection, workspace.id, provider)
+            if credentials.uses_platform_key:
+                check_allowed(connection, workspace.id, provider, connected_account_id, livemode=not is_test_mode)
             row = connection.execute(insert(configurations).values(values).returning(*_PUBLIC_COLUMNS)).one()
             if is_active:
                 begin_schedule(connection, workspace.id, provider, schedule, is_new=True)
@@ -129,12 +135,14 @@ def page_configurations(
 class ConfigurationChange:
     """New values of a configuration's columns by name, new credentials, and another schedule of its source.
 
-    None leaves those as they are.
+    None leaves those as they are. `action` is what the audit trail calls it, with these `details` more.
     """
 
     columns: dict[str, Any]
     credentials: Credentials | None = None
     schedule: Schedule | None = None
+    action: Action = Action.CONFIGURATION_CHANGED
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def change_configuration(
@@ -176,12 +184,16 @@ def _change(
     change = decide(Configuration(**values), lambda: _open(keyring, envelope, binding))
     columns = {**change.columns, "updated_at": func.now()}
     changed = [name for name, value in change.columns.items() if value != values[name]]
-    details: dict[str, Any] = {"provider": row.provider_name, "changed": changed}
+    details: dict[str, Any] = {"provider": row.provider_name, "changed": changed, **change.details}
     if change.credentials is not None:
         columns["configuration"] = keyring.encrypt(_to_plaintext(change.credentials), binding)
         changed += _changed_credentials(keyring, envelope, binding, change.credentials)
         details["key"] = change.credentials.key_ending()
     statement = update(configurations).where(configurations.c.id == configuration_id).values(columns)
+    if _OPEN_THE_ACCOUNT.intersection(change.columns):
+        _check_platform_account(
+            connection, keyring, envelope, binding, Configuration(**values | change.columns), change
+        )
     try:
         configuration = _to_configuration(connection.execute(statement.returning(*_PUBLIC_COLUMNS)).one())
     except IntegrityError:
@@ -189,7 +201,7 @@ def _change(
             f"The workspace has another active {row.provider_name} configuration. Make that one inactive first."
         ) from None
     changed += _change_schedule(connection, configuration, change.schedule, was_active=values["is_active"])
-    record_action(connection, workspace_id, Action.CONFIGURATION_CHANGED, configuration_id, details)
+    record_action(connection, workspace_id, change.action, configuration_id, details)
     if configuration.is_active and _OPEN_THE_ACCOUNT.intersection(changed):
         end_credentials_pause(connection, workspace_id, configuration.provider_name)
     return configuration
@@ -208,25 +220,66 @@ def _change_schedule(
     return []
 
 
+def _check_platform_account(
+    connection: Connection,
+    keyring: Keyring,
+    envelope: str,
+    binding: Binding,
+    changed: Configuration,
+    change: ConfigurationChange,
+) -> None:
+    """That the platform's key may open the account that the configuration is for from now on."""
+    credentials = change.credentials or _open(keyring, envelope, binding)
+    if credentials.uses_platform_key:
+        provider, livemode = changed.provider_name, not changed.is_test_mode
+        check_allowed(connection, changed.workspace_id, provider, changed.connected_account_id, livemode=livemode)
+
+
 def _changed_credentials(keyring: Keyring, envelope: str, binding: Binding, given: Credentials) -> list[str]:
     """The names of the credentials that differ from those in the envelope; of all, if that does not open."""
     try:
         before: Credentials | None = _open(keyring, envelope, binding)
     except DecryptionError:
         before = None
-    names = Credentials.model_fields
+    names = [name for name in Credentials.model_fields if not name.startswith("former_")]
     return [f"configuration.{name}" for name in names if getattr(before, name, None) != getattr(given, name)]
 
 
-def read_credentials(database: Database, keyring: Keyring, binding: Binding) -> Credentials:
-    """Decrypt the bound configuration's credentials and register them as secrets.
+def end_former_secret(database: Database, keyring: Keyring, workspace_id: UUID, configuration_id: UUID) -> bool:
+    """Accept no longer the webhook secret that was replaced. Returns False if there was none. Raises NotFoundError."""
+    present = _existing(configuration_id).add_columns(configurations.c.configuration).with_for_update()
+    with database.tenant(workspace_id, role=Role.CREDENTIALS) as connection:
+        row = connection.execute(present).one_or_none()
+        if row is None:
+            raise _no_such(configuration_id)
+        binding = Binding(workspace_id, configuration_id, row.provider_name)
+        credentials = _open(keyring, row.configuration, binding)
+        if credentials.former_webhook_secret is None:
+            return False
+        envelope = keyring.encrypt(_to_plaintext(credentials.without_former_secret()), binding)
+        changed = update(configurations).where(configurations.c.id == configuration_id)
+        connection.execute(changed.values(configuration=envelope, updated_at=func.now()))
+        details = {"provider": row.provider_name}
+        record_action(connection, workspace_id, Action.WEBHOOK_SECRET_ENDED, configuration_id, details)
+    return True
 
-    Raises DecryptionError that names the configuration if its value does not open.
+
+def read_credentials(database: Database, keyring: Keyring, binding: Binding) -> Credentials:
+    """Decrypt the bound configuration's credentials and register them as secrets: what the provider is called with.
+
+    One that has no key of its own gets the platform's, as long as an operator allows it. Raises DecryptionError that
+    names the configuration if its value does not open, AccountNotAllowedError and NoPlatformKeyError.
     """
-    statement = select(configurations.c.configuration).where(configurations.c.id == binding.configuration_id)
+    shown = (configurations.c.configuration, configurations.c.connected_account_id, configurations.c.is_test_mode)
+    statement = select(*shown).where(configurations.c.id == binding.configuration_id)
     with database.tenant(binding.workspace_id, role=Role.CREDENTIALS) as connection:
-        envelope = connection.execute(statement).scalar_one()
-    return _open(keyring, envelope, binding)
+        row = connection.execute(statement).one()
+        credentials = _open(keyring, row.configuration, binding)
+        if not credentials.uses_platform_key:
+            return credentials
+        livemode = not row.is_test_mode
+        check_allowed(connection, binding.workspace_id, binding.provider, row.connected_account_id, livemode=livemode)
+    return credentials.model_copy(update={"api_key": platform_key(binding.provider, load_settings())})
 
 
 def _open(keyring: Keyring, envelope: str, binding: Binding) -> Credentials:
@@ -287,7 +340,10 @@ def _no_such(configuration_id: UUID) -> NotFoundError:
 
 
 def _to_plaintext(credentials: Credentials) -> bytes:
-    values = credentials.model_dump(exclude_none=True)
+    values = credentials.model_dump(exclude_defaults=True)
+    if credentials.uses_platform_key:
+        # It may have been filled in to call the provider.
+        values.pop("api_key", None)
     for name, value in values.items():
         values[name] = value.get_secret_value() if isinstance(value, SecretStr) else value
     return orjson.dumps(values)

@@ -44,6 +44,9 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
         "handled": retention.handled_webhooks_days,
         "waiting": retention.waiting_webhooks_days,
         "orphaned": retention.orphaned_webhooks_days,
+        "dead": retention.dead_webhooks_days,
+        "unrouted": retention.unrouted_webhooks_days,
+        "most_unrouted": retention.unrouted_webhooks,
         "removed": retention.removed_configurations_days,
         "audit": retention.audit_days,
         "most": retention.handled_webhooks,
@@ -73,7 +76,7 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
             forgotten.sessions += delete(_SESSIONS, ids=ids)
     else:
         forgotten.is_all = False
-    for statement in (_HANDLED, _TOO_MANY_HANDLED, _WAITING, _ORPHANED):
+    for statement in (_HANDLED, _TOO_MANY_HANDLED, _WAITING, _ORPHANED, _DEAD, _UNROUTED, _TOO_MANY_UNROUTED):
         forgotten.webhooks += delete(statement)
     forgotten.configurations += delete(_REMOVED)
     for statement in (_AUDIT, _TOO_MUCH_AUDIT, _PURGES):
@@ -120,7 +123,16 @@ _OLD_SESSIONS = f"""
 _EVENTS = _first_rows("sync.payment_sync_events", "session_id = ANY (:ids)")
 _SESSIONS = _first_rows("sync.payment_sync_sessions", "id = ANY (:ids)")
 _HANDLED = _first_rows("sync.webhook_events", f"handled_at {_BEFORE.format('handled')}")
-_WAITING = _first_rows("sync.webhook_events", f"handled_at IS NULL AND received_at {_BEFORE.format('waiting')}")
+_WAITING = _first_rows(
+    "sync.webhook_events", f"handled_at IS NULL AND dead_at IS NULL AND received_at {_BEFORE.format('waiting')}"
+)
+_DEAD = _first_rows("sync.webhook_events", f"handled_at IS NULL AND dead_at {_BEFORE.format('dead')}")
+_UNROUTED = _first_rows("sync.unrouted_webhook_events", f"received_at {_BEFORE.format('unrouted')}")
+_TOO_MANY_UNROUTED = """
+    DELETE FROM sync.unrouted_webhook_events WHERE ctid = ANY (ARRAY (
+        SELECT ctid FROM sync.unrouted_webhook_events ORDER BY received_at DESC OFFSET :most_unrouted LIMIT :limit
+    ))
+"""
 _ORPHANED = _first_rows(
     "sync.webhook_events",
     f"""

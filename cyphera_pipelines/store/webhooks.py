@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text, update
+from sqlalchemy import Row, and_, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.entities import Entity
@@ -25,6 +25,8 @@ UNREADABLE = "unreadable"
 """Stands for the entity of events of which nobody can tell what they are about."""
 TRIED_AGAIN_AFTER_SECONDS = 600.0
 REFUSAL_IS_NOTED_EVERY = timedelta(minutes=1)
+IS_DUE = and_(inbox.c.dead_at.is_(None), or_(inbox.c.retry_at.is_(None), inbox.c.retry_at <= func.now()))
+"""Whether a sync may be started just for the event: it was not given up, and did not fail a short while ago."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,13 @@ def note_refused_webhook(database: Database, target: WebhookTarget, reason: str)
 
 
 def count_waiting(database: Database, source: Source) -> int:
-    """How many of the source's events are not in the tables yet."""
+    """How many of the source's events are worth a sync now: not in the tables, not given up, not tried just now."""
     statement = select(func.count()).where(
         inbox.c.workspace_id == source.workspace_id,
         inbox.c.provider_name == source.provider,
         inbox.c.livemode == (not source.is_test_mode),
         inbox.c.handled_at.is_(None),
+        IS_DUE,
     )
     with database.tenant(source.workspace_id) as connection:
         return connection.execute(statement).scalar_one()
@@ -133,7 +136,7 @@ def count_waiting(database: Database, source: Source) -> int:
 def list_unhandled(
     database: Database, source: Source, entities: Collection[Entity], *, livemode: bool
 ) -> list[ReceivedWebhook]:
-    """The source's events that are not in the tables yet, oldest first, as many as are applied at once."""
+    """The source's events that are not in the tables and were not given up, oldest first, as many as fit one sync."""
     statement = (
         select(inbox.c.external_id, inbox.c.entity_type, inbox.c.payload)
         .where(
@@ -142,6 +145,7 @@ def list_unhandled(
             inbox.c.livemode == livemode,
             inbox.c.entity_type.in_([entity.value for entity in entities]),
             inbox.c.handled_at.is_(None),
+            inbox.c.dead_at.is_(None),
         )
         .order_by(inbox.c.received_at)
         .limit(MOST_AT_ONCE)
@@ -168,8 +172,14 @@ def list_unreadable(database: Database, source: Source, *, livemode: bool) -> di
         return {event_id: problem or "nobody knows" for event_id, problem in connection.execute(statement)}
 
 
-def mark_handled(database: Database, source: Source, external_ids: Collection[str], *, livemode: bool) -> None:
-    """Note that what these events tell is in the tables. Their ids are kept, lest they be taken for new."""
+def mark_handled(
+    database: Database, source: Source, external_ids: Collection[str], *, livemode: bool, keeps_content: bool = False
+) -> None:
+    """Note that what these events tell is in the tables, or that nobody can tell, which `keeps_content` for people.
+
+    Their ids are kept, lest they be taken for new.
+    """
+    emptied = {} if keeps_content else {"payload": {}, "payload_bytes": 0}
     of_source = (
         inbox.c.workspace_id == source.workspace_id,
         inbox.c.provider_name == source.provider,
@@ -178,7 +188,7 @@ def mark_handled(database: Database, source: Source, external_ids: Collection[st
     handled = (
         update(inbox)
         .where(*of_source, inbox.c.external_id.in_(external_ids))
-        .values(handled_at=func.now(), payload={}, payload_bytes=0)
+        .values(handled_at=func.now(), handled_by="sync", retry_at=None, dead_at=None, **emptied)
     )
     with database.tenant(source.workspace_id) as connection:
         connection.execute(handled)
@@ -203,7 +213,8 @@ _SOURCES_WITH_WEBHOOKS = text(
     """
     WITH waiting AS (
         SELECT workspace_id, provider_name, livemode, min(received_at) AS since, max(received_at) AS until
-        FROM sync.webhook_events WHERE handled_at IS NULL GROUP BY 1, 2, 3
+        FROM sync.webhook_events
+        WHERE handled_at IS NULL AND dead_at IS NULL AND (retry_at IS NULL OR retry_at <= now()) GROUP BY 1, 2, 3
     )
     SELECT workspaces.slug || ':' || waiting.provider_name
     FROM waiting

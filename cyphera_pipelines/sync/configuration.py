@@ -11,9 +11,12 @@ from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.providers.addresses import check_base_url
 from cyphera_pipelines.providers.base import Provider, UnusableAccessError
 from cyphera_pipelines.security.encryption import DecryptionError
+from cyphera_pipelines.security.platform_key import NoPlatformKeyError, platform_key
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.settings import Settings
 
+SECRET = "webhook_secret"  # noqa: S105
+"""The name of the one credential whose former value stays valid for a while."""
 PRINTABLE = r"^[!-~]{1,512}$"
 """Printable ASCII without spaces: whatever else was pasted is no key."""
 
@@ -71,16 +74,47 @@ def change_credentials(
     DecryptionError.
     """
     try:
-        credentials = read_present().model_copy(update=dict(given))
+        present = read_present()
+        credentials = present.model_copy(update={name: value for name, value in given.items() if name != SECRET})
+        if "api_key" in given:
+            credentials = credentials.model_copy(update={"uses_platform_key": False})
+        if SECRET in given:
+            credentials = credentials.with_webhook_secret(given[SECRET])
     except DecryptionError:
         if "api_key" not in given:
             raise
         credentials = Credentials(**given)
     for secret in credentials.secret_values():
         register_secret(secret)
+    if given.get("base_url") is not None:
+        check_own_address(credentials)
     credentials = check_credentials(provider, credentials, connected_account_id, settings)
-    settle_mode(provider, credentials.api_key, is_test_mode)
+    settle_mode(provider, opening_key(provider, credentials, settings), is_test_mode)
     return credentials
+
+
+def opening_key(provider: Provider, credentials: Credentials, settings: Settings) -> SecretStr:
+    """The key that opens the account: the configuration's own or the platform's. RefusedValueError if there is none."""
+    if not credentials.uses_platform_key:
+        return credentials.api_key
+    try:
+        return platform_key(provider.name, settings)
+    except NoPlatformKeyError:
+        raise RefusedValueError(
+            "configuration.api_key",
+            "No API key is given, and the operator deploys none of the platform's.",
+            "Give the API key of the account.",
+        ) from None
+
+
+def check_own_address(credentials: Credentials) -> None:
+    """Raise RefusedValueError if a tenant would have the platform's key sent to an address of its choice."""
+    if credentials.uses_platform_key and credentials.base_url is not None:
+        raise RefusedValueError(
+            "configuration.base_url",
+            "A configuration without an API key of its own is read at the provider's own address.",
+            "Leave base_url out, or give an API key.",
+        )
 
 
 def check_credentials(
@@ -91,9 +125,11 @@ def check_credentials(
     Raises RefusedValueError for an address that is not allowed, and for a key that cannot be used for that connected
     account (None is the key's own).
     """
-    check_secret("configuration.api_key", "The API key", credentials.api_key)
+    key = opening_key(provider, credentials, settings)
+    if not credentials.uses_platform_key:
+        check_secret("configuration.api_key", "The API key", key)
     try:
-        provider.check_access(credentials.api_key.get_secret_value(), connected_account_id)
+        provider.check_access(key.get_secret_value(), connected_account_id)
     except UnusableAccessError as error:
         raise RefusedValueError(error.field, error.problem, error.remedy) from None
     if credentials.webhook_secret is not None:

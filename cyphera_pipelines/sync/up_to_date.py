@@ -15,10 +15,12 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.cursors import SyncPosition, end_listing, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
+from cyphera_pipelines.store.inbox import settle_listed
 from cyphera_pipelines.store.webhooks import ReceivedWebhook, list_unhandled, list_unreadable, mark_handled
 from cyphera_pipelines.sync.account import ask_for_account, settle_account
 from cyphera_pipelines.sync.changes import Errors, apply_changes, ask_for_owed
 from cyphera_pipelines.sync.context import SyncContext
+from cyphera_pipelines.sync.failed_webhooks import note_failed_webhooks
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
 from cyphera_pipelines.sync.obstacles import obstacle_to_changes
 from cyphera_pipelines.sync.pages import SyncCancelledError
@@ -39,9 +41,19 @@ class _EventsUnreadableError(Exception):
 def bring_up_to_date(context: SyncContext) -> Errors:
     """Do what the session asks for and return the errors of the entities that did not make it.
 
-    Raises CredentialsRejectedError, ProviderUnavailableError, RequestAbandonedError or a database error where nothing
-    more can be done.
+    Webhooks that could not be applied for such an error count an attempt. Raises CredentialsRejectedError,
+    ProviderUnavailableError, RequestAbandonedError or a database error where nothing more can be done.
     """
+    try:
+        errors = _bring_up_to_date(context)
+    except (CredentialsRejectedError, ProviderUnavailableError) as error:
+        note_failed_webhooks(context, dict.fromkeys(context.request.entities, error))
+        raise
+    note_failed_webhooks(context, errors)
+    return errors
+
+
+def _bring_up_to_date(context: SyncContext) -> Errors:
     account = settle_account(context)
     positions = _positions(context)
     if any(position.unfinished is not None for position in positions.values()):
@@ -113,7 +125,9 @@ def _catch_up(context: SyncContext, listed: Sequence[Entity], before: Positions)
         if entity in before
     }
     try:
-        return _apply_since(context, listed, since, owed)
+        errors = _apply_since(context, listed, since, owed)
+        _settle_listed_webhooks(context, [entity for entity in listed if entity not in errors], since)
+        return errors
     except (SyncCancelledError, RequestAbandonedError):
         return {}
     except CredentialsRejectedError:
@@ -126,6 +140,7 @@ def _catch_up(context: SyncContext, listed: Sequence[Entity], before: Positions)
         event = SessionEvent("changes_unreadable", message, level=EventLevel.WARNING)
         record_events(context.database, context.session, [event])
         _save_watermark(context, listed, None)
+        _settle_listed_webhooks(context, listed, since)
     return {}
 
 
@@ -171,12 +186,13 @@ def _name_unreadable_webhooks(context: SyncContext) -> None:
     others = " and others" if len(unreadable) > MOST_NAMED else ""
     message = (
         f"{len(unreadable)} webhooks are signed and could not be read, so that what they tell is not applied: {shown}"
-        f"{others}. The table sync.webhook_events keeps the beginning of each."
+        f"{others}. The beginning of each is kept: cyphera webhook list {context.source.workspace_slug} --state "
+        "unreadable"
     )
     details = {"webhooks": unreadable}
     event = SessionEvent("webhooks_unreadable", message, level=EventLevel.WARNING, event_details=details)
     record_events(context.database, context.session, [event])
-    mark_handled(context.database, context.source, list(unreadable), livemode=context.livemode)
+    mark_handled(context.database, context.source, list(unreadable), livemode=context.livemode, keeps_content=True)
 
 
 def _settle_webhooks(context: SyncContext, webhooks: Sequence[ReceivedWebhook]) -> None:
@@ -184,6 +200,13 @@ def _settle_webhooks(context: SyncContext, webhooks: Sequence[ReceivedWebhook]) 
     if webhooks and context.request.conflict_strategy is ConflictStrategy.OVERWRITE:
         external_ids = [webhook.external_id for webhook in webhooks]
         mark_handled(context.database, context.source, external_ids, livemode=context.livemode)
+
+
+def _settle_listed_webhooks(context: SyncContext, listed: Sequence[Entity], since: float) -> None:
+    """What came in before everything was listed is in the tables, also what was given up or may not be asked for."""
+    if context.request.conflict_strategy is ConflictStrategy.OVERWRITE:
+        began = datetime.fromtimestamp(since, UTC)
+        settle_listed(context.database, context.source, listed, began, livemode=context.livemode)
 
 
 def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark: datetime | None) -> None:

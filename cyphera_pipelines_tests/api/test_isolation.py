@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from cyphera_pipelines.api.app import describe_api
 from cyphera_pipelines.model.source import Source
@@ -26,6 +27,7 @@ PUBLIC = {
     "/metrics",
     "/api/v1/purges/{purge_id}",
     f"{PREFIX}/webhooks/{{provider}}/{{config_id}}",
+    f"{PREFIX}/webhooks/{{provider}}",
 }
 DOCUMENTS = {"/docs", "/docs/assets", "/openapi.json"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -76,7 +78,8 @@ class Victim:
 
     def state(self) -> list[Any]:
         sessions = f"/sessions/{self.ids['session_id']}"
-        paths = ("/config", "/sessions", "/accounts", sessions, f"{sessions}/events")
+        webhook = f"/webhook-events/{self.ids['event_id']}"
+        paths = ("/config", "/sessions", "/accounts", sessions, f"{sessions}/events", "/webhook-events", webhook)
         return [self.client.get(path).json() for path in paths]
 
     def traces(self) -> set[str]:
@@ -86,13 +89,20 @@ class Victim:
             self.client.workspace.slug,
             self.ids["config_id"],
             self.ids["session_id"],
+            self.ids["event_id"],
             "acct_of_victim",
             "victims_own",
         }
 
 
+_KEPT_WEBHOOK = text(
+    "INSERT INTO sync.webhook_events (workspace_id, provider_name, livemode, external_id, event_type, entity_type, "
+    "payload) VALUES (:workspace_id, 'stripe', false, :id, 'customer.updated', 'customers', '{\"victims_own\": 1}')"
+)
+
+
 @pytest.fixture
-def victim(make_client: MakeClient, sandbox: SandboxServer) -> Victim:
+def victim(make_client: MakeClient, sandbox: SandboxServer, database: Database) -> Victim:
     client = make_client()
     credentials = {"api_key": "sk_test_api_victims_own", "base_url": sandbox.url}
     body = {"provider_name": "stripe", "configuration": credentials, "metadata": {"note": "victims_own"}}
@@ -101,6 +111,10 @@ def victim(make_client: MakeClient, sandbox: SandboxServer) -> Victim:
     assert client.post("/accounts", json=account).status_code == 201
     session = client.post("/stripe/initial").json()
     ids = {"config_id": made["id"], "reference": made["id"], "session_id": session["session_id"], "provider": "stripe"}
+    ids["event_id"] = f"evt_of_victim_{uuid4().hex}"
+    row = {"id": ids["event_id"], "workspace_id": client.workspace.id}
+    with database.control() as connection:
+        connection.execute(_KEPT_WEBHOOK, row)
     return Victim(client, ids)
 
 

@@ -10,11 +10,13 @@ from sqlalchemy import text
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import ConflictStrategy, SessionStatus
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.webhooks import WebhookState
 from cyphera_pipelines.providers.stripe import transport
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
+from cyphera_pipelines.store.inbox import find_inbox_event, note_failed
 from cyphera_pipelines.store.retention import forget_old
 from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook, list_unhandled
 from cyphera_pipelines_tests.sync.conftest import RunSync
@@ -22,8 +24,14 @@ from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 from cyphera_pipelines_tests.webhooks import event_about
 
 # Its events are found long after they happened.
+NO_EVENTS_KEY = "rk_test_webhooks_no_events"
 ACCOUNT = SandboxAccount(
-    api_key="sk_test_webhooks_sync", account_id="acct_webhooks", seed=36, customers=40, event_delay_seconds=3_600
+    api_key="sk_test_webhooks_sync",
+    account_id="acct_webhooks",
+    seed=36,
+    customers=40,
+    event_delay_seconds=3_600,
+    restricted_keys={NO_EVENTS_KEY: frozenset({"event"})},
 )
 
 
@@ -87,11 +95,33 @@ def test_what_could_not_be_applied_stays(
     assert sync_now(source, only_changes=True).status is not SessionStatus.COMPLETED
     sandbox.state.faults.clear()
     assert len(unhandled(database, source)) == 2
+    failed = find_inbox_event(database, source.workspace_id, "evt_renamed")
+    assert (failed.state, failed.attempts, "HTTP 500" in str(failed.last_error)) == (WebhookState.FAILED, 1, True)
     sync_now(source, only_changes=True, conflict_strategy=ConflictStrategy.SKIP)
     assert len(unhandled(database, source)) == 2
     assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
     assert unhandled(database, source) == []
+    applied = find_inbox_event(database, source.workspace_id, "evt_renamed")
+    assert (applied.state, applied.handled_by, applied.retry_at) == (WebhookState.APPLIED, "sync", None)
     assert_tables_equal_truth(database, source, sandbox.state, "acct_webhooks")
+
+
+def test_a_listing_settles_also_what_was_given_up_and_what_no_events_tell(
+    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+) -> None:
+    """A key that may not read provider events would else leave its webhooks waiting for ever."""
+    source = add_source(NO_EVENTS_KEY, sandbox.url)
+    assert sync_now(source).status is SessionStatus.COMPLETED
+    change_and_tell(sandbox, database, source)
+    note_failed(database, source, [Entity.CUSTOMERS], "Not permitted.", livemode=False, most=1)
+    earlier = "UPDATE sync.webhook_events SET received_at = now() - interval '1 hour' WHERE workspace_id = :id"
+    with database.control() as connection:
+        connection.execute(text(earlier), {"id": source.workspace_id})
+    assert unhandled(database, source) == []
+    assert find_inbox_event(database, source.workspace_id, "evt_renamed").state is WebhookState.DEAD
+    assert sync_now(source, full_sync=True).status is SessionStatus.COMPLETED
+    for event_id in ("evt_renamed", "evt_deleted"):
+        assert find_inbox_event(database, source.workspace_id, event_id).state is WebhookState.APPLIED
 
 
 def test_what_nobody_can_read_is_named_once_and_blocks_nothing(

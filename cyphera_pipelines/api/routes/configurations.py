@@ -42,6 +42,7 @@ from cyphera_pipelines.store.configurations import (
     ConfigurationChange,
     change_configuration,
     create_configuration,
+    end_former_secret,
     find_active_configuration,
     get_configuration,
     page_configurations,
@@ -49,9 +50,17 @@ from cyphera_pipelines.store.configurations import (
 )
 from cyphera_pipelines.store.freshness import freshness_of_workspace
 from cyphera_pipelines.store.missing import list_missing
+from cyphera_pipelines.store.platform_accounts import AccountNotAllowedError
 from cyphera_pipelines.store.schedules import read_schedule
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import RefusedValueError, change_credentials, check_credentials, settle_mode
+from cyphera_pipelines.sync.configuration import (
+    RefusedValueError,
+    change_credentials,
+    check_credentials,
+    check_own_address,
+    opening_key,
+    settle_mode,
+)
 from cyphera_pipelines.sync.connection import credentials_to_try, record_connection, try_connection
 
 ConfigurationId = Annotated[UUID, Path(description="The configuration's id.")]
@@ -68,7 +77,8 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
     """
     provider = find_provider(body.provider_name)
     credentials = _accept(services, provider, body.configuration.as_credentials(), body.connected_account_id)
-    is_test_mode = settle_mode(provider, credentials.api_key, body.is_test_mode)
+    key = opening_key(provider, credentials, services.settings)
+    is_test_mode = settle_mode(provider, key, body.is_test_mode)
     try:
         made = create_configuration(
             services.database,
@@ -85,7 +95,7 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
             schedule=_new_schedule(body),
             quotas=services.settings.quotas(),
         )
-    except (QuotaReachedError, PurgeUnderWayError):
+    except (QuotaReachedError, PurgeUnderWayError, AccountNotAllowedError):
         raise
     except ConflictError:
         raise conflict(
@@ -199,6 +209,21 @@ def remove(
     remove_configuration(services.database, configuration)
     if configuration.is_active:
         _end_syncs(services, caller, configuration, "The configuration was removed")
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.delete(
+    "/config/{config_id}/former-webhook-secret",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=NOT_FOUND,
+    operation_id="endFormerWebhookSecret",
+)
+def end_former_webhook_secret(config_id: ConfigurationId, caller: CurrentCaller, services: RequestServices) -> Response:
+    """Accept only webhooks that are signed with the present `webhook_secret`, from now on.
+
+    The one before it would else be accepted for a day after it was replaced. There need not be one.
+    """
+    end_former_secret(services.database, services.keyring, caller.workspace.id, config_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -333,4 +358,11 @@ def _accept(
 ) -> Credentials:
     for secret in credentials.secret_values():
         register_secret(secret)
+    if credentials.uses_platform_key and connected_account_id is None:
+        raise RefusedValueError(
+            "configuration.api_key",
+            "There is no API key, and no connected_account_id to read with the platform's.",
+            "Give the API key of the account, or name the account in connected_account_id.",
+        )
+    check_own_address(credentials)
     return check_credentials(provider, credentials, connected_account_id, services.settings)

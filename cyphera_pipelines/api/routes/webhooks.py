@@ -5,20 +5,18 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
-from pydantic import SecretStr
 
 from cyphera_pipelines.api.problems import not_found
-from cyphera_pipelines.api.receiving import Addressee, WebhookReceived, in_webhook_thread, take_in
+from cyphera_pipelines.api.receiving import Addressee, WebhookReceived, in_webhook_thread, open_with_any, take_in
 from cyphera_pipelines.api.routes.router import PREFIX, problems
 from cyphera_pipelines.api.schemas.fields import ProviderPath
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.configuration import Credentials
-from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.encryption import Binding
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.webhooks import WebhookTarget, find_webhook_target
 
-_BODY = {
+BODY = {
     "requestBody": {
         "required": True,
         "description": "The event, exactly as the provider sends and signs it.",
@@ -27,24 +25,26 @@ _BODY = {
 }
 
 
+RECEIVING_PROBLEMS = problems(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
 router = APIRouter(prefix=PREFIX, tags=["Webhooks"])
 
 
 @router.post(
     "/webhooks/{provider}/{config_id}",
-    responses=problems(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.NOT_FOUND,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    ),
-    openapi_extra=_BODY,
+    responses=RECEIVING_PROBLEMS,
+    openapi_extra=BODY,
     operation_id="receiveWebhook",
 )
 async def receive(
@@ -63,19 +63,18 @@ async def receive(
     """
     with services.webhooks.take(config_id):
         # Before a byte of the body is waited for: whoever knows no configuration's id keeps nothing busy.
-        addressee, secret = await in_webhook_thread(services, _find_addressee, services, provider, config_id)
+        addressee = await in_webhook_thread(services, _find_addressee, services, provider, config_id)
+        secrets = addressee.credentials.valid_webhook_secrets()
         body = await request.body()
-        headers, opens = request.headers, find_provider(provider)
-        return await take_in(services, addressee, lambda: opens.open_webhook(body, headers, secret.get_secret_value()))
+        return await take_in(services, addressee, lambda: open_with_any(provider, body, request.headers, secrets))
 
 
-def _find_addressee(services: Services, provider: str, config_id: UUID) -> tuple[Addressee, SecretStr]:
+def _find_addressee(services: Services, provider: str, config_id: UUID) -> Addressee:
     target = find_webhook_target(services.database, provider, config_id)
     credentials = None if target is None else _credentials_of(services, target)
-    secret = None if credentials is None else credentials.webhook_secret
-    if target is None or credentials is None or secret is None:
+    if target is None or credentials is None or credentials.webhook_secret is None:
         raise not_found("There is no active configuration with this id and a webhook_secret.")
-    return Addressee(target, credentials), secret
+    return Addressee(target, credentials)
 
 
 def _credentials_of(services: Services, target: WebhookTarget) -> Credentials:

@@ -59,7 +59,12 @@ _OTHERS = ("configuration", "schedule")
 class NewCredentials(RequestBody):
     """Credentials as they go in."""
 
-    api_key: Secret = Field(description="The provider's API key. A restricted key with read access is enough.")
+    api_key: OptionalSecret = Field(
+        default=None,
+        description="The provider's API key. A restricted key with read access is enough. Without one the account "
+        "`connected_account_id` is read with the platform's own key, which takes that an operator has tied the account "
+        "to this workspace.",
+    )
     webhook_secret: OptionalSecret = Field(default=None, description="Proves that webhooks come from the provider.")
     publishable_key: OptionalToken = Field(default=None, description="The provider's publishable key.")
     environment: OptionalToken = Field(default=None, description="A name of your own for the account's environment.")
@@ -69,7 +74,8 @@ class NewCredentials(RequestBody):
 
     def as_credentials(self) -> Credentials:
         """The same as a plain type."""
-        return Credentials.model_validate(self.model_dump())
+        given = self.model_dump(exclude_none=True)
+        return Credentials.model_validate(given | {"uses_platform_key": self.api_key is None})
 
 
 class ChangedCredentials(RequestBody):
@@ -77,7 +83,9 @@ class ChangedCredentials(RequestBody):
 
     api_key: Secret | None = Field(default=None, description="A new API key.")
     webhook_secret: ForgettableSecret = Field(
-        default=None, description="A new webhook secret; if empty, it is forgotten."
+        default=None,
+        description="A new webhook secret; if empty, it is forgotten. The one that it replaces stays valid for a day, "
+        "unless that is ended: `DELETE /config/{config_id}/former-webhook-secret`.",
     )
     publishable_key: ForgettableToken = Field(
         default=None, description="A new publishable key; if empty, it is forgotten."

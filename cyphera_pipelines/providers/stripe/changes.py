@@ -88,6 +88,11 @@ def event_type_groups(entities: Iterable[Entity]) -> list[tuple[str, ...]]:
     return groups
 
 
+def all_event_types() -> tuple[str, ...]:
+    """The event types of all entities, each once."""
+    return tuple(dict.fromkeys(chain.from_iterable(_EVENT_TYPES.values())))
+
+
 @dataclass(frozen=True)
 class EventReader:
     """Reads single provider events, whatever they hold.

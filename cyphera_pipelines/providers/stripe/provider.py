@@ -8,6 +8,7 @@ from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.providers.base import AccountScope, ClientOptions, WebhookEvent
 from cyphera_pipelines.providers.stripe import access
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
+from cyphera_pipelines.providers.stripe.endpoints import StripeWebhookEndpoints
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.mapping import MAPPING_VERSION
 from cyphera_pipelines.providers.stripe.webhooks import open_webhook
@@ -43,6 +44,12 @@ class StripeProvider:
     def open_webhook(self, body: bytes, headers: Mapping[str, str], secret: str) -> WebhookEvent:
         """See `Provider`."""
         return open_webhook(body, headers, secret)
+
+    def webhook_endpoints(
+        self, credentials: Credentials, connected_account_id: str | None = None
+    ) -> StripeWebhookEndpoints:
+        """See `Provider`."""
+        return StripeWebhookEndpoints(credentials, connected_account_id)
 
     def connect(
         self, credentials: Credentials, options: ClientOptions, connected_account_id: str | None = None

@@ -187,6 +187,8 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
             ),
         }
     },
+    "sync.unrouted_webhook_events": {},
+    "sync.platform_accounts": {Role.TENANT: {"SELECT": WHOLE}, Role.CREDENTIALS: {"SELECT": WHOLE}},
     "sync.purges": {
         Role.TENANT: {"SELECT": ("id", "workspace_id", "provider_name", "completed_at")},
         Role.CREDENTIALS: {"SELECT": ("id", "workspace_id", "provider_name", "completed_at")},

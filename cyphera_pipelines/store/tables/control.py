@@ -404,8 +404,38 @@ webhook_events = Table(
         postgresql_include=["payload_bytes"],
     ),
     Index("webhook_events_handled_idx", "handled_at", postgresql_where=text("handled_at IS NOT NULL")),
+    Index("webhook_events_received_idx", "workspace_id", "received_at", "external_id"),
     schema=CONTROL_SCHEMA,
     comment="The inbox of webhooks: provider events that were told to us, each kept once",
+)
+
+unrouted_webhook_events = Table(
+    "unrouted_webhook_events",
+    metadata,
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    Column("external_id", Text, primary_key=True, comment="The provider's id of the event, as in 'evt_...'"),
+    _text("event_type", "The provider's name of what happened"),
+    _text("account_id", "The account that the event names; NULL = it names none", nullable=True),
+    Column("livemode", Boolean, comment="True for live data, false for the test mode; NULL = nobody can tell"),
+    _text("reason", "Why it was given to no workspace"),
+    _moment("received_at", "When the event came in", now=True),
+    Index("unrouted_webhook_events_received_idx", "received_at"),
+    schema=CONTROL_SCHEMA,
+    comment="Provider events that came to the platform's address and are of no workspace's account; not what they tell",
+)
+
+platform_accounts = Table(
+    "platform_accounts",
+    metadata,
+    Column("provider_name", Text, primary_key=True, comment="The payment provider, as in 'stripe'"),
+    Column("account_id", Text, primary_key=True, comment="The provider's id of the account; '' = the platform's own"),
+    Column("livemode", Boolean, primary_key=True, comment="True for live data, false for the provider's test mode"),
+    _workspace_id(),
+    _text("allowed_by", "The operator who tied the account to the workspace, as in cli:<user>@<host>"),
+    _moment("created_at", "When that was", now=True),
+    Index("platform_accounts_workspace_idx", "workspace_id"),
+    schema=CONTROL_SCHEMA,
+    comment="Accounts that a workspace may read with the platform's key: only the operator may tie one to it",
 )
 
 source_schedules = Table(
