@@ -14,9 +14,11 @@ from cyphera_pipelines.api.metrics import observe_webhook
 from cyphera_pipelines.api.problems import ProblemError
 from cyphera_pipelines.api.services import Services
 from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.providers.base import WebhookEvent, WebhookRejectedError
 from cyphera_pipelines.providers.registry import find_provider
-from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook, note_refused_webhook
+from cyphera_pipelines.store.webhooks import WebhookTarget, note_refused_webhook
+from cyphera_pipelines.sync.at_once import Taken, take_in_events
 from cyphera_pipelines.sync.foreign_events import refusal_of_webhook
 
 T = TypeVar("T")
@@ -47,6 +49,13 @@ class Addressee:
     credentials: Credentials
 
 
+class NotWebhookProblem(ProblemError):  # noqa: N818 (a problem, as all that become an answer)
+    """What came in is not signed as it should be."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(HTTPStatus.FORBIDDEN, "webhook-rejected", "The webhook is not accepted", detail)
+
+
 async def in_webhook_thread(services: Services, work: Callable[..., T], *arguments: object) -> T:
     """In threads of their own: a flood of webhooks keeps no other request waiting."""
     return await anyio.to_thread.run_sync(work, *arguments, limiter=services.webhook_threads)
@@ -64,46 +73,91 @@ def open_with_any(provider: str, body: bytes, headers: Mapping[str, str], secret
     return opens.open_webhook(body, headers, secrets[-1].get_secret_value())
 
 
-async def take_in(services: Services, addressee: Addressee, open_event: Callable[[], WebhookEvent]) -> WebhookReceived:
-    """Take an event in for its addressee. `open_event` returns it, or raises WebhookRejectedError.
+@dataclass(frozen=True)
+class _Delivery:
+    addressee: Addressee
+    open_event: Callable[[], WebhookEvent]
 
-    Raises ProblemError for what is not signed, and NotFoundError and QuotaReachedError as the inbox does.
+
+async def take_in(services: Services, addressee: Addressee, open_event: Callable[[], WebhookEvent]) -> WebhookReceived:
+    """Take an event in for its addressee, together with others that wait for the same configuration.
+
+    `open_event` returns it, or raises WebhookRejectedError. Raises NotWebhookProblem for what is not signed,
+    ConfigurationChangedError if the configuration is not any more what the addressee says, and NotFoundError and
+    QuotaReachedError as the inbox does.
     """
+
+    async def work(deliveries: Sequence[_Delivery]) -> list[WebhookReceived | Exception]:
+        return await in_webhook_thread(services, _take_in_together, services, deliveries)
+
     provider = addressee.target.provider
     try:
-        received = await in_webhook_thread(services, _take_in, services, addressee, open_event)
-    except ProblemError:
+        received: WebhookReceived = await services.webhook_turns.take(
+            addressee.target.configuration_id, _Delivery(addressee, open_event), work
+        )
+    except NotWebhookProblem:
         observe_webhook(provider, "rejected")
         raise
     observe_webhook(provider, received.status)
     return received
 
 
-def _take_in(services: Services, addressee: Addressee, open_event: Callable[[], WebhookEvent]) -> WebhookReceived:
+def _take_in_together(services: Services, deliveries: Sequence[_Delivery]) -> list[WebhookReceived | Exception]:
+    received: list[WebhookReceived | Exception | None] = [None] * len(deliveries)
+    to_apply = dict[Addressee, list[tuple[int, WebhookEvent]]]()
+    for at, delivery in enumerate(deliveries):
+        try:
+            event = delivery.open_event()
+            received[at] = _answer_without_inbox(services, delivery.addressee, event)
+        except WebhookRejectedError as error:
+            received[at] = NotWebhookProblem(str(error))
+        except Exception as error:
+            received[at] = error
+        else:
+            if received[at] is None:
+                to_apply.setdefault(delivery.addressee, []).append((at, event))
+    for addressee, events in to_apply.items():
+        for (at, _event), outcome in zip(events, _answers(services, addressee, events), strict=True):
+            received[at] = outcome
+    return [each for each in received if each is not None]
+
+
+def _answers(
+    services: Services, addressee: Addressee, events: Sequence[tuple[int, WebhookEvent]]
+) -> Sequence[WebhookReceived | Exception]:
     try:
-        event = open_event()
-    except WebhookRejectedError as error:
-        raise ProblemError(
-            HTTPStatus.FORBIDDEN, "webhook-rejected", "The webhook is not accepted", str(error)
-        ) from None
+        taken = take_in_events(
+            services.database,
+            addressee.target,
+            addressee.credentials,
+            [event for _at, event in events],
+            services.settings.quotas(),
+        )
+    except Exception as error:
+        if len(events) == 1:
+            return [error]
+        # One may be the fault of all.
+        return [answer for each in events for answer in _answers(services, addressee, [each])]
+    return [_to_answer(event, outcome) for (_at, event), outcome in zip(events, taken, strict=True)]
+
+
+def _to_answer(event: WebhookEvent, outcome: Taken | QuotaReachedError) -> WebhookReceived | Exception:
+    if isinstance(outcome, QuotaReachedError):
+        return outcome
+    if event.problem is not None:
+        return WebhookReceived(status="unreadable", reason=event.problem)
+    return WebhookReceived(status=outcome.value)
+
+
+def _answer_without_inbox(services: Services, addressee: Addressee, event: WebhookEvent) -> WebhookReceived | None:
+    """The answer to what is none of the source's business; None for what is to be kept."""
     target = addressee.target
     is_of_interest = event.entity is not None or event.problem is not None
     if not is_of_interest or event.livemode is target.is_test_mode:
         return WebhookReceived(status="ignored")
     refusal = refusal_of_webhook(services.database, target, addressee.credentials, event)
-    if refusal is not None:
-        _log.warning("A webhook for configuration %s was refused: %s", target.configuration_id, refusal)
-        note_refused_webhook(services.database, target, refusal)
-        return WebhookReceived(status="refused", reason=refusal)
-    is_new = keep_webhook(
-        services.database,
-        target,
-        external_id=event.id,
-        kind=event.kind,
-        entity=event.entity,
-        payload=event.payload,
-        quotas=services.settings.quotas(),
-    )
-    if event.problem is not None:
-        return WebhookReceived(status="unreadable", reason=event.problem)
-    return WebhookReceived(status="kept" if is_new else "known")
+    if refusal is None:
+        return None
+    _log.warning("A webhook for configuration %s was refused: %s", target.configuration_id, refusal)
+    note_refused_webhook(services.database, target, refusal)
+    return WebhookReceived(status="refused", reason=refusal)

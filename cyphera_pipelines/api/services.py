@@ -1,7 +1,7 @@
 """What the routes work with."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
@@ -17,7 +17,9 @@ from cyphera_pipelines.api.places import (
     WEBHOOKS_OF_ONE_PLATFORM,
     Places,
 )
+from cyphera_pipelines.api.recent import Recent
 from cyphera_pipelines.api.session_waits import SessionWaits
+from cyphera_pipelines.api.webhook_turns import WebhookTurns
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
@@ -28,6 +30,9 @@ from cyphera_pipelines.sync.connection import REPORT_WITHIN
 REQUEST_THREADS = 8
 WEBHOOK_THREADS = 4
 OPERATION_THREADS = 2
+MOST_ADDRESSEES = 1_000
+ADDRESSEE_KEPT_FOR = 30.0
+"""Configurations whose webhooks came last, opened, and seconds: whatever is written for one is checked against it."""
 """Threads that may each hold one database connection: for requests, for webhooks, and for health and metrics."""
 
 
@@ -85,6 +90,8 @@ class Services:
     webhooks: Places = field(default_factory=_webhooks)
     platform_webhooks: Places = field(default_factory=_platform_webhooks)
     webhook_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WEBHOOK_THREADS))
+    webhook_turns: WebhookTurns[Any, Any] = field(default_factory=WebhookTurns)
+    addressees: Recent[Any, Any] = field(default_factory=lambda: Recent(MOST_ADDRESSEES, ADDRESSEE_KEPT_FOR))
     connection_tests: Places = field(default_factory=_connection_tests)
     connection_test_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_CONNECTION_TESTS))
     status_waits: Places = field(default_factory=_status_waits)

@@ -179,7 +179,7 @@ class WebhookEvent:
 
     `entity` is what it is about; None if it is of no interest. `account` is the account that it names, if any.
     `problem` says why nobody can tell what it says, where that is so: then `id` is one of ours, `livemode` is None, and
-    `payload` holds its beginning.
+    `payload` holds its beginning. `changes` are what it says of objects.
     """
 
     id: str
@@ -189,6 +189,7 @@ class WebhookEvent:
     payload: dict[str, Any]
     account: str | None = None
     problem: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -467,6 +468,10 @@ class Provider(Protocol):
 
         Makes no request. Raises UnusableAccessError.
         """
+        ...
+
+    def map_told(self, api_key: str, entity: Entity, objects: Sequence[Any], *, version: float) -> MappedPage:
+        """Turn whole objects that a provider event told into rows, as the client of that key would."""
         ...
 
     def connect(

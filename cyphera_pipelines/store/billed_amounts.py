@@ -4,6 +4,8 @@ The provider tells an item with its price in the price's own currency, and what 
 price. Items and prices come in any order: so this is settled once both are in the tables.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, text
 
 from cyphera_pipelines.model.source import Source
@@ -24,6 +26,14 @@ def settle_billed_amounts(connection: Connection, source: Source, *, livemode: b
     settled = connection.execute(text(_SETTLE), parameters).rowcount
     connection.execute(text("SET LOCAL enable_nestloop TO DEFAULT"))
     return settled
+
+
+def settle_billed_amounts_of(
+    connection: Connection, source: Source, subscription_ids: Sequence[str], *, livemode: bool
+) -> None:
+    """The same for the items of a few subscriptions, which have just been written."""
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
+    connection.execute(text(_SETTLE_SOME), {**parameters, "ids": list(subscription_ids)})
 
 
 _OF_SOURCE = "{0}.workspace_id = CAST(:workspace_id AS uuid) AND {0}.provider = :provider AND {0}.livemode = :livemode"
@@ -48,4 +58,16 @@ FROM (
 WHERE {_OF_SOURCE.format("item")} AND item.deleted_at IS NULL
 AND item.price_id = known.price_id AND item.currency = known.currency
 AND (item.unit_amount, item.unit_amount_decimal) IS DISTINCT FROM (known.unit_amount, known.unit_amount_decimal)
+"""
+
+_SETTLE_SOME = f"""
+UPDATE {PAYMENTS_SCHEMA}.subscription_items AS item
+SET unit_amount = option.unit_amount, unit_amount_decimal = option.unit_amount_decimal, synced_at = now()
+FROM {PAYMENTS_SCHEMA}.price_currency_options AS option, {PAYMENTS_SCHEMA}.prices AS price
+WHERE {_OF_SOURCE.format("item")} AND item.deleted_at IS NULL AND item.subscription_id = ANY (:ids)
+AND {_OF_SOURCE.format("option")} AND option.deleted_at IS NULL
+AND option.price_id = item.price_id AND option.currency = item.currency
+AND {_OF_SOURCE.format("price")} AND price.deleted_at IS NULL
+AND price.id = item.price_id AND price.currency <> option.currency
+AND (item.unit_amount, item.unit_amount_decimal) IS DISTINCT FROM (option.unit_amount, option.unit_amount_decimal)
 """

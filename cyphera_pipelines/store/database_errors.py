@@ -23,6 +23,9 @@ _VALUE_TOO_LARGE = "invalid memory alloc request size"
 _CONNECTION_CLASSES = {"08"}
 _CONNECTION_ENDED = {"25P03", "57P01", "57P02", "57P03", "57P04", "57P05"}
 
+# A lock timeout, a statement's time limit, a deadlock, and a transaction that others overtook.
+_GAVE_WAY = {"55P03", "57014", "40P01", "40001"}
+
 _WHAT_HAPPENED = {
     "40": "was in the way of another transaction of its database",
     "42501": "is not allowed to do what it must in its database",
@@ -43,6 +46,11 @@ def is_about_data(error: Exception) -> bool:
     if state is None:
         return isinstance(error.orig, psycopg2.DataError | psycopg2.ProgrammingError) and not is_lost(error)
     return state[:2] in _DATA_CLASSES or (state == "XX000" and reason_of(error).startswith(_VALUE_TOO_LARGE))
+
+
+def gives_way(error: Exception) -> bool:
+    """Whether a statement was stopped because it waited for others for too long, or was in their way."""
+    return _sqlstate(error) in _GAVE_WAY
 
 
 def is_lost(error: Exception) -> bool:

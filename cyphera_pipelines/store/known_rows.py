@@ -37,15 +37,24 @@ class KnownRow:
 
 
 def find_known_rows(
-    connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject]
+    connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject], *, locks: bool = False
 ) -> dict[tuple[bool, str], KnownRow]:
-    """The rows of these objects that are there, tombstones included, by `(livemode, id)`."""
+    """The rows of these objects that are there, tombstones included, by `(livemode, id)`.
+
+    If it `locks` them, nobody else changes them until the transaction ends.
+    """
     livemodes = list({obj.livemode for obj in objects})
-    return find_rows(connection, source, entity, [obj.id for obj in objects], livemodes=livemodes)
+    return find_rows(connection, source, entity, [obj.id for obj in objects], livemodes=livemodes, locks=locks)
 
 
 def find_rows(
-    connection: Connection, source: Source, entity: Entity, ids: Sequence[str], *, livemodes: Sequence[bool]
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    ids: Sequence[str],
+    *,
+    livemodes: Sequence[bool],
+    locks: bool = False,
 ) -> dict[tuple[bool, str], KnownRow]:
     """The rows with these ids that are there, tombstones included, by `(livemode, id)`."""
     if not ids:
@@ -56,7 +65,8 @@ def find_rows(
         "livemodes": list(livemodes),
         "ids": [storable(object_id) for object_id in ids],
     }
-    rows = connection.execute(text(_find(entity)), parameters)
+    # Always in the same order, lest two transactions wait for each other.
+    rows = connection.execute(text(_find(entity) + (" ORDER BY id FOR NO KEY UPDATE" if locks else "")), parameters)
     return {
         (livemode, object_id): KnownRow(bytes(content_hash), version, is_deleted)
         for livemode, object_id, content_hash, version, is_deleted in rows

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -31,13 +31,17 @@ IS_DUE = and_(inbox.c.dead_at.is_(None), or_(inbox.c.retry_at.is_(None), inbox.c
 
 @dataclass(frozen=True)
 class WebhookTarget:
-    """The active configuration that a webhook is addressed to."""
+    """The active configuration that a webhook is addressed to.
+
+    `updated_at` is when it was last changed; None leaves that unchecked.
+    """
 
     workspace_id: UUID
     configuration_id: UUID
     provider: str
     is_test_mode: bool
     connected_account_id: str | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class ReceivedWebhook:
 
 def find_webhook_target(database: Database, provider: str, configuration_id: UUID) -> WebhookTarget | None:
     """The active configuration with that id, whatever its workspace: whoever sends a webhook names none."""
-    shown = (configurations.c.workspace_id, configurations.c.is_test_mode, configurations.c.connected_account_id)
-    statement = select(*shown).where(
+    shown = ("workspace_id", "is_test_mode", "connected_account_id", "updated_at")
+    statement = select(*(configurations.c[name] for name in shown)).where(
         configurations.c.id == configuration_id,
         configurations.c.provider_name == provider,
         configurations.c.is_active,
@@ -63,7 +67,12 @@ def find_webhook_target(database: Database, provider: str, configuration_id: UUI
     if row is None:
         return None
     return WebhookTarget(
-        row.workspace_id, configuration_id, provider, row.is_test_mode, connected_account_id=row.connected_account_id
+        row.workspace_id,
+        configuration_id,
+        provider,
+        row.is_test_mode,
+        connected_account_id=row.connected_account_id,
+        updated_at=row.updated_at,
     )
 
 

@@ -24,6 +24,7 @@ from cyphera_pipelines.providers.base import (
 )
 from cyphera_pipelines.store.cursors import read_owed, save_owed
 from cyphera_pipelines.store.events import insert_events, not_flagged_yet
+from cyphera_pipelines.store.known_rows import find_known_rows
 from cyphera_pipelines.store.loader import LoadResult, load
 from cyphera_pipelines.store.missing import forget_missing, note_missing
 from cyphera_pipelines.store.tombstones import tombstone_object
@@ -77,7 +78,7 @@ def apply_changes(
             for entity in entities:
                 of_entity = [change for change in changes if change.entity is entity]
                 if of_entity and entity not in errors:
-                    _try(context, entity, of_entity, fetchers, errors)
+                    _try(context, entity, of_entity, fetchers, errors, since)
             applied += len(changes)
     foreign.report()
     return applied, errors
@@ -104,11 +105,17 @@ def load_page(context: SyncContext, entity: Entity, page: Page) -> None:
 
 
 def _try(
-    context: SyncContext, entity: Entity, changes: Sequence[Change], fetchers: ThreadPoolExecutor, errors: Errors
+    context: SyncContext,
+    entity: Entity,
+    changes: Sequence[Change],
+    fetchers: ThreadPoolExecutor,
+    errors: Errors,
+    since: float = NEVER,
 ) -> None:
-    """Apply the changes of one entity. Its trouble does not stop the others."""
+    """Apply the changes of one entity, which are listed from `since` on. Its trouble does not stop the others."""
     try:
-        _apply(context, entity, _read(context, entity, changes, fetchers))
+        certain = _without_doubtful(context, entity, changes, since)
+        _apply(context, entity, _read(context, entity, certain, fetchers))
     except (CredentialsRejectedError, RequestAbandonedError):
         raise
     except ProviderError as error:
@@ -140,6 +147,33 @@ def _read(context: SyncContext, entity: Entity, changes: Iterable[Change], fetch
     last_known = [change.last_known for change in batch.gone if change.last_known is not None]
     batch.last_states = context.client.map_page(Page(entity, last_known, has_more=False, version=NEVER)).objects
     return batch
+
+
+def _without_doubtful(context: SyncContext, entity: Entity, changes: Sequence[Change], since: float) -> list[Change]:
+    """The changes; where the tables leave doubt about what one tells, its object is to be fetched.
+
+    The row is of another state of the same second, which a webhook may have brought: which came last, nobody can tell.
+    Or what was sent to us is older than all that is listed here, and would change the row: what came after it need not
+    be known here, so that an older state might come back.
+    """
+    states = {change.object_id: change for change in changes if change.snapshot is not None or change.is_deleted}
+    told = [change.last_known if change.is_deleted else change.snapshot for change in states.values()]
+    page = Page(entity, [obj for obj in told if obj is not None], has_more=False, version=NEVER)
+    objects = context.client.map_page(page).objects
+    with context.database.tenant(context.source.workspace_id) as connection:
+        known = find_known_rows(connection, context.source, entity, objects)
+    doubtful = set()
+    for obj in objects:
+        change, row = states[obj.id], known.get((obj.livemode, obj.id))
+        is_held = row is not None and (row.is_deleted if change.is_deleted else row.is_unchanged(obj))
+        is_tie = row is not None and row.version == change.version
+        is_late = change.version < since and (row is None or row.version < change.version)
+        if not is_held and (is_tie or is_late):
+            doubtful.add(obj.id)
+    return [
+        replace(change, snapshot=None, is_deleted=False) if change.object_id in doubtful else change
+        for change in changes
+    ]
 
 
 def _fetch(context: SyncContext, change: Change) -> Page:

@@ -61,7 +61,7 @@ def open_client(
     check_allowed_address(credentials)
     address = credentials.base_url or provider.default_host
     published = source.rate_limits or provider.published_limits(api_key)
-    opens = api_key if source.connected_account_id is None else f"{api_key} {source.connected_account_id}"
+    opens = _opens(credentials, source.connected_account_id)
     limits = _CountedLimits(account_limits(opens, address, published), on_request)
     options = ClientOptions(
         on_retry=on_retry,
@@ -73,8 +73,19 @@ def open_client(
         rate_limit_patience=rate_limit_patience,
     )
     client = provider.connect(credentials, options, source.connected_account_id)
-    digest = hashlib.sha256(f"{address} {opens}".encode()).digest()
+    digest = key_digest(credentials, source.connected_account_id, source.provider)
     return OpenedAccount(client, digest, provider.scope(api_key, source.connected_account_id))
+
+
+def key_digest(credentials: Credentials, connected_account_id: str | None, provider: str) -> bytes:
+    """Tells one key and the connected account that it is used for, at one address, from all others."""
+    address = credentials.base_url or find_provider(provider).default_host
+    return hashlib.sha256(f"{address} {_opens(credentials, connected_account_id)}".encode()).digest()
+
+
+def _opens(credentials: Credentials, connected_account_id: str | None) -> str:
+    api_key = credentials.api_key.get_secret_value()
+    return api_key if connected_account_id is None else f"{api_key} {connected_account_id}"
 
 
 def check_allowed_address(credentials: Credentials) -> None:

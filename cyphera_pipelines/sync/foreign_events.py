@@ -27,6 +27,8 @@ def refusal_of_webhook(
     provider, api_key = find_provider(target.provider), credentials.api_key.get_secret_value()
     scope, own = provider.scope(api_key, target.connected_account_id), target.connected_account_id
     known_id = None
+    if event.account is None and not scope.webhooks_name_account:
+        return None
     if scope.account_id is None:
         last = read_synced_account(database, target, livemode=not target.is_test_mode)
         if last is None:

@@ -1,21 +1,32 @@
 """Webhooks: what a provider tells by itself. Its signature stands for a key."""
 
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
 
-from cyphera_pipelines.api.problems import not_found
-from cyphera_pipelines.api.receiving import Addressee, WebhookReceived, in_webhook_thread, open_with_any, take_in
+from cyphera_pipelines.api.problems import not_found, unavailable
+from cyphera_pipelines.api.receiving import (
+    Addressee,
+    NotWebhookProblem,
+    WebhookReceived,
+    in_webhook_thread,
+    open_with_any,
+    take_in,
+)
 from cyphera_pipelines.api.routes.router import PREFIX, problems
 from cyphera_pipelines.api.schemas.fields import ProviderPath
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.errors import NotFoundError
 from cyphera_pipelines.security.encryption import Binding
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.webhooks import WebhookTarget, find_webhook_target
+from cyphera_pipelines.sync.at_once import ConfigurationChangedError
 
+ATTEMPTS = 3
 BODY = {
     "requestBody": {
         "required": True,
@@ -56,17 +67,38 @@ async def receive(
     """Take a provider event in: enter this address as the endpoint at the provider.
 
     No key is asked for: the signature, made with the configuration's `webhook_secret`, proves who sends it. The event
-    is kept before it is acknowledged, and applied by the source's next sync, which a sensor starts within seconds if
-    the source was synced before. Answers 404 if there is no such configuration, or it has no `webhook_secret`, and 403
-    if the signature does not fit or is older than five minutes. An event of another account than the configuration's is
-    refused with status 200: only the account can be wrong then, and the provider would send it again for days.
+    is kept before it is acknowledged. What it tells for certain is in the tables by then; the rest is applied by a sync
+    of the source's changes, which starts by itself if the source was synced before. Answers 404 if there is no such
+    configuration, or it has no `webhook_secret`, and 403 if the signature does not fit or is older than five minutes.
+    An event of another account than the configuration's is refused with status 200: only the account can be wrong then,
+    and the provider would send it again for days.
     """
     with services.webhooks.take(config_id):
         # Before a byte of the body is waited for: whoever knows no configuration's id keeps nothing busy.
-        addressee = await in_webhook_thread(services, _find_addressee, services, provider, config_id)
-        secrets = addressee.credentials.valid_webhook_secrets()
+        key = (provider, config_id)
+        found: Addressee | None = services.addressees.get(key)
+        is_fresh = found is None
+        found = found or await _find(services, key)
         body = await request.body()
-        return await take_in(services, addressee, lambda: open_with_any(provider, body, request.headers, secrets))
+        for _attempt in range(ATTEMPTS):
+            secrets = found.credentials.valid_webhook_secrets()
+            try:
+                return await take_in(services, found, partial(open_with_any, provider, body, request.headers, secrets))
+            except (NotWebhookProblem, NotFoundError):
+                # What was found a while ago may have changed since.
+                if is_fresh:
+                    raise
+            except ConfigurationChangedError:
+                pass
+            found, is_fresh = await _find(services, key), True
+    raise unavailable("The configuration is being changed. Try again in a moment.")
+
+
+async def _find(services: Services, key: tuple[str, UUID]) -> Addressee:
+    services.addressees.forget(key)
+    found = await in_webhook_thread(services, _find_addressee, services, *key)
+    services.addressees.keep(key, found)
+    return found
 
 
 def _find_addressee(services: Services, provider: str, config_id: UUID) -> Addressee:

@@ -1,16 +1,17 @@
 """Stripe as a registered provider."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.limits import RateLimits
-from cyphera_pipelines.providers.base import AccountScope, ClientOptions, WebhookEvent
+from cyphera_pipelines.providers.base import AccountScope, ClientOptions, MappedPage, WebhookEvent
 from cyphera_pipelines.providers.stripe import access
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
 from cyphera_pipelines.providers.stripe.endpoints import StripeWebhookEndpoints
 from cyphera_pipelines.providers.stripe.keys import is_test_key
-from cyphera_pipelines.providers.stripe.mapping import MAPPING_VERSION
+from cyphera_pipelines.providers.stripe.mapping import MAPPING_VERSION, map_objects
 from cyphera_pipelines.providers.stripe.webhooks import open_webhook
 
 
@@ -50,6 +51,11 @@ class StripeProvider:
     ) -> StripeWebhookEndpoints:
         """See `Provider`."""
         return StripeWebhookEndpoints(credentials, connected_account_id)
+
+    def map_told(self, api_key: str, entity: Entity, objects: Sequence[Any], *, version: float) -> MappedPage:
+        """See `Provider`."""
+        is_test = is_test_key(api_key)
+        return map_objects(entity, objects, version=version, livemode=None if is_test is None else not is_test)
 
     def connect(
         self, credentials: Credentials, options: ClientOptions, connected_account_id: str | None = None

@@ -1,7 +1,9 @@
 """Webhooks of Stripe: signed provider events."""
 
 import hashlib
+import re
 from collections.abc import Mapping
+from email.utils import formatdate
 from typing import Any
 
 import stripe
@@ -32,20 +34,31 @@ def open_webhook(body: bytes, headers: Mapping[str, str], secret: str) -> Webhoo
         event = parse_json(body)
         if is_too_deep(event):
             raise NotJsonError("it nests too deeply")
-        return _read(event)
+        return _read(event, _clock_of(headers))
     except (NotJsonError, UnreadableEventError) as why:
         return _unreadable(body, str(why))
 
 
-def _read(event: Any) -> WebhookEvent:
-    told, livemode = EventReader(ProviderClock()).read(event), event.get("livemode")
+def _clock_of(headers: Mapping[str, str]) -> ProviderClock:
+    """The provider's clock, as it was when the webhook was signed: with one that is far off, no order is known."""
+    clock = ProviderClock()
+    signed_at = re.search(r"(?:^|,)\s*t=(\d{1,12})(?:,|$)", headers.get(SIGNATURE_HEADER, ""), re.ASCII)
+    if signed_at is not None:
+        clock.observe(formatdate(int(signed_at[1]), usegmt=True))
+    return clock
+
+
+def _read(event: Any, clock: ProviderClock) -> WebhookEvent:
+    told, livemode = EventReader(clock).read(event), event.get("livemode")
     if not told:
         return WebhookEvent("", event["type"], livemode is True, None, event)
     if not is_usable_id(event.get("id")):
         raise UnreadableEventError("`id` is no usable id")
     if livemode is not None and not isinstance(livemode, bool):
         raise UnreadableEventError("`livemode` is neither true nor false")
-    return WebhookEvent(event["id"], event["type"], livemode is True, told[0].entity, event, account_of_event(event))
+    return WebhookEvent(
+        event["id"], event["type"], livemode is True, told[0].entity, event, account_of_event(event), changes=told
+    )
 
 
 def _unreadable(body: bytes, why: str) -> WebhookEvent:
