@@ -143,9 +143,9 @@ def count_waiting(database: Database, source: Source) -> int:
 
 
 def list_unhandled(
-    database: Database, source: Source, entities: Collection[Entity], *, livemode: bool
+    database: Database, source: Source, entities: Collection[Entity], *, livemode: bool, offset: int = 0
 ) -> list[ReceivedWebhook]:
-    """The source's events that are not in the tables and were not given up, oldest first, as many as fit one sync."""
+    """The source's events that are not in the tables and were not given up, oldest first, `MOST_AT_ONCE` at a time."""
     statement = (
         select(inbox.c.external_id, inbox.c.entity_type, inbox.c.payload)
         .where(
@@ -156,8 +156,9 @@ def list_unhandled(
             inbox.c.handled_at.is_(None),
             inbox.c.dead_at.is_(None),
         )
-        .order_by(inbox.c.received_at)
+        .order_by(inbox.c.received_at, inbox.c.external_id)
         .limit(MOST_AT_ONCE)
+        .offset(offset)
     )
     with database.tenant(source.workspace_id) as connection:
         return [_to_webhook(row) for row in connection.execute(statement)]

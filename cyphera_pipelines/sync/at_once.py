@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.errors import CypheraError, NotFoundError
+from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.quotas import QuotaReachedError, Quotas
 from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
@@ -65,7 +65,7 @@ class Taken(StrEnum):
     KNOWN = "known"
 
 
-class ConfigurationChangedError(CypheraError):
+class ConfigurationChangedError(ConflictError):
     """The configuration is not any more what it was when the event's signature was checked: read it anew."""
 
 

@@ -58,7 +58,7 @@ class _Batch:
 
 
 def apply_changes(
-    context: SyncContext, entities: Sequence[Entity], since: float, told: Sequence[Change] = ()
+    context: SyncContext, entities: Sequence[Entity], since: float, told: Iterable[Sequence[Change]] = ()
 ) -> tuple[int, Errors]:
     """Apply every change of the entities at or after `since`, in seconds since 1970, and those that we were told of.
 
@@ -72,7 +72,8 @@ def apply_changes(
     with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-changes") as fetchers:
         asked_for = context.client.changes(entities, int(since))
         listed = (foreign.keep_out(changes, were_sent=False) for changes in asked_for)
-        for changes in chain([foreign.keep_out(told, were_sent=True)], listed):
+        sent = (foreign.keep_out(changes, were_sent=True) for changes in told)
+        for changes in chain(sent, listed):
             if context.is_cancelled():
                 raise SyncCancelledError
             for entity in entities:

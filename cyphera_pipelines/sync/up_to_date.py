@@ -1,12 +1,14 @@
 """The two ways to bring a source's tables up to date: list everything and catch up, or apply what changed."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import (
+    Change,
     CredentialsRejectedError,
     ProviderError,
     ProviderUnavailableError,
@@ -16,7 +18,13 @@ from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.cursors import SyncPosition, end_listing, read_positions, save_watermark
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.inbox import settle_listed
-from cyphera_pipelines.store.webhooks import ReceivedWebhook, list_unhandled, list_unreadable, mark_handled
+from cyphera_pipelines.store.webhooks import (
+    MOST_AT_ONCE,
+    ReceivedWebhook,
+    list_unhandled,
+    list_unreadable,
+    mark_handled,
+)
 from cyphera_pipelines.sync.account import ask_for_account, settle_account
 from cyphera_pipelines.sync.changes import Errors, apply_changes, ask_for_owed
 from cyphera_pipelines.sync.context import SyncContext
@@ -156,10 +164,9 @@ def _listed_since(context: SyncContext, position: SyncPosition) -> datetime:
 def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float, owed: Owed) -> Errors:
     began = time.monotonic()
     _name_unreadable_webhooks(context)
-    received = list_unhandled(context.database, context.source, entities, livemode=context.livemode)
-    told = context.client.changes_of([webhook.payload for webhook in received])
+    received = list[ReceivedWebhook]()
     try:
-        changes, errors = apply_changes(context, entities, since, told)
+        changes, errors = apply_changes(context, entities, since, _told(context, entities, received))
     except (CredentialsRejectedError, ProviderUnavailableError, RequestAbandonedError):
         raise
     except ProviderError as error:
@@ -175,6 +182,18 @@ def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float,
         event = SessionEvent("changes_applied", message, level=EventLevel.INFO, event_details={"changes": changes})
         record_events(context.database, context.session, [event])
     return errors
+
+
+def _told(context: SyncContext, entities: Sequence[Entity], received: list[ReceivedWebhook]) -> Iterator[list[Change]]:
+    """What all webhooks tell that wait, however many, a part at a time; they are noted in `received`."""
+    while True:
+        part = list_unhandled(
+            context.database, context.source, entities, livemode=context.livemode, offset=len(received)
+        )
+        received += [replace(webhook, payload={}) for webhook in part]
+        yield context.client.changes_of([webhook.payload for webhook in part])
+        if len(part) < MOST_AT_ONCE:
+            return
 
 
 def _name_unreadable_webhooks(context: SyncContext) -> None:
