@@ -18,6 +18,7 @@ from cyphera_pipelines.model.sessions import EntityProgress, SessionStatus
 from cyphera_pipelines.model.synced_tables import tables_of
 from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.failures import text_value
+from cyphera_pipelines.orchestration.freshness_checks import evaluations
 from cyphera_pipelines.orchestration.materializations import SyncedSource, has_changes, is_complete, metadata_of
 from cyphera_pipelines.orchestration.run import create_run, sync_source_job
 from cyphera_pipelines.orchestration.session_links import session_metadata
@@ -57,6 +58,8 @@ class BatchReports:
                 self._materialize(synced, table)
             if failed:
                 show_failed(instance, synced, failed, self._context.run_id)
+            for evaluation in evaluations(self._database, synced.source, [*shown, *failed]):
+                instance.report_runless_asset_event(evaluation)
 
     def _materialize(self, synced: SyncedInBatch, table: SyncedTable) -> None:
         source = SyncedSource(self._database, synced.source, synced.session, synced.seconds)

@@ -11,6 +11,7 @@ from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import REFERENCES, SYNCED_TABLES, Reference
 from cyphera_pipelines.orchestration.asset_specs import asset_key
+from cyphera_pipelines.orchestration.freshness_checks import DESCRIPTION, FRESHNESS_CHECKS, check_freshness
 from cyphera_pipelines.orchestration.partitions import payment_sources
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.checks import Finding, find_gaps, find_orphans, find_unknown_references
@@ -74,21 +75,23 @@ TABLE_CHECKS = {
 """All checks by key."""
 
 
-def _spec(check: TableCheck) -> AssetCheckSpec:
+def _spec(key: AssetCheckKey, description: str) -> AssetCheckSpec:
     with warnings.catch_warnings():
         # Partitioned checks are a preview in this version of Dagster; the version is pinned and a test uses them.
         warnings.simplefilter("ignore", PreviewWarning)
-        return AssetCheckSpec(
-            check.name, asset=check.key.asset_key, description=check.description, partitions_def=payment_sources
-        )
+        return AssetCheckSpec(key.name, asset=key.asset_key, description=description, partitions_def=payment_sources)
 
 
-CHECK_SPECS = [_spec(check) for check in TABLE_CHECKS.values()]
+CHECK_SPECS = [
+    *(_spec(key, check.description) for key, check in TABLE_CHECKS.items()),
+    *(_spec(key, DESCRIPTION) for key in FRESHNESS_CHECKS),
+]
 """What Dagster shows of each check."""
 
 
 def check_tables(database: Database, source: Source, keys: Collection[AssetCheckKey]) -> Iterator[AssetCheckResult]:
-    """Ask these questions about the source's tables."""
+    """Ask these questions about the source's tables, and whether it is fresh."""
+    yield from check_freshness(database, source, keys)
     for key, check in TABLE_CHECKS.items():
         if key in keys:
             yield _result(check, check.find(database, source))

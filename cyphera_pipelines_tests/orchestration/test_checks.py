@@ -6,6 +6,12 @@ from sqlalchemy import text
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.checks import TABLE_CHECKS
+from cyphera_pipelines.orchestration.freshness_checks import (
+    FRESHNESS_CHECK,
+    FRESHNESS_CHECKS,
+    check_freshness,
+    evaluations,
+)
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines_tests.orchestration.conftest import Materialize, Tenant
 
@@ -13,7 +19,7 @@ from cyphera_pipelines_tests.orchestration.conftest import Materialize, Tenant
 def test_every_check_passes_on_a_whole_source(add_tenant: Callable[..., Tenant], materialize: Materialize) -> None:
     evaluations = materialize(add_tenant(invoices=200).source.key).get_asset_check_evaluations()
     assert {(evaluation.asset_key, evaluation.check_name) for evaluation in evaluations} == {
-        (key.asset_key, key.name) for key in TABLE_CHECKS
+        (key.asset_key, key.name) for key in (*TABLE_CHECKS, *FRESHNESS_CHECKS)
     }
     assert [evaluation.check_name for evaluation in evaluations if not evaluation.passed] == []
 
@@ -28,9 +34,14 @@ def test_what_fails_leaves_the_checks_of_the_other_tables_alone(
     evaluations = [record.get_dagster_event().asset_check_evaluation_data for record in records]
     of_invoices = {asset_key(SYNCED_TABLES[name]) for name in ("invoices", "invoice_line_items")}
     assert {AssetCheckKey(each.asset_key, each.check_name) for each in evaluations} == {
-        key for key in TABLE_CHECKS if key.asset_key not in of_invoices
+        key for key in (*TABLE_CHECKS, *FRESHNESS_CHECKS) if key.asset_key not in of_invoices
     }
-    assert all(each.passed and each.target_materialization_data for each in evaluations)
+    assert all(each.target_materialization_data for each in evaluations)
+    of_source = [each for each in evaluations if each.check_name == FRESHNESS_CHECK]
+    assert all(each.passed for each in evaluations if each not in of_source)
+    # The source is not fresh as long as one of its tables is not.
+    assert {each.passed for each in of_source} == {False}
+    assert all("invoices did not complete" in str(each.description) for each in of_source)
 
 
 def test_checks_find_what_is_missing_and_only_warn(
@@ -67,7 +78,28 @@ def _failed(done: ExecuteInProcessResult) -> dict[str, tuple[int, str]]:
     found = {}
     for evaluation in done.get_asset_check_evaluations():
         assert evaluation.severity is AssetCheckSeverity.WARN
-        if not evaluation.passed:
+        if not evaluation.passed and evaluation.check_name != FRESHNESS_CHECK:
             metadata = {name: value.value for name, value in evaluation.metadata.items()}
             found[evaluation.check_name] = (int(str(metadata["count"])), str(metadata["sample_ids"]))
     return found
+
+
+def test_whether_a_source_is_fresh_is_told_of_its_own_partition(
+    instance: DagsterInstance, database: Database, add_tenant: Callable[..., Tenant]
+) -> None:
+    tenant = add_tenant(customers=3)
+    tables = [SYNCED_TABLES["customers"], SYNCED_TABLES["price_tiers"]]
+    for told in evaluations(database, tenant.source, tables):
+        instance.report_runless_asset_event(told)
+    key = AssetCheckKey(asset_key(SYNCED_TABLES["customers"]), FRESHNESS_CHECK)
+    (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert record.event is not None
+    told = record.event.get_dagster_event().asset_check_evaluation_data
+    assert (told.partition, told.passed) == (tenant.source.key, False)
+    assert f"cyphera sync {tenant.source.workspace_slug} stripe" in str(told.description)
+    with database.control() as connection:
+        connection.execute(
+            text("UPDATE sync.source_schedules SET fresh_at = now() WHERE workspace_id = :id"),
+            {"id": tenant.source.workspace_id},
+        )
+    assert [each.passed for each in check_freshness(database, tenant.source, [key])] == [True]
