@@ -56,7 +56,7 @@ class Seen:
 
     def remarks(self) -> list[str]:
         """What is not told by counts, a line each."""
-        found = [] if self.way is None else [self.way.removesuffix(".")]
+        found = []
         if self.retries:
             were = "request was" if self.retries == 1 else "requests were"
             found.append(f"{self.retries} {were} made again")
@@ -133,7 +133,7 @@ class _Bars:
             note = "done" if counts["done"] else ("not complete" if counts["error"] else "")
             self._progress.update(self._tasks[name], completed=counts["fetched"], total=counts["estimated"], note=note)
         # On lines of their own: a narrow terminal has no room for them beside the bars.
-        remarks = [Text(f"  {remark}") for remark in seen.remarks()]
+        remarks = [Text(f"  {remark}") for remark in (*([seen.way] if seen.way else []), *seen.remarks())]
         if not self._tasks:
             elapsed = f"{time.monotonic() - self._began:.0f} s"
             self._live.update(Group(Text(f"{self._key}: starting, {elapsed}"), *remarks), refresh=True)
@@ -146,6 +146,7 @@ class _Lines:
         self._console = console
         self._key = key
         self._shown = ""
+        self._way: str | None = None
         self._began = self._shown_at = time.monotonic()
 
     def __enter__(self) -> "_Lines":
@@ -157,6 +158,9 @@ class _Lines:
 
     def show(self, seen: Seen) -> None:
         """Print the progress if it changed, and not too often; and all the same when it does not for a while."""
+        if seen.way is not None and seen.way != self._way:
+            self._console.print(f"{self._key}: {seen.way}", highlight=False, soft_wrap=True)
+            self._way = seen.way
         parts = [
             f"{name.value} {counts['fetched']}" + (" done" if counts["done"] else f"/{counts['estimated'] or '?'}")
             for name, counts in seen.entities

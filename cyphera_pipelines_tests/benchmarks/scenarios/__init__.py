@@ -11,6 +11,7 @@ from cyphera_pipelines_tests.benchmarks.scenarios import (
     live_limits,
     million_invoices,
     sdk_baseline,
+    status,
     unchanged,
     unknown_limits,
 )
@@ -36,6 +37,7 @@ SCENARIOS = {
         Scenario("unchanged", "a full re-sync in which nothing changed: what it writes", unchanged.run),
         Scenario("delta", "500 changes, applied from the provider's events", delta.run),
         Scenario("idle_sources", "1,000 sources in which nothing happened", idle_sources.run),
+        Scenario("status", "how long it takes to say how fresh 10,000 sources are", status.run),
         Scenario(
             "unknown_limits",
             "first loads at bursts, jitter and changes that nobody publishes",
