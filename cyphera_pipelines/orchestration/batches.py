@@ -181,11 +181,11 @@ def _takes_sources(record: RunRecord) -> bool:
 
 
 def _taken_until(record: RunRecord) -> float:
-    """Until when the run takes sources. One that has yet to begin has all of it before it."""
+    """Until when the run takes sources. One that waits in the queue has all of it before it."""
     run = record.dagster_run
     if BATCH_UNTIL_TAG in run.tags:
         return float(run.tags[BATCH_UNTIL_TAG])
-    if run.status in (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED):
+    if run.status is DagsterRunStatus.QUEUED:
         return math.inf
     return record.create_timestamp.timestamp() + _STARTS_WITHIN + BATCH_SECONDS
 

@@ -147,6 +147,13 @@ def holds(database: Database, claim: Claim) -> bool:
         return connection.execute(_LOCK, _of(claim)).first() is not None
 
 
+def is_claimed(database: Database, workspace_id: UUID, provider: str) -> bool:
+    """Whether a worker that is heard of is at work on the source."""
+    values = {"workspace_id": workspace_id, "provider_name": provider, "lease": LEASE_SECONDS}
+    with database.control() as connection:
+        return connection.execute(_CLAIMED, values).first() is not None
+
+
 def check_claim(connection: Connection, claim: Claim) -> None:
     """Raise ClaimLostError if another worker has the source; else none gets it before the transaction has ended.
 
@@ -337,6 +344,10 @@ _RELEASE = text(
     "WHEN :are_due THEN least(due_at, now()) "
     "WHEN :not_before > 0 THEN greatest(due_at, now() + make_interval(secs => :not_before)) ELSE due_at END "
     f"WHERE {_IS_CLAIM} AND claimed_by IS NOT NULL"
+)
+_CLAIMED = text(
+    "SELECT FROM sync.source_schedules WHERE workspace_id = :workspace_id AND provider_name = :provider_name "
+    f"AND {_IS_ALIVE}"
 )
 _LOCK = text(f"SELECT FROM sync.source_schedules WHERE {_IS_CLAIM} FOR SHARE")
 _BACKLOG = text(

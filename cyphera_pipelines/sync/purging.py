@@ -2,6 +2,7 @@
 
 from cyphera_pipelines.model.purges import Purge
 from cyphera_pipelines.providers.registry import PROVIDERS
+from cyphera_pipelines.store.claims import is_claimed
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.locks import is_being_synced
 from cyphera_pipelines.store.sessions import list_unfinished_sessions
@@ -24,4 +25,7 @@ def end_syncs_of(database: Database, purge: Purge) -> str | None:
     for key in source_keys_of(purge):
         if is_being_synced(database, purge.workspace_id, key.partition(":")[2]):
             return f"the sync of {key}, which is cancelled, to stop"
+        if is_claimed(database, purge.workspace_id, key.partition(":")[2]):
+            # It may yet show in Dagster what its sync came to.
+            return f"the batch that is at work on {key} to leave it"
     return None

@@ -1,24 +1,34 @@
 """Batch runs: what they sync, and what Dagster shows of it; of sources at rest nothing at all."""
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
-from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+from dagster._core.storage.tags import MAX_RETRIES_TAG, PRIORITY_TAG
 from sqlalchemy import text
 
 from cyphera_pipelines.definitions import definitions
 from cyphera_pipelines.model.runs import BATCH_JOB, BATCH_RUN_TAG, BATCH_UNTIL_TAG, SOURCE_TAG
-from cyphera_pipelines.model.sessions import SessionStatus, SessionType
+from cyphera_pipelines.model.sessions import SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.orchestration.batches import end_dead_batches
 from cyphera_pipelines.orchestration.partitions import payment_sources
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxOptions, SandboxServer
-from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.settings import Settings
+from cyphera_pipelines.store.claims import WORKER_NAME, ClaimWalk, claim_due, release_claims
+from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines.store.schedules import read_schedule
-from cyphera_pipelines.store.sessions import list_sessions
-from cyphera_pipelines_tests.due_sources import make_due, put_aside
-from cyphera_pipelines_tests.orchestration.conftest import Tenant
+from cyphera_pipelines.store.sessions import SourceActiveError, finish_session, list_sessions
+from cyphera_pipelines.sync.batch import Batch, BatchCounts, BatchOptions
+from cyphera_pipelines.sync.request import open_only_session
+from cyphera_pipelines_tests.due_sources import make_due, put_aside, set_row
+from cyphera_pipelines_tests.orchestration.conftest import Tenant, evaluate
 
 WAYS = ("rejected", "failing", "refused", "forbidden", "unmappable")
 
@@ -227,3 +237,82 @@ def test_of_many_sources_exactly_those_in_trouble_show_it(
         for table in ("customers", "prices"):
             assert tenant.source.key in statuses(instance, table)[0]
     assert in_trouble
+
+
+def begin_batch(instance: DagsterInstance, status: DagsterRunStatus, until: float | None = None) -> DagsterRun:
+    """A batch run whose process nobody sees."""
+    tags = {} if until is None else {BATCH_UNTIL_TAG: f"{until:.0f}"}
+    return instance.create_run_for_job(definitions.resolve_job_def(BATCH_JOB), tags=tags, status=status)
+
+
+def requests(instance: DagsterInstance) -> list[RunRequest]:
+    return list(evaluate(instance, "due_sources").run_requests or [])
+
+
+def test_batches_are_started_only_where_something_is_due_and_too_few_take_it(
+    instance: DagsterInstance, database: Database, add_tenant: Callable[..., Tenant]
+) -> None:
+    assert requests(instance) == []
+    source = make_due(database, add_tenant(customers=1).source, seconds=1)
+    (request,) = requests(instance)
+    assert (request.tags[PRIORITY_TAG], request.tags[MAX_RETRIES_TAG]) == ("-1", "0")
+    now = time.time()
+    begun = [begin_batch(instance, DagsterRunStatus.STARTED, now + 300)]
+    try:
+        assert requests(instance) == []
+        make_due(database, source, seconds=31)
+        assert len(requests(instance)) == 1
+        begun.append(begin_batch(instance, DagsterRunStatus.STARTED, now + 300))
+        assert requests(instance) == []
+        # Both are there for Dagster, and nobody was heard of for a minute.
+        make_due(database, source, seconds=61)
+        assert len(requests(instance)) == 1
+        # One whose time is up counts no more; with nothing left to do it is ended.
+        instance.add_run_tags(begun[0].run_id, {BATCH_UNTIL_TAG: f"{now - 300:.0f}"})
+        make_due(database, source, seconds=31)
+        assert len(requests(instance)) == 1
+        assert end_dead_batches(database, instance) == [begun[0].run_id]
+    finally:
+        for run in begun:
+            instance.delete_run(run.run_id)
+
+
+def test_a_sync_that_somebody_asks_for_goes_before_a_look_at_its_source(
+    database: Database, add_tenant: Callable[..., Tenant]
+) -> None:
+    source = make_due(database, add_tenant(customers=1).source)
+    (claim,) = claim_due(database, uuid4(), limit=10, per_workspace=8, walk=ClaimWalk())
+    session = open_only_session(database, source, SyncRequest())
+    assert session.status is SessionStatus.PENDING
+    with pytest.raises(SourceActiveError):
+        open_only_session(database, source, SyncRequest(only_changes=True))
+    release_claims(database, [claim])
+    assert claim_due(database, uuid4(), limit=10, per_workspace=8, walk=ClaimWalk()) == []
+    finish_session(database, session, SessionStatus.FAILED)
+    set_row(database, source, due_at="now()")
+    assert len(claim_due(database, uuid4(), limit=10, per_workspace=8, walk=ClaimWalk())) == 1
+
+
+def test_two_batches_at_once_sync_each_source_once(
+    instance: DagsterInstance,
+    settings: Settings,
+    database: Database,
+    keyring: Keyring,
+    add_tenant: Callable[..., Tenant],
+) -> None:
+    sources = [make_due(database, add_tenant(customers=2).source) for _ in range(6)]
+
+    def run(_number: int) -> BatchCounts:
+        worker = uuid4()
+        own = open_database(settings, application_name=f"{WORKER_NAME} {worker}", pool_size=8)
+        try:
+            return Batch(own, keyring, worker, BatchOptions(longest_pause=0.0, per_workspace=2)).run()
+        finally:
+            own.close()
+
+    with ThreadPoolExecutor(2) as batches:
+        counts = list(batches.map(run, range(2)))
+    assert sum(each.completed for each in counts) == len(sources)
+    for source in sources:
+        (session,) = list_sessions(database, source.workspace_id)
+        assert session.status is SessionStatus.COMPLETED

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from cyphera_pipelines_tests.benchmarks.figures import Result
 from cyphera_pipelines_tests.benchmarks.scenarios import (
     delta,
+    due_sources,
     first_load,
+    idle_batch,
     idle_sources,
     live_limits,
     million_invoices,
@@ -38,6 +40,18 @@ SCENARIOS = {
         Scenario("delta", "500 changes, applied from the provider's events", delta.run),
         Scenario("idle_sources", "1,000 sources in which nothing happened", idle_sources.run),
         Scenario("status", "how long it takes to say how fresh 10,000 sources are", status.run),
+        Scenario(
+            "idle_batch",
+            "1,000 sources at rest in one batch run, against a run for each",
+            idle_batch.run,
+            by_default=False,
+        ),
+        Scenario(
+            "due_sources",
+            "10,000 sources due within an hour, six times faster: how late each is looked at",
+            due_sources.run,
+            by_default=False,
+        ),
         Scenario(
             "unknown_limits",
             "first loads at bursts, jitter and changes that nobody publishes",
