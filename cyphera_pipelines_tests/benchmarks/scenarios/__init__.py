@@ -48,7 +48,7 @@ SCENARIOS = {
         ),
         Scenario(
             "due_sources",
-            "10,000 sources due within an hour, six times faster: how late each is looked at",
+            "10,000 sources due within an hour, or a part of both: how late each is looked at",
             due_sources.run,
             by_default=False,
         ),
