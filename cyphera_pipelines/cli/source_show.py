@@ -10,10 +10,12 @@ from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.security.encryption import Binding, DecryptionError
+from cyphera_pipelines.security.platform_key import NoPlatformKeyError
 from cyphera_pipelines.store.accounts import find_reached_account
 from cyphera_pipelines.store.configurations import find_active_configuration, read_credentials
 from cyphera_pipelines.store.freshness import freshness_of_workspace
 from cyphera_pipelines.store.missing import list_missing
+from cyphera_pipelines.store.platform_accounts import AccountNotAllowedError
 from cyphera_pipelines.store.sources import find_source, find_source_state
 from cyphera_pipelines.store.webhooks import count_waiting
 from cyphera_pipelines.store.workspaces import find_workspace
@@ -82,11 +84,11 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
 
 
 def _credentials(configuration: Configuration) -> Credentials | None:
-    """The credentials; None if they do not open, which is told and hides nothing else."""
+    """The credentials; None if they do not open, or are the platform's and of no use: told, and hides nothing else."""
     binding = Binding(configuration.workspace_id, configuration.id, configuration.provider_name)
     try:
         return read_credentials(services.database(), services.keyring(), binding)
-    except DecryptionError as error:
+    except (DecryptionError, AccountNotAllowedError, NoPlatformKeyError) as error:
         typer.echo(str(error), err=True)
         return None
 

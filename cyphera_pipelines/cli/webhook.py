@@ -9,17 +9,17 @@ from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_tab
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.cli.workspace import SlugArgument
-from cyphera_pipelines.model.configuration import Configuration
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import PermissionDeniedError
 from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.security.deployed import deployed_value
 from cyphera_pipelines.security.encryption import Binding
 from cyphera_pipelines.store.configurations import find_active_configuration, read_credentials
 from cyphera_pipelines.store.inbox import count_inbox
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.store.workspaces import find_workspace
-from cyphera_pipelines.sync.webhook_endpoint import create_endpoint, webhook_path, webhook_url
+from cyphera_pipelines.sync.webhook_endpoint import PATH, create_endpoint, webhook_path, webhook_url
 
 app = typer.Typer(
     help="Webhooks: what a provider tells by itself, and what became of it.",
@@ -101,7 +101,12 @@ def show(slug: SlugArgument, provider: ProviderArgument, as_json: bool = JSON_OP
             f"The provider needs this API's public address with the path {facts['path']}: set CYPHERA_PUBLIC_URL to "
             "that address, as in https://pay.example.com"
         )
-    if not facts["secret"]:
+    if not facts["secret"] and facts["path"] == f"{PATH}/{provider}":
+        typer.echo(
+            "The platform has no signing secret yet, so that its webhooks are refused. Make one endpoint in the "
+            "provider's dashboard that listens to connected accounts, and deploy its secret (STRIPE_WEBHOOK_SECRET)."
+        )
+    elif not facts["secret"]:
         typer.echo(
             "No signing secret yet, so that webhooks are refused. Make the endpoint with: "
             f"cyphera webhook create {slug} {provider} --url https://...; or make it in the provider's dashboard, and "
@@ -118,13 +123,17 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
     endpoints = find_provider(provider).webhook_endpoints(credentials, source.connected_account_id)
     counts = count_inbox(database, source)
     former = credentials.former_webhook_secret_until if len(credentials.valid_webhook_secrets()) > 1 else None
+    of_platform = credentials.uses_platform_key
+    path = f"{PATH}/{provider}" if of_platform else webhook_path(provider, configuration.id)
+    base = services.settings().public_url
     return {
-        "address_to_enter": _address_to_enter(configuration, source),
-        "path": webhook_path(provider, configuration.id),
+        "address_to_enter": None if base is None else f"{base}{path}",
+        "path": path,
+        "listens_to": "the platform's connected accounts, for all sources" if of_platform else "its own account",
         "entered_address": configuration.webhook_endpoint_url,
         "event_types": endpoints.event_types if endpoints else (),
         "api_version": endpoints.api_version if endpoints else None,
-        "secret": credentials.webhook_secret is not None,
+        "secret": _is_platform_secret_deployed(provider) if of_platform else credentials.webhook_secret is not None,
         "former_secret_valid_until": former,
         "last_received": configuration.last_webhook_at,
         "last_refused": configuration.last_webhook_refused_at,
@@ -139,9 +148,9 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
     }
 
 
-def _address_to_enter(configuration: Configuration, source: Source) -> str | None:
-    base = services.settings().public_url
-    return None if base is None else webhook_url(base, source.provider, configuration.id)
+def _is_platform_secret_deployed(provider: str) -> bool:
+    place = services.settings().deployed_webhook_secret(provider)
+    return place is not None and deployed_value(place) is not None
 
 
 def _address(url: str | None, source: Source, *, is_exact: bool) -> str:

@@ -1,8 +1,9 @@
 """The inbox as those who operate it see it: what is in it, what failed, and trying again."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,7 @@ FIRST_RETRY_SECONDS = 60
 LONGEST_RETRY_SECONDS = 6 * 3_600
 """Between two attempts: twice as long after each, up to this. Ten attempts take about a day."""
 LONGEST_ERROR = 2_000
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 _is_unreadable = inbox.c.entity_type == UNREADABLE
 _is_open = and_(inbox.c.handled_at.is_(None), inbox.c.entity_type != UNREADABLE)
@@ -130,7 +132,7 @@ def page_inbox(
         rows = connection.execute(statement.limit(limit + 1)).all()
     found = [_to_event(dict(row._mapping)) for row in rows[:limit]]
     has_more = len(rows) > limit
-    return found, f"{found[-1].received_at.isoformat()}~{found[-1].id}" if has_more else None
+    return found, _position_of(found[-1]) if has_more else None
 
 
 def find_inbox_event(
@@ -297,15 +299,16 @@ def _conditions(workspace_id: UUID, which: InboxFilter) -> list[ColumnElement[bo
     return conditions
 
 
+def _position_of(event: InboxEvent) -> str:
+    """The moment in microseconds since 1970, and the id."""
+    return f"{(event.received_at - _EPOCH) // _MICROSECOND}~{event.id}"
+
+
 def _read_position(before: str) -> tuple[datetime, str]:
-    moment, separator, external_id = before.partition("~")
-    try:
-        at = datetime.fromisoformat(moment)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or not separator or storable(external_id) != external_id:
+    moment, _separator, external_id = before.partition("~")
+    if not re.fullmatch("[0-9]{1,16}", moment) or not external_id or storable(external_id) != external_id:
         raise InvalidInputError("`before` is no position: give the `next` of the page before, as it is.")
-    return at, external_id
+    return _EPOCH + int(moment) * _MICROSECOND, external_id
 
 
 def _to_event(values: dict[str, Any], *, payload: dict[str, Any] | None = None) -> InboxEvent:

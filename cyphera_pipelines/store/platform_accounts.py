@@ -61,7 +61,9 @@ def allow_account(
         is_new = connection.execute(tied.on_conflict_do_nothing()).rowcount == 1
         owner = select(platform_accounts.c.workspace_id).filter_by(**key)
         is_of_other = connection.execute(owner).scalar_one() != workspace.id
-        reached = select(accounts.c.workspace_id).filter_by(**key).where(accounts.c.is_active)
+        # An organization's key takes a path to the account, whose last part is its id.
+        reached = select(accounts.c.workspace_id).filter_by(**key | {"account_id": named.rpartition("/")[2]})
+        reached = reached.where(accounts.c.is_active)
         reached = reached.where(accounts.c.reached_at.is_not(None), accounts.c.workspace_id != workspace.id)
         if is_of_other or connection.execute(reached).first() is not None:
             raise ConflictError(

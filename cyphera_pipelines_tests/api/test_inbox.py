@@ -14,6 +14,7 @@ from cyphera_pipelines.store.pauses import pause_source
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.store.webhooks import WebhookTarget, count_waiting, keep_webhook, list_unhandled, mark_handled
 from cyphera_pipelines_tests.api.conftest import Client, MakeClient, RunningApi, problem
+from cyphera_pipelines_tests.api.test_operations import metrics_of
 from cyphera_pipelines_tests.api.test_webhooks import configure, send
 from cyphera_pipelines_tests.webhooks import event_about
 
@@ -66,7 +67,7 @@ def test_what_came_in_is_listed_page_by_page(client: Client, database: Database)
     assert states(client, state="applied") == [("evt_2", "applied")]
     assert len(states(client, state="waiting", entity="customers", type="customer.updated")) == 4
     assert states(client, entity="invoices") == states(client, type="customer.created") == []
-    for wrong in ({"before": "nonsense"}, {"before": "2026-01-01~evt"}, {"state": "lost"}, {"limit": "0"}):
+    for wrong in ({"before": "nonsense"}, {"before": "9" * 17 + "~evt"}, {"state": "lost"}, {"limit": "0"}):
         problem(client.get("/webhook-events", params=wrong), 422)
 
 
@@ -103,12 +104,12 @@ def test_all_that_failed_are_replayed_at_once(client: Client, database: Database
     receive(database, client, 2, first=4)
     fail(database, source, 1)
     receive(database, client, 1, first=6)
-    assert client.post("/webhook-events/replay", params={"state": "dead"}).json() == {
+    assert client.post("/webhook-replays", params={"state": "dead"}).json() == {
         "replayed": 3,
         "providers": ["stripe"],
     }
-    assert client.post("/webhook-events/replay").json()["replayed"] == 2
-    assert client.post("/webhook-events/replay").json() == {"replayed": 0, "providers": []}
+    assert client.post("/webhook-replays").json()["replayed"] == 2
+    assert client.post("/webhook-replays").json() == {"replayed": 0, "providers": []}
     assert {state for _id, state in states(client)} == {"waiting"}
 
 
@@ -135,7 +136,7 @@ def test_what_waits_says_what_for(client: Client, database: Database) -> None:
     assert client.delete(f"/config/{config_id}").status_code == 204
     assert "no active configuration" in client.get("/webhook-events/evt_1").json()["waits_for"]
     assert "Connect the account again" in problem(client.post("/webhook-events/evt_1/replay"), 409)["detail"]
-    assert client.post("/webhook-events/replay").json()["replayed"] == 0
+    assert client.post("/webhook-replays").json()["replayed"] == 0
 
 
 def test_another_workspace_s_webhooks_are_nobody_else_s(
@@ -146,7 +147,7 @@ def test_another_workspace_s_webhooks_are_nobody_else_s(
     fail(database, source, 3)
     before = client.get("/webhook-events/evt_1").json()
     assert other.get("/webhook-events").json() == {"webhooks": [], "next": None}
-    assert other.post("/webhook-events/replay").json()["replayed"] == 0
+    assert other.post("/webhook-replays").json()["replayed"] == 0
     unknown = problem(other.get("/webhook-events/evt_unknown"), 404)["detail"]
     for answer in (other.get("/webhook-events/evt_1"), other.post("/webhook-events/evt_1/replay")):
         assert problem(answer, 404)["detail"] == unknown
@@ -177,3 +178,21 @@ def test_a_secret_that_is_replaced_is_valid_for_a_day_unless_it_is_ended(
 @pytest.mark.parametrize("path", ["/webhook-events/evt_%00", "/webhook-events/evt_%0A", "/webhook-events/%20"])
 def test_odd_ids_are_unknown(path: str, client: Client) -> None:
     assert client.get(path).status_code in (404, 422)
+
+
+def test_metrics_tell_of_webhooks_and_name_nobody(api: RunningApi, client: Client) -> None:
+    config_id = configure(client)
+    event = event_about({"id": "ch_1", "object": "charge"}, "charge.succeeded")
+
+    def counted(outcome: str) -> float:
+        return metrics_of(api).get("cyphera_webhooks_received_total", {}).get((outcome, "stripe"), 0.0)
+
+    before = {outcome: counted(outcome) for outcome in ("ignored", "rejected")}
+    assert send(api, config_id, event).json()["status"] == "ignored"
+    assert send(api, config_id, event, secret="whsec_of_nobody_at_all").status_code == 403
+    assert {outcome: counted(outcome) - before[outcome] for outcome in before} == {"ignored": 1, "rejected": 1}
+    shown = metrics_of(api)
+    assert set(shown["cyphera_webhooks_unapplied"]) == {("waiting",), ("failed",), ("dead",)}
+    assert set(shown["cyphera_webhooks_applied_last_hour"]) == {("at_once",), ("sync",)}
+    for name in ("cyphera_oldest_unapplied_webhook_seconds", "cyphera_webhooks_unrouted_last_hour"):
+        assert name in shown

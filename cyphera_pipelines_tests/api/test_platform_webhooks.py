@@ -173,6 +173,13 @@ def test_a_tenant_uses_the_platform_s_key_only_for_what_an_operator_ties_to_it(
         aimed = {"configuration": {"base_url": "http://127.0.0.1:9"}}
         problem(client.put(path, json=aimed), 422)
         assert client.get(path.replace("/config/", "/config/id/")).json()["connected_account_id"] == "acct_tied"
+        record_account(database, tenant.workspace.id, "stripe", "acct_tied", None, livemode=False)
+        assert send(platform, "acct_tied", event_id="evt_tied").json()["status"] in ("kept", "applied")
+        disallow_account(database, tenant.workspace, "stripe", "acct_tied", livemode=False)
+        taken_back = send(platform, "acct_tied", event_id="evt_taken_back").json()
+        assert (taken_back["status"], "operator" in taken_back["reason"]) == ("unrouted", True)
+        assert kept(database, tenant.workspace) == ["evt_tied"]
+        allow_account(database, tenant.workspace, "stripe", "acct_tied", livemode=False)
         stranger = new_workspace(database)
         with pytest.raises(Exception, match="another workspace's"):
             allow_account(database, stranger, "stripe", "acct_tied", livemode=False)

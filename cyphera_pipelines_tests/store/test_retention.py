@@ -18,6 +18,7 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.retention import forget_old
 from cyphera_pipelines.store.sessions import finish_session
+from cyphera_pipelines.store.unrouted_webhooks import list_unrouted, note_unrouted
 from cyphera_pipelines.store.webhooks import find_webhook_target, keep_webhook
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.request import open_session
@@ -114,6 +115,28 @@ def test_of_too_many_handled_webhooks_the_newest_are_known(
     few = Retention(90, 30, 30, 7, 365, handled_webhooks=2)
     forget_old(database, few, within=60)
     assert left(database, source, "webhook_events", "external_id") == {"evt_0", "evt_1", "waits"}
+
+
+def test_what_was_given_up_is_kept_from_then_on_and_what_went_nowhere_for_a_week(
+    database: Database, add_source: Callable[..., Source]
+) -> None:
+    source = add_source("sk_test_dead_webhooks")
+    for number, days in enumerate((31, 29)):
+        webhook(database, source, f"dead {number}", received=40)
+        given_up = "UPDATE sync.webhook_events SET dead_at = now() - make_interval(days => :days) "
+        with database.control() as connection:
+            which = {"days": days, "id": f"dead {number}", "workspace": source.workspace_id}
+            connection.execute(text(f"{given_up} WHERE external_id = :id AND workspace_id = :workspace"), which)
+    aged = "UPDATE sync.unrouted_webhook_events SET received_at = now() - make_interval(days => :days) "
+    for number, days in enumerate((8, 6)):
+        seen = {"external_id": f"evt_aged_{number}", "kind": "customer.updated", "account": "acct_x", "livemode": False}
+        note_unrouted(database, "stripe", **seen, why="Nobody's.")  # type: ignore[arg-type]
+        with database.control() as connection:
+            connection.execute(text(f"{aged} WHERE external_id = :id"), {"days": days, "id": f"evt_aged_{number}"})
+    forget_old(database, KEPT, within=60)
+    assert left(database, source, "webhook_events", "external_id") == {"dead 1"}
+    kept = {each.id for each in list_unrouted(database, limit=1_000)}
+    assert ("evt_aged_0" in kept, "evt_aged_1" in kept) == (False, True)
 
 
 def test_nothing_begins_after_its_time(database: Database, add_source: Callable[..., Source]) -> None:

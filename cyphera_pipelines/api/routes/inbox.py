@@ -28,7 +28,8 @@ FailedFilter = Annotated[
     Literal["failed", "dead"] | None, Query(alias="state", description="Only those; by default both.")
 ]
 Before = Annotated[
-    str | None, Query(description="The `next` of the page before.", max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str | None,
+    Query(description="The `next` of the page before.", pattern=r"^[0-9]{1,16}~[^\x00-\x1f\x7f]{1,255}$"),
 ]
 
 
@@ -62,7 +63,7 @@ def get(
     return WebhookDetailsOut.of(event)
 
 
-@router.post("/webhook-events/replay", operation_id="replayWebhooks")
+@router.post("/webhook-replays", operation_id="replayWebhooks")
 def replay_failed(
     caller: CurrentCaller,
     services: RequestServices,

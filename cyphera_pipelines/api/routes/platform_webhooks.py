@@ -17,9 +17,11 @@ from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.providers.base import WebhookEvent, WebhookRejectedError
 from cyphera_pipelines.security.deployed import SecretValue, deployed_value
 from cyphera_pipelines.security.encryption import Binding
+from cyphera_pipelines.security.platform_key import NoPlatformKeyError
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.settings import DeployedSecret
 from cyphera_pipelines.store.configurations import read_credentials
+from cyphera_pipelines.store.platform_accounts import AccountNotAllowedError
 from cyphera_pipelines.store.unrouted_webhooks import note_unrouted
 from cyphera_pipelines.store.webhook_routing import OWN_ACCOUNT_NOT_READ, UNREADABLE, find_route
 
@@ -105,7 +107,11 @@ def _find_addressee(services: Services, provider: str, event: WebhookEvent) -> A
         return _note(services, provider, event, route.why)
     target = route.target
     binding = Binding(target.workspace_id, target.configuration_id, target.provider)
-    credentials = read_credentials(services.database, services.keyring, binding)
+    try:
+        credentials = read_credentials(services.database, services.keyring, binding)
+    except (AccountNotAllowedError, NoPlatformKeyError) as error:
+        # An operator took it back: sent again, it would be the same for days.
+        return _note(services, provider, event, str(error))
     if route.is_own and not credentials.uses_platform_key:
         return _note(services, provider, event, OWN_ACCOUNT_NOT_READ)
     return Addressee(target, credentials)

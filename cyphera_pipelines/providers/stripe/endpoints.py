@@ -14,7 +14,13 @@ from cyphera_pipelines.providers.base import PermissionDeniedError, ProviderErro
 from cyphera_pipelines.providers.stripe.access import account_options
 from cyphera_pipelines.providers.stripe.changes import all_event_types
 from cyphera_pipelines.providers.stripe.connections import shared_http_client
-from cyphera_pipelines.providers.stripe.errors import Failure, Refusal, lost_connection, rejected_response
+from cyphera_pipelines.providers.stripe.errors import (
+    Failure,
+    Refusal,
+    lost_connection,
+    rejected_response,
+    unreadable_body,
+)
 from cyphera_pipelines.providers.stripe.json_text import NotJsonError, parse_json
 from cyphera_pipelines.security.secrets import register_secret
 
@@ -98,7 +104,7 @@ class StripeWebhookEndpoints:
         try:
             answer = parse_json(raw)
         except NotJsonError:
-            answer = None
+            return unreadable_body(operation)
         if not isinstance(answer, dict):
             problem = f"Stripe's answer to {operation} is no JSON object. Check that base_url leads to Stripe's API."
             return Failure(ProviderError(problem))
