@@ -46,7 +46,12 @@ def find_route(database: Database, provider: str, account: str | None, *, livemo
     if row.id is None:
         return Route(None, OWN_ACCOUNT_NOT_READ if account is None else NOT_READ)
     target = WebhookTarget(
-        row.workspace_id, row.id, provider, not livemode, connected_account_id=row.connected_account_id
+        row.workspace_id,
+        row.id,
+        provider,
+        not livemode,
+        connected_account_id=row.connected_account_id,
+        updated_at=row.updated_at,
     )
     return Route(target, is_own=account is None)
 
@@ -54,7 +59,8 @@ def find_route(database: Database, provider: str, account: str | None, *, livemo
 # One row at most: of one account one workspace's row is active, and of its configurations one.
 _OF_ACCOUNT = text(
     """
-    SELECT account.workspace_id, configuration.id, configuration.connected_account_id
+    SELECT account.workspace_id, configuration.id, configuration.connected_account_id,
+        configuration.updated_at
     FROM sync.workspace_provider_accounts AS account
     LEFT JOIN sync.synced_accounts AS synced
         ON synced.workspace_id = account.workspace_id AND synced.provider_name = account.provider_name
@@ -71,7 +77,8 @@ _OF_ACCOUNT = text(
 )
 _OF_PLATFORM = text(
     """
-    SELECT tied.workspace_id, configuration.id, configuration.connected_account_id
+    SELECT tied.workspace_id, configuration.id, configuration.connected_account_id,
+        configuration.updated_at
     FROM sync.platform_accounts AS tied
     LEFT JOIN sync.workspace_payment_configurations AS configuration
         ON configuration.workspace_id = tied.workspace_id AND configuration.provider_name = tied.provider_name

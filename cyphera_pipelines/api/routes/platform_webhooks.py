@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from pydantic import SecretStr
 
 from cyphera_pipelines.api.metrics import observe_webhook
-from cyphera_pipelines.api.problems import ProblemError, not_found
+from cyphera_pipelines.api.problems import ProblemError, not_found, unavailable
 from cyphera_pipelines.api.receiving import Addressee, WebhookReceived, in_webhook_thread, open_with_any, take_in
 from cyphera_pipelines.api.routes.router import PREFIX
-from cyphera_pipelines.api.routes.webhooks import BODY, RECEIVING_PROBLEMS
+from cyphera_pipelines.api.routes.webhooks import ATTEMPTS, BODY, RECEIVING_PROBLEMS
 from cyphera_pipelines.api.schemas.fields import ProviderPath
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.providers.base import WebhookEvent, WebhookRejectedError
@@ -24,6 +25,7 @@ from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.platform_accounts import AccountNotAllowedError
 from cyphera_pipelines.store.unrouted_webhooks import note_unrouted
 from cyphera_pipelines.store.webhook_routing import OWN_ACCOUNT_NOT_READ, UNREADABLE, find_route
+from cyphera_pipelines.sync.at_once import ConfigurationChangedError
 
 router = APIRouter(prefix=PREFIX, tags=["Webhooks"])
 
@@ -50,12 +52,14 @@ async def receive(provider: ProviderPath, request: Request, services: RequestSer
         if event.entity is None and event.problem is None:
             observe_webhook(provider, "ignored")
             return WebhookReceived(status="ignored")
-        found = await in_webhook_thread(services, _find_addressee, services, provider, event)
-        if isinstance(found, str):
-            observe_webhook(provider, "unrouted")
-            return WebhookReceived(status="unrouted", reason=found)
-        with services.webhooks.take(found.target.configuration_id):
-            return await take_in(services, found, lambda: event)
+        for _attempt in range(ATTEMPTS):
+            found = await in_webhook_thread(services, _find_addressee, services, provider, event)
+            if isinstance(found, str):
+                observe_webhook(provider, "unrouted")
+                return WebhookReceived(status="unrouted", reason=found)
+            with services.webhooks.take(found.target.configuration_id), suppress(ConfigurationChangedError):
+                return await take_in(services, found, lambda: event)
+    raise unavailable("The configuration is being changed. Try again in a moment.")
 
 
 def _secrets(services: Services, provider: str) -> tuple[SecretStr, ...]:
