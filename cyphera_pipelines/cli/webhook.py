@@ -136,6 +136,8 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
         "secret": _is_platform_secret_deployed(provider) if of_platform else credentials.webhook_secret is not None,
         "former_secret_valid_until": former,
         "last_received": configuration.last_webhook_at,
+        "last_applied": counts.last_applied_at,
+        "last_failure": counts.last_error,
         "last_refused": configuration.last_webhook_refused_at,
         "last_refusal": configuration.last_webhook_refusal,
         "applied_at_once": counts.applied_at_once,

@@ -48,7 +48,10 @@ class InboxEvent:
 
 @dataclass(frozen=True)
 class InboxCounts:
-    """How many events of a source are in which state, and when the oldest that waits or failed came in."""
+    """How many events of a source are in which state, and when the oldest that waits or failed came in.
+
+    `last_error` is what was said of the newest of those that failed or were given up.
+    """
 
     applied_at_once: int = 0
     applied_by_sync: int = 0
@@ -57,3 +60,5 @@ class InboxCounts:
     dead: int = 0
     unreadable: int = 0
     oldest_unapplied_at: datetime | None = None
+    last_applied_at: datetime | None = None
+    last_error: str | None = None

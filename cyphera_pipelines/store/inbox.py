@@ -159,17 +159,21 @@ def no_such_event() -> NotFoundError:
 def count_inbox(database: Database, source: Source) -> InboxCounts:
     """The source's events by state."""
     columns = [func.count().filter(condition).label(state.value) for state, condition in _IS.items()]
-    counts = select(
-        *columns,
-        func.count().filter(_IS[WebhookState.APPLIED], inbox.c.handled_by == "at_once").label("at_once"),
-        func.min(inbox.c.received_at).filter(_is_open, inbox.c.dead_at.is_(None)).label("oldest"),
-    ).where(
+    of_source = (
         inbox.c.workspace_id == source.workspace_id,
         inbox.c.provider_name == source.provider,
         inbox.c.livemode == (not source.is_test_mode),
     )
+    last_error = select(inbox.c.last_error).where(*of_source, _is_open, inbox.c.last_error.is_not(None))
+    counts = select(
+        *columns,
+        func.count().filter(_IS[WebhookState.APPLIED], inbox.c.handled_by == "at_once").label("at_once"),
+        func.min(inbox.c.received_at).filter(_is_open, inbox.c.dead_at.is_(None)).label("oldest"),
+        func.max(inbox.c.handled_at).filter(_IS[WebhookState.APPLIED]).label("last_applied"),
+    ).where(*of_source)
     with database.tenant(source.workspace_id) as connection:
         row = connection.execute(counts).one()
+        said = connection.execute(last_error.order_by(inbox.c.received_at.desc()).limit(1)).scalar_one_or_none()
     return InboxCounts(
         applied_at_once=row.at_once,
         applied_by_sync=row.applied - row.at_once,
@@ -178,6 +182,8 @@ def count_inbox(database: Database, source: Source) -> InboxCounts:
         dead=row.dead,
         unreadable=row.unreadable,
         oldest_unapplied_at=row.oldest,
+        last_applied_at=row.last_applied,
+        last_error=said,
     )
 
 

@@ -117,6 +117,8 @@ def test_the_inbox_is_operated(forked: ForkedCyphera, add_source: AddSource, cli
     listed = forked("webhook", "list", slug, "--state", "dead").done()
     assert "evt_operated" in listed
     assert "Not permitted." in listed
+    shown = forked("webhook", "show", slug, "stripe", "--json").json()
+    assert (shown["given_up"], shown["last_failure"], shown["last_applied"]) == (1, "Not permitted.", None)
     inspected = forked("webhook", "inspect", slug, "evt_operated").done()
     assert "given up" in inspected
     assert '"customer.updated"' in inspected
