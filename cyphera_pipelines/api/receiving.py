@@ -90,15 +90,10 @@ async def take_in(services: Services, addressee: Addressee, open_event: Callable
     async def work(deliveries: Sequence[_Delivery]) -> list[WebhookReceived | Exception]:
         return await in_webhook_thread(services, _take_in_together, services, deliveries)
 
-    provider = addressee.target.provider
-    try:
-        received: WebhookReceived = await services.webhook_turns.take(
-            addressee.target.configuration_id, _Delivery(addressee, open_event), work
-        )
-    except NotWebhookProblem:
-        observe_webhook(provider, "rejected")
-        raise
-    observe_webhook(provider, received.status)
+    received: WebhookReceived = await services.webhook_turns.take(
+        addressee.target.configuration_id, _Delivery(addressee, open_event), work
+    )
+    observe_webhook(addressee.target.provider, received.status)
     return received
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request
 
+from cyphera_pipelines.api.metrics import observe_webhook
 from cyphera_pipelines.api.problems import not_found, unavailable
 from cyphera_pipelines.api.receiving import (
     Addressee,
@@ -84,9 +85,11 @@ async def receive(
             secrets = found.credentials.valid_webhook_secrets()
             try:
                 return await take_in(services, found, partial(open_with_any, provider, body, request.headers, secrets))
-            except (NotWebhookProblem, NotFoundError):
+            except (NotWebhookProblem, NotFoundError) as error:
                 # What was found a while ago may have changed since.
                 if is_fresh:
+                    if isinstance(error, NotWebhookProblem):
+                        observe_webhook(provider, "rejected")
                     raise
             except ConfigurationChangedError:
                 pass
