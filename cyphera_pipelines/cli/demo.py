@@ -1,4 +1,4 @@
-"""`cyphera demo`: two workspaces' data arriving, then what can be done with it."""
+"""`cyphera demo`: two workspaces' data arriving, by syncs and by webhooks, then what can be done with it."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.confirmation import YesOption
+from cyphera_pipelines.cli.demo_webhooks import show_webhooks
 from cyphera_pipelines.cli.forget_demo import forget_demo
 from cyphera_pipelines.cli.output import print_table
 from cyphera_pipelines.cli.running.ports import free_port, port_is_free, wait_until_listening
@@ -71,6 +72,7 @@ def demo(
             typer.echo("")
             if session.status is not SessionStatus.COMPLETED:
                 raise CypheraError(f"The demo's sync of {workspace.slug} ended {session.status.value}.")
+        show_webhooks(workspaces[0], next(iter(accounts.values())).account_id, port)
     _report(workspaces)
     _say_how_to_go_on(port)
 
@@ -142,18 +144,18 @@ def _connect(slug: str, account: SandboxAccount, base_url: str) -> Workspace:
 
 def _report(workspaces: list[Workspace]) -> None:
     database = services.database()
-    typer.echo("4. The tables, rows per workspace:\n")
+    typer.echo("5. The tables, rows per workspace:\n")
     columns = ["TABLE", *(f"{workspace.slug}#" for workspace in workspaces)]
     print_table(
         columns, [(f"payments.{name}", *counts) for name, counts in rows_per_table(database, workspaces)], empty=""
     )
     proof = prove_isolation(database, workspaces[1])
     typer.echo(
-        f"\n5. Isolation: 'SELECT count(*) FROM payments.customers' as {proof.workspace}, without any WHERE, sees "
+        f"\n6. Isolation: 'SELECT count(*) FROM payments.customers' as {proof.workspace}, without any WHERE, sees "
         f"{proof.own:,} own rows and {proof.of_others} of others; the table holds {proof.in_table:,}."
     )
     typer.echo(
-        f"\n6. What {workspaces[0].slug}'s analyst asks: revenue per month and currency.\n\n{REVENUE_BY_MONTH}\n"
+        f"\n7. What {workspaces[0].slug}'s analyst asks: revenue per month and currency.\n\n{REVENUE_BY_MONTH}\n"
     )
     revenue = revenue_by_month(database, workspaces[0])
     rows = [(row["month"], row["currency"], row["invoices"], int(row["paid_minor_units"])) for row in revenue]

@@ -1,5 +1,6 @@
 """What the demo shows of the synced data: counts, a proof of isolation, and a question that an analyst would ask."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,3 +57,19 @@ def revenue_by_month(database: Database, workspace: Workspace) -> list[dict[str,
     """`REVENUE_BY_MONTH` as the workspace's analyst would run it."""
     with database.tenant(workspace.id) as connection:
         return [dict(row._mapping) for row in connection.execute(text(REVENUE_BY_MONTH))]
+
+
+def newest_customers(database: Database, workspace: Workspace, count: int) -> dict[str, str | None]:
+    """The names of the workspace's newest customers, by id."""
+    table = synced_tables["customers"]
+    newest = select(table.c.id, table.c.name).where(table.c.deleted_at.is_(None)).order_by(table.c.created.desc())
+    with database.tenant(workspace.id) as connection:
+        return {row.id: row.name for row in connection.execute(newest.limit(count))}
+
+
+def names_of_customers(database: Database, workspace: Workspace, ids: Collection[str]) -> dict[str, str | None]:
+    """The names that these customers of the workspace have in the table, by id."""
+    table = synced_tables["customers"]
+    with database.tenant(workspace.id) as connection:
+        rows = connection.execute(select(table.c.id, table.c.name).where(table.c.id.in_(ids)))
+        return {row.id: row.name for row in rows}

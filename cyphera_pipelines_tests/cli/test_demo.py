@@ -27,7 +27,7 @@ def test_the_demo_shows_its_tables_finds_them_again_and_forgets_them(make_home: 
     cyphera = make_home()
     first = cyphera("demo")
     report = first.done()
-    for number in range(1, 7):
+    for number in range(1, 8):
         assert re.search(rf"^{number}\. ", report, re.MULTILINE), f"step {number} is missing"
     sizes = {entity: [account.size_of(entity) for account in demo_accounts()] for entity in ENTITIES}
     for entity, (acme, globex) in sizes.items():
@@ -39,8 +39,16 @@ def test_the_demo_shows_its_tables_finds_them_again_and_forgets_them(make_home: 
     for slug in DEMO_WORKSPACES:
         assert f"{slug}:stripe: starting" in first.err
 
+    by_webhook = (
+        r"   3 changes at the provider arrived by webhook, in the tables after \d+ ms \(median\), without a sync\."
+    )
+    assert re.search(by_webhook, report)
+    webhooks = cyphera("webhook", "show", DEMO_WORKSPACES[0], "stripe", "--json").json()
+    assert (webhooks["secret"], webhooks["entered_address"], webhooks["waiting"]) == (False, None, 0)
+
     again = cyphera("demo").done()
-    assert again.split("\n4. ")[1].split("\nGo on")[0] == report.split("\n4. ")[1].split("\nGo on")[0]
+    assert again.split("\n5. ")[1].split("\nGo on")[0] == report.split("\n5. ")[1].split("\nGo on")[0]
+    assert re.search(by_webhook, again)
     for entity in ENTITIES:
         written_nothing = re.findall(rf"^{entity} +0 +0 +[\d,]+ +0 +0 +complete", again, re.MULTILINE)
         assert len(written_nothing) == len(DEMO_WORKSPACES)
