@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import typer
@@ -25,7 +25,6 @@ from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
 from cyphera_pipelines.model.workspace import Workspace
-from cyphera_pipelines.sandbox import SandboxAccount
 from cyphera_pipelines.security.encryption import Binding
 from cyphera_pipelines.store.configurations import (
     ConfigurationChange,
@@ -36,6 +35,9 @@ from cyphera_pipelines.store.configurations import (
 )
 from cyphera_pipelines.store.report import REVENUE_BY_MONTH, prove_isolation, revenue_by_month, rows_per_table
 from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
+
+if TYPE_CHECKING:
+    from cyphera_pipelines.sandbox import SandboxAccount
 
 READY_WITHIN = 60.0
 DEMO_WORKSPACES = ("demo-acme", "demo-globex")
@@ -77,7 +79,7 @@ def demo(
     _say_how_to_go_on(port)
 
 
-def _serve_sandbox(children: Children, accounts: list[SandboxAccount]) -> int:
+def _serve_sandbox(children: Children, accounts: "list[SandboxAccount]") -> int:
     """The port of a sandbox with the demo's accounts: of one that runs already, or of one that ends with the demo."""
     if port_is_free(DEFAULT_PORT):
         port = DEFAULT_PORT
@@ -92,7 +94,7 @@ def _serve_sandbox(children: Children, accounts: list[SandboxAccount]) -> int:
     return port
 
 
-def _is_served(account: SandboxAccount, port: int) -> bool:
+def _is_served(account: "SandboxAccount", port: int) -> bool:
     headers = {"Authorization": f"Bearer {account.api_key}"}
     try:
         with httpx.Client(timeout=5.0, trust_env=False) as client:
@@ -102,7 +104,7 @@ def _is_served(account: SandboxAccount, port: int) -> bool:
     return isinstance(answer, dict) and answer.get("id") == account.account_id
 
 
-def _expect_to_be_the_demos(slug: str, account: SandboxAccount) -> None:
+def _expect_to_be_the_demos(slug: str, account: "SandboxAccount") -> None:
     """Raise ConflictError if somebody else made the workspace of that name, or connected another account to it."""
     try:
         workspace = find_workspace(services.database(for_sync=True), slug)
@@ -125,7 +127,7 @@ def _source_of(workspace: Workspace) -> tuple[Configuration, Credentials] | None
     return configuration, read_credentials(database, services.keyring(), binding)
 
 
-def _connect(slug: str, account: SandboxAccount, base_url: str) -> Workspace:
+def _connect(slug: str, account: "SandboxAccount", base_url: str) -> Workspace:
     """Make the workspace and its source, unless an earlier demo made them; then they only follow the sandbox."""
     database, keyring = services.database(), services.keyring()
     try:

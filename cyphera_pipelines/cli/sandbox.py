@@ -3,7 +3,7 @@
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,14 +13,9 @@ from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
 from cyphera_pipelines.cli.sandbox_webhooks import SetOption, read_webhook_options, webhooks
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
-from cyphera_pipelines.sandbox import (
-    SandboxAccount,
-    SandboxOptions,
-    WebhookOptions,
-    demo_accounts,
-    serve,
-    spare_accounts,
-)
+
+if TYPE_CHECKING:
+    from cyphera_pipelines.sandbox import SandboxAccount
 
 ENDS_FILE = "sandbox-ends"
 """In the home: when the data of its sandbox end."""
@@ -55,6 +50,9 @@ def sandbox(
     """
     if context.invoked_subcommand is not None:
         return
+    # Takes a while to import: other commands should not wait for it.
+    from cyphera_pipelines.sandbox import SandboxOptions, WebhookOptions, serve
+
     accounts = accounts_of_home(services.settings().home, ends)
     starting = ExitStack()
 
@@ -77,7 +75,7 @@ def sandbox(
         raise CypheraError(f"Port {port} cannot be used ({error.strerror}); choose another one with --port.") from None
 
 
-def accounts_of_home(home: Path, ends: str | None = None) -> list[SandboxAccount]:
+def accounts_of_home(home: Path, ends: str | None = None) -> "list[SandboxAccount]":
     """The demo's accounts, then the spare ones.
 
     Their data end when they did before in this home, or at `ends`, or now if that was never said. Data that moved on by
@@ -97,7 +95,9 @@ def accounts_of_home(home: Path, ends: str | None = None) -> list[SandboxAccount
     return _accounts(moment)
 
 
-def _accounts(ends: datetime) -> list[SandboxAccount]:
+def _accounts(ends: datetime) -> "list[SandboxAccount]":
+    from cyphera_pipelines.sandbox import demo_accounts, spare_accounts
+
     return [*demo_accounts(ends), *spare_accounts(ends)]
 
 

@@ -9,8 +9,9 @@ import pytest
 import stripe
 
 from cyphera_pipelines.cli.sandbox import accounts_of_home
+from cyphera_pipelines.cli.sandbox_webhooks import NAMES
 from cyphera_pipelines.model.errors import InvalidInputError
-from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
+from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer, WebhookOptions
 from cyphera_pipelines_tests.cli.command import Cyphera
 from cyphera_pipelines_tests.receiver import receiving, wait_for
 
@@ -98,6 +99,8 @@ def test_webhooks_of_what_happens_are_shown(sandbox: SandboxServer, cyphera: Cyp
 
 
 def test_how_webhooks_go_wrong_is_checked(cyphera: Cyphera) -> None:
+    assert tuple(WebhookOptions.model_fields) == NAMES
+
     def refused(option: str) -> str:
         return cyphera("sandbox", "webhooks", "--port", "1", "--webhooks", option).error()
 
