@@ -110,7 +110,8 @@ def show_endpoints(endpoints: list[dict[str, Any]]) -> None:
         numbers = [counts.get(name, 0) for name in ("happened", "sent", "arrived", "waiting", "lost", "given_up")]
         median = counts.get("milliseconds", {}).get("median")
         rows.append((each["url"], each["account"], each["status"], *numbers, median))
-    print_table(columns, rows, empty="There is no webhook endpoint: one is made through the API of Stripe's shape.")
+    make_one = "cyphera webhook create WORKSPACE stripe --url http://127.0.0.1:8000"
+    print_table(columns, rows, empty=f"There is no webhook endpoint. Make one with: {make_one}")
     for each in endpoints:
         if failure := each["statistics"].get("last_failure"):
             typer.echo(f"{each['url']}: {failure}")
