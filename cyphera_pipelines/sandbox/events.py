@@ -11,6 +11,8 @@ from cyphera_pipelines.sandbox.generate.ids import IdSpace
 from cyphera_pipelines.sandbox.serialization import JsonObject, to_bytes
 
 RETENTION_SECONDS = 30 * 86_400
+_IDS_PER_SECOND = 8_000
+"""More events than are made in a second; the numbers fit into 44 bits for another ten years."""
 
 
 def previous_attributes(before: JsonObject, after: JsonObject) -> JsonObject:
@@ -58,12 +60,16 @@ def shaped(snapshot: JsonObject, version: str) -> JsonObject:
 
 
 class EventLog:
-    """The provider events of one account, numbered from oldest to newest as lists need it."""
+    """The provider events of one account, numbered from oldest to newest as lists need it.
+
+    Other than the objects', their ids differ each time: no provider gives an id twice, and whoever keeps those that it
+    knows would take the events of a sandbox that was started again for known.
+    """
 
     def __init__(self, account: SandboxAccount, ids: IdSpace) -> None:
         self._account = account
         self._ids = ids
-        self._made = 0
+        self._made = int(time.time() * _IDS_PER_SECOND)
         self._order: list[tuple[int, int]] = []
         self._events: dict[int, JsonObject] = {}
         self._visible_at: dict[int, float] = {}

@@ -10,7 +10,8 @@ class WebhookOptions(BaseModel):
 
     Shares, from 0 to 1, of what is sent to an endpoint: `lost` never arrives; `doubled` comes twice; `delayed` comes up
     to `delay_seconds` later; `reordered` comes after up to `reordered_by` that happened later (or after
-    `delay_seconds`, if nothing happens any more). Which ones follows from `seed`, the endpoint's place and the event.
+    `delay_seconds`, if nothing happens any more). Which ones follows from `seed`, the endpoint's place in its account
+    and how many events came before.
 
     `rate` is how many a second an endpoint gets at most; up to `at_once` are on their way to it at a time, and
     `most_waiting` wait: what comes on top is lost. What is not answered with a 2xx within `timeout_seconds` is sent

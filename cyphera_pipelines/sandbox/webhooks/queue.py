@@ -67,11 +67,11 @@ class EndpointQueue:
         with self._changed:
             self.tally.happened += 1
             self._let_held_go()
-            if self._hits(options, "lost", event_id) or self._unfinished >= options.most_waiting:
+            if self._hits(options, "lost") or self._unfinished >= options.most_waiting:
                 self.tally.lost.append(event_id)
                 return
             self._add(_Delivery(happening), options)
-            if self._hits(options, "doubled", event_id):
+            if self._hits(options, "doubled"):
                 self.tally.doubled += 1
                 self._add(_Delivery(happening), options)
 
@@ -101,17 +101,17 @@ class EndpointQueue:
             self._changed.notify_all()
             return list(self._threads)
 
-    def _hits(self, options: WebhookOptions, what: str, event_id: str) -> bool:
+    def _hits(self, options: WebhookOptions, what: str) -> bool:
+        """Whether this happens to the event that was put last."""
         share: float = getattr(options, what)
-        return share > 0 and Dice(options.seed, "webhooks", what, self._number, event_id).chance(share)
+        return share > 0 and Dice(options.seed, "webhooks", what, self._number, self.tally.happened).chance(share)
 
     def _add(self, delivery: _Delivery, options: WebhookOptions) -> None:
-        event_id = delivery.happening.event_id
-        dice = Dice(options.seed, "webhooks", self._number, event_id, self._places)
+        dice = Dice(options.seed, "webhooks", self._number, self.tally.happened, self._places)
         seconds = 0.0
-        if self._hits(options, "delayed", event_id):
+        if self._hits(options, "delayed"):
             seconds = options.delay_seconds * dice.below(1_001) / 1_000
-        elif self._hits(options, "reordered", event_id):
+        elif self._hits(options, "reordered"):
             seconds = options.delay_seconds
             delivery.later_ones = 1 + dice.below(options.reordered_by)
             self._held.append(delivery)
