@@ -69,9 +69,11 @@ def test_a_burst_that_is_doubled_reordered_and_partly_lost_ends_in_equal_tables(
         url = webhook_url(installation.api_url, "stripe", tenant.source.configuration_id)
         create_endpoint(installation.database, installation.keyring, tenant.source, url)
     before = [sessions_of(installation, tenant) for tenant in tenants]
-    installation.sandbox.change_webhooks(lost=0.1, doubled=0.5, reordered=0.8, reordered_by=50, delay_seconds=0.5)
     try:
         with slowly(installation):
+            installation.sandbox.change_webhooks(
+                lost=0.1, doubled=0.5, reordered=0.8, reordered_by=50, delay_seconds=0.5
+            )
             listing = installation.submit(tenants[0].source, SyncRequest(full_sync=True, batch_size=10))
             installation.under_way(listing)
             told = burst(installation, tenants)
