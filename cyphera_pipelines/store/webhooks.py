@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, or_, select, text, update
+from sqlalchemy import Row, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.entities import Entity
@@ -23,7 +23,6 @@ from cyphera_pipelines.store.tables import workspace_payment_configurations as c
 MOST_AT_ONCE = 1_000
 UNREADABLE = "unreadable"
 """Stands for the entity of events of which nobody can tell what they are about."""
-TRIED_AGAIN_AFTER_SECONDS = 600.0
 REFUSAL_IS_NOTED_EVERY = timedelta(minutes=1)
 IS_DUE = and_(inbox.c.dead_at.is_(None), or_(inbox.c.retry_at.is_(None), inbox.c.retry_at <= func.now()))
 """Whether a sync may be started just for the event: it was not given up, and did not fail a short while ago."""
@@ -204,55 +203,5 @@ def mark_handled(
         connection.execute(handled)
 
 
-def list_sources_with_webhooks(database: Database, *, limit: int) -> list[str]:
-    """The keys of sources for whose webhooks a sync should be started, longest waiting first.
-
-    Those that were listed before, are not paused, have no session that waits or runs, and were told something since
-    their last session began; or, lest a failing source be tried all the time, a while ago.
-    """
-    parameters = {"limit": limit, "again": TRIED_AGAIN_AFTER_SECONDS}
-    with database.control() as connection:
-        return list(connection.execute(_SOURCES_WITH_WEBHOOKS, parameters).scalars())
-
-
 def _to_webhook(row: Row[Any, Any, Any]) -> ReceivedWebhook:
     return ReceivedWebhook(row.external_id, Entity(row.entity_type), row.payload)
-
-
-_SOURCES_WITH_WEBHOOKS = text(
-    """
-    WITH waiting AS (
-        SELECT workspace_id, provider_name, livemode, min(received_at) AS since, max(received_at) AS until
-        FROM sync.webhook_events
-        WHERE handled_at IS NULL AND dead_at IS NULL AND (retry_at IS NULL OR retry_at <= now()) GROUP BY 1, 2, 3
-    )
-    SELECT workspaces.slug || ':' || waiting.provider_name
-    FROM waiting
-    JOIN sync.workspaces ON workspaces.id = waiting.workspace_id
-    JOIN sync.workspace_payment_configurations AS configuration
-        ON configuration.workspace_id = waiting.workspace_id
-        AND configuration.provider_name = waiting.provider_name
-        AND configuration.is_test_mode <> waiting.livemode
-        AND configuration.is_active AND configuration.deleted_at IS NULL
-    LEFT JOIN LATERAL (
-        SELECT status, created_at FROM sync.payment_sync_sessions AS session
-        WHERE session.workspace_id = waiting.workspace_id AND session.provider_name = waiting.provider_name
-        ORDER BY created_at DESC LIMIT 1
-    ) AS last ON true
-    WHERE EXISTS (
-        SELECT FROM sync.sync_cursors AS cursor
-        WHERE cursor.workspace_id = waiting.workspace_id AND cursor.provider_name = waiting.provider_name
-        AND cursor.livemode = waiting.livemode AND cursor.full_listing_at IS NOT NULL
-    )
-    AND NOT EXISTS (
-        SELECT FROM sync.source_schedules AS schedule
-        WHERE schedule.workspace_id = waiting.workspace_id AND schedule.provider_name = waiting.provider_name
-        AND schedule.paused_at IS NOT NULL
-    )
-    AND (last.created_at IS NULL OR (
-        last.status NOT IN ('pending', 'running')
-        AND (waiting.until > last.created_at OR last.created_at < now() - make_interval(secs => :again))
-    ))
-    ORDER BY waiting.since LIMIT :limit
-    """
-)

@@ -11,6 +11,7 @@ from cyphera_pipelines_tests.benchmarks.scenarios import (
     idle_batch,
     idle_sources,
     live_limits,
+    many_partitions,
     million_invoices,
     sdk_baseline,
     status,
@@ -50,6 +51,12 @@ SCENARIOS = {
             "due_sources",
             "10,000 sources due within an hour, or a part of both: how late each is looked at",
             due_sources.run,
+            by_default=False,
+        ),
+        Scenario(
+            "many_partitions",
+            "Dagster's asset page and the sensors with 20,000 partitions",
+            many_partitions.run,
             by_default=False,
         ),
         Scenario(
