@@ -40,7 +40,7 @@ from cyphera_pipelines.store.workspaces import create_workspace
 from cyphera_pipelines.sync.request import open_session
 
 PREFIX = "/api/v1/sync"
-READY_WITHIN = 60.0
+READY_WITHIN = 180.0
 CLIENT_PROCESSES = 2
 ACCOUNT = SandboxAccount(
     api_key="sk_test_api_load",
@@ -87,7 +87,7 @@ def main(
         database = open_database(settings)
         try:
             headers, paths, source_key = _prepare(database, sandbox.url)
-            with _api(workers) as port, _syncing(source_key, wanted=with_sync) as syncs:
+            with running_api(workers) as port, _syncing(source_key, wanted=with_sync) as syncs:
                 answers = _ask(Load(port, headers, paths, clients // CLIENT_PROCESSES, seconds))
             completed = [session.status.value for session in list_sessions(database) if session.started_at is not None]
         finally:
@@ -111,7 +111,8 @@ def _prepare(database: Database, base_url: str) -> tuple[dict[str, str], tuple[s
 
 
 @contextmanager
-def _api(workers: int) -> Iterator[int]:
+def running_api(workers: int) -> Iterator[int]:
+    """The API in processes of its own, as its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

@@ -17,6 +17,7 @@ from cyphera_pipelines_tests.benchmarks.scenarios import (
     status,
     unchanged,
     unknown_limits,
+    webhooks,
 )
 from cyphera_pipelines_tests.benchmarks.workbench import Workbench
 
@@ -53,6 +54,7 @@ SCENARIOS = {
             due_sources.run,
             by_default=False,
         ),
+        Scenario("webhooks", "10,000 webhooks of 20 sources, applied as they come", webhooks.run),
         Scenario(
             "many_partitions",
             "Dagster's asset page and the sensors with 20,000 partitions",
