@@ -54,7 +54,7 @@ SCENARIOS = {
             due_sources.run,
             by_default=False,
         ),
-        Scenario("webhooks", "10,000 webhooks of 20 sources, applied as they come", webhooks.run),
+        Scenario("webhooks", "10,000 webhooks of 20 sources, applied as they come", webhooks.run, by_default=False),
         Scenario(
             "many_partitions",
             "Dagster's asset page and the sensors with 20,000 partitions",
