@@ -37,6 +37,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "configuration": {"api_key": "sk_test_api_intruder"},
     },
     "changeConfiguration": {"is_active": False, "configuration": {"api_key": "sk_test_api_intruder"}},
+    "pauseConfiguration": {"reason": "Somebody else says so"},
     "startFullSync": {},
     "startDeltaSync": {},
     "registerAccount": {"provider_name": "stripe", "account_id": "acct_of_victim", "livemode": False},
