@@ -11,7 +11,7 @@ from cyphera_pipelines.cli.confirmation import YesOption, confirm
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table
 from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.working import working
-from cyphera_pipelines.connection_budget import PEOPLE, SYNC_PROCESS, budget_of
+from cyphera_pipelines.connection_budget import BATCH, PEOPLE, SYNC, SYNC_PROCESS, budget_of
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.access.administrator import AdministratorNeededError
 from cyphera_pipelines.store.database import upgrade_database
@@ -74,7 +74,11 @@ def connections() -> None:
     print_table(
         ("WHAT", "CONNECTIONS#"),
         [
-            (f"{budget.runs_at_once or 'any number of'} runs at once, {SYNC_PROCESS} each", budget.runs or None),
+            (
+                f"{budget.runs_at_once or 'any number of'} runs at once, {SYNC_PROCESS} each, and {BATCH - SYNC} more "
+                f"for each of {budget.batches} batches",
+                budget.runs if budget.runs_at_once is not None else None,
+            ),
             ("the HTTP API and Dagster's own processes", budget.services),
             ("kept for people and their commands", PEOPLE),
             ("needed at most", budget.needed if budget.runs_at_once is not None else None),

@@ -363,6 +363,8 @@ class Batch:
         for lane in (self._changes, self._listings):
             lane.shutdown(wait=False, cancel_futures=True)
         self._looks.shutdown(wait=False, cancel_futures=True)
+        # Others need the connections; a listing that goes on makes the few that it uses anew.
+        self._database.engine.dispose()
 
     def _give_back_the_rest(self) -> None:
         rest = list(self._in_hand.values())

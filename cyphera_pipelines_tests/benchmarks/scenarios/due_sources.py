@@ -39,7 +39,8 @@ def run(bench: Workbench) -> Result:
         requests=2 * sources,
     )
     waits, taken = sorted(printed["waits"]), Consumption(**printed["consumption"])
-    if printed["unchanged"] != sources:
+    # A few are due again, by the next place that they have.
+    if printed["unchanged"] < sources:
         raise BenchmarkError(f"Of {sources} sources {printed['unchanged']} were looked at and found at rest.")
     result.add("sources", sources)
     result.add("due within", window, "s")
