@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 
 from cyphera_pipelines.api.app import create_app
 from cyphera_pipelines.api.dagster_runs import DagsterRuns
+from cyphera_pipelines.model.freshness import Freshness
 from cyphera_pipelines.model.sessions import SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.security.encryption import Keyring
@@ -188,6 +189,10 @@ def test_metrics_count_requests_by_route_template(api: RunningApi, client: Clien
     }
     assert len(found["cyphera_source_lag_seconds_bucket"]) == len(LAG_BUCKETS) + 1
     assert "cyphera_oldest_pending_session_seconds" in found
+    assert {state for (state,) in found["cyphera_sources"]} == {each.value for each in Freshness}
+    assert {"cyphera_sources_paused_by_people", "cyphera_sources_overdue", "cyphera_source_overdue_seconds_max"} <= set(
+        found
+    )
     for name in ("requests", "requests_repeated", "requests_rate_limited"):
         assert f"cyphera_provider_{name}_last_hour" in found
 
