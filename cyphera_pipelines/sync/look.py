@@ -143,12 +143,12 @@ def _are_known(database: Database, source: Source, changes: Iterable[Change]) ->
         with database.tenant(source.workspace_id) as connection:
             ids = [change.object_id for change in of_entity]
             rows = find_rows(connection, source, entity, ids, livemodes=[livemode])
-        if not all(_is_known(change, rows.get((livemode, change.object_id))) for change in of_entity):
+        if not all(is_known(change, rows.get((livemode, change.object_id))) for change in of_entity):
             return False
     return True
 
 
-def _is_known(change: Change, row: KnownRow | None) -> bool:
+def is_known(change: Change, row: KnownRow | None) -> bool:
     """Whether the row is of the change, or of what came after it.
 
     What has to be fetched, or of which the newest event does not tell everything, is known only by what is later.

@@ -1,17 +1,22 @@
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.store.claims import unchanged
+from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.sessions import finish_session
+from cyphera_pipelines.store.tables import source_schedules
 from cyphera_pipelines.sync.engine import SyncJob, run_sync
+from cyphera_pipelines.sync.look import Nothing, look
 from cyphera_pipelines.sync.outcome import SyncOutcome
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.sync.conftest import RunSync
@@ -194,3 +199,24 @@ def test_a_listing_that_could_not_catch_up_is_partial(
     assert outcome.status is SessionStatus.PARTIAL
     assert all(counts.error is not None for counts in outcome.entities.values())
     assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_a_check_that_found_nothing_moves_every_watermark_that_lies_in_its_time(
+    sandbox: SandboxServer, source: Source, database: Database, keyring: Keyring
+) -> None:
+    del sandbox
+    before = read_positions(database, source, livemode=False)
+    found = look(database, keyring, source, is_listing_due=False, is_session_wanted=False, is_cancelled=lambda: False)
+    assert isinstance(found, Nothing)
+    later = found.until + timedelta(minutes=1)
+    for since, until in ((found.since, found.until), (found.until, later)):
+        with database.tenant(source.workspace_id) as connection:
+            known = unchanged(since, until, found.key_digest)
+            connection.execute(update(source_schedules).values(known))
+    after = read_positions(database, source, livemode=False)
+    assert {position.watermark for position in after.values()} == {later}
+    assert before.keys() == after.keys()
+    # What another key was told says nothing.
+    with database.tenant(source.workspace_id) as connection:
+        connection.execute(update(source_schedules).values(unchanged_key_digest=b"another"))
+    assert read_positions(database, source, livemode=False) == before
