@@ -143,7 +143,10 @@ def test_what_is_due_is_listed_then_looked_at_and_its_changes_applied(
 
 
 @pytest.mark.parametrize(
-    ("sources", "of_each"), [(2, 1), pytest.param(190, 2, marks=pytest.mark.slow)], ids=["few", "two_hundred"]
+    ("sources", "of_each"),
+    # One batch lists a source at a time, two hundred here.
+    [(2, 1), pytest.param(190, 2, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    ids=["few", "two_hundred"],
 )
 def test_of_many_sources_exactly_those_in_trouble_show_it(
     instance: DagsterInstance,
