@@ -8,6 +8,9 @@ import re
 from typing import Any
 
 import schemathesis
+from pydantic import ValidationError
+
+from cyphera_pipelines.api.schemas.schedules import ScheduleIn
 
 CLOSED_PORT = "http://127.0.0.1:9"
 _ADDRESS = re.compile(r"https?://[!-~]+")
@@ -18,7 +21,7 @@ _PRINTABLE = re.compile(r"[!-~]{1,512}")
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
     """Let the mode be that of the key, the address one that is allowed, and the account one that any key may name."""
-    case.body = _said_once(_with_account(_fitting(case.body)))
+    case.body = _said_once(_with_one_schedule(_with_account(_fitting(case.body))))
 
 
 def _said_once(body: Any) -> Any:
@@ -35,6 +38,24 @@ def _with_account(body: Any) -> Any:
     if isinstance(account, str) and _ACCOUNT_PATH.fullmatch(account):
         return {**body, "connected_account_id": account.partition("/")[0]}
     return body
+
+
+def _with_one_schedule(body: Any) -> Any:
+    """Changes are applied at intervals or at a time of day, which alone has a time zone; not any text names one."""
+    schedule = body.get("schedule") if isinstance(body, dict) else None
+    try:
+        asked = ScheduleIn.model_validate(schedule)
+    except ValidationError:
+        return body
+    if not isinstance(schedule, dict):
+        return body
+    if body.get("is_active") is False:
+        # What is not active has none.
+        return _without(body, "schedule")
+    fitting = _without(schedule, "changes_every_seconds" if asked.daily_at is not None else "time_zone")
+    if "time_zone" in fitting and asked.time_zone is not None:
+        fitting["time_zone"] = "UTC"
+    return {**body, "schedule": fitting}
 
 
 def _fitting(body: Any) -> Any:
