@@ -122,7 +122,6 @@ def test_what_waits_together_is_answered_each_for_itself(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_ten_thousand_events_of_twenty_sources_end_in_the_provider_s_tables(
     api: RunningApi, make_client: MakeClient, database: Database, sync: Callable[..., SyncOutcome]
 ) -> None:
