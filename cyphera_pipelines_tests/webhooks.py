@@ -6,6 +6,12 @@ from typing import Any
 
 import stripe
 
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.errors import NotFoundError
+from cyphera_pipelines.store.at_once import Entry, hold_target, insert_entries
+from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.webhooks import WebhookTarget
+
 SECRET = "whsec_tests_webhook_secret"
 
 
@@ -28,3 +34,19 @@ def signed(event: Any, *, secret: str = SECRET, at: int | None = None) -> tuple[
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     signature = stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at)
     return body, {"Stripe-Signature": signature, "Content-Type": "application/json"}
+
+
+def keep_webhook(
+    database: Database,
+    target: WebhookTarget,
+    *,
+    external_id: str,
+    kind: str,
+    entity: Entity | None,
+    payload: dict[str, Any],
+) -> bool:
+    """Put an event into the inbox for the next sync, whatever it tells. Returns False if it is there already."""
+    with database.tenant(target.workspace_id) as connection:
+        if hold_target(connection, target) is None:
+            raise NotFoundError("The configuration was removed.")
+        return bool(insert_entries(connection, target, [Entry(external_id, kind, entity, payload)]))

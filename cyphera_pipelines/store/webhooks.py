@@ -1,6 +1,5 @@
 """The inbox of webhooks: what a provider told us by itself, kept once each until it is in the tables."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,15 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, and_, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.errors import NotFoundError
-from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.quotas import check_webhooks
 from cyphera_pipelines.store.tables import webhook_events as inbox
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
@@ -73,45 +68,6 @@ def find_webhook_target(database: Database, provider: str, configuration_id: UUI
         connected_account_id=row.connected_account_id,
         updated_at=row.updated_at,
     )
-
-
-def keep_webhook(
-    database: Database,
-    target: WebhookTarget,
-    *,
-    external_id: str,
-    kind: str,
-    entity: Entity | None,
-    payload: dict[str, Any],
-    quotas: Quotas | None = None,
-) -> bool:
-    """Put the event into the inbox. Returns False if it is there already, handled or not.
-
-    Without an entity it is unreadable: its payload says under `problem` why. Raises QuotaReachedError if too much of
-    the workspace waits there, and NotFoundError if the configuration was removed meanwhile.
-    """
-    size = len(json.dumps(payload))
-    row = {
-        "workspace_id": target.workspace_id,
-        "provider_name": target.provider,
-        "livemode": not target.is_test_mode,
-        "external_id": external_id,
-        "event_type": storable(kind),
-        "entity_type": UNREADABLE if entity is None else entity.value,
-        "payload": storable(payload),
-        "payload_bytes": size,
-    }
-    received = (
-        update(configurations)
-        .where(configurations.c.id == target.configuration_id, configurations.c.deleted_at.is_(None))
-        .values(last_webhook_at=func.now())
-    )
-    with database.tenant(target.workspace_id) as connection:
-        if connection.execute(received).rowcount == 0:
-            raise NotFoundError("There is no active configuration with this id and a webhook_secret.")
-        if quotas is not None:
-            check_webhooks(connection, quotas, target.workspace_id, size)
-        return connection.execute(insert(inbox).values(row).on_conflict_do_nothing()).rowcount == 1
 
 
 def note_refused_webhook(database: Database, target: WebhookTarget, reason: str) -> None:

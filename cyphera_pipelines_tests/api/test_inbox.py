@@ -12,11 +12,11 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.inbox import note_failed
 from cyphera_pipelines.store.pauses import pause_source
 from cyphera_pipelines.store.sources import find_source
-from cyphera_pipelines.store.webhooks import WebhookTarget, count_waiting, keep_webhook, list_unhandled, mark_handled
+from cyphera_pipelines.store.webhooks import WebhookTarget, count_waiting, list_unhandled, mark_handled
 from cyphera_pipelines_tests.api.conftest import Client, MakeClient, RunningApi, problem
 from cyphera_pipelines_tests.api.test_operations import metrics_of
 from cyphera_pipelines_tests.api.test_webhooks import configure, send
-from cyphera_pipelines_tests.webhooks import event_about
+from cyphera_pipelines_tests.webhooks import event_about, keep_webhook
 
 WHY = "The API key does not permit listing customers."
 

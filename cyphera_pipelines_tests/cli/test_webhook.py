@@ -12,10 +12,10 @@ from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.inbox import note_failed
 from cyphera_pipelines.store.sources import find_source
-from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook
+from cyphera_pipelines.store.webhooks import WebhookTarget
 from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera
 from cyphera_pipelines_tests.cli.conftest import AddSource
-from cyphera_pipelines_tests.webhooks import event_about
+from cyphera_pipelines_tests.webhooks import event_about, keep_webhook
 
 BASE = "http://127.0.0.1:9"
 

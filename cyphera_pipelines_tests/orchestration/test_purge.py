@@ -32,11 +32,12 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.locks import source_lock
 from cyphera_pipelines.store.purges import complete_purge, delete_rows_of, find_purge, forget_names, request_purge
 from cyphera_pipelines.store.sessions import finish_session, get_session, list_sessions, start_session
-from cyphera_pipelines.store.webhooks import find_webhook_target, keep_webhook
+from cyphera_pipelines.store.webhooks import find_webhook_target
 from cyphera_pipelines.store.workspaces import create_workspace, find_workspace
 from cyphera_pipelines.sync.connection import ConnectionReport, record_connection
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.orchestration.conftest import Materialize, Tenant, evaluate
+from cyphera_pipelines_tests.webhooks import keep_webhook
 
 EMAIL, NAME = "planted.person@victim.example", "Planted Person"
 DEADLINE_SECONDS = 60.0

@@ -19,9 +19,10 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.retention import forget_old
 from cyphera_pipelines.store.sessions import finish_session
 from cyphera_pipelines.store.unrouted_webhooks import list_unrouted, note_unrouted
-from cyphera_pipelines.store.webhooks import find_webhook_target, keep_webhook
+from cyphera_pipelines.store.webhooks import find_webhook_target
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.request import open_session
+from cyphera_pipelines_tests.webhooks import keep_webhook
 
 KEPT = Retention(
     sessions_days=90,

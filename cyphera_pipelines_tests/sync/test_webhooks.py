@@ -18,10 +18,10 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
 from cyphera_pipelines.store.inbox import find_inbox_event, note_failed
 from cyphera_pipelines.store.retention import forget_old
-from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook, list_unhandled
+from cyphera_pipelines.store.webhooks import WebhookTarget, list_unhandled
 from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
-from cyphera_pipelines_tests.webhooks import event_about
+from cyphera_pipelines_tests.webhooks import event_about, keep_webhook
 
 # Its events are found long after they happened.
 NO_EVENTS_KEY = "rk_test_webhooks_no_events"

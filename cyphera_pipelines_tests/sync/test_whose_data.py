@@ -18,12 +18,12 @@ from cyphera_pipelines.store.configurations import ConfigurationChange, change_c
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import RecordedEvent, list_events
 from cyphera_pipelines.store.sources import find_source
-from cyphera_pipelines.store.webhooks import WebhookTarget, keep_webhook, list_unhandled
+from cyphera_pipelines.store.webhooks import WebhookTarget, list_unhandled
 from cyphera_pipelines.sync.connection import ProblemCode, check_connection
 from cyphera_pipelines.sync.outcome import SyncOutcome
 from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
-from cyphera_pipelines_tests.webhooks import event_about
+from cyphera_pipelines_tests.webhooks import event_about, keep_webhook
 
 ORGANIZATION_KEY = "sk_org_test_whose_data"
 PLATFORM = SandboxAccount(
