@@ -23,7 +23,7 @@ from cyphera_pipelines.store.known_rows import KnownRow, find_rows
 from cyphera_pipelines.store.synced_accounts import SyncedAccount, read_synced_account
 from cyphera_pipelines.store.webhooks import list_unhandled, list_unreadable
 from cyphera_pipelines.sync.client import OpenedAccount, open_client
-from cyphera_pipelines.sync.obstacles import obstacle_to_changes
+from cyphera_pipelines.sync.obstacles import obstacles_to_changes
 from cyphera_pipelines.sync.watermarks import watermark_at
 
 ATTEMPTS = 3
@@ -86,8 +86,8 @@ def look(
     )
     try:
         account = read_synced_account(database, source, livemode=livemode)
-        obstacle = obstacle_to_changes(source.provider, entities, positions, opened.client.now())
-        if account is None or account.key_digest != opened.key_digest or obstacle is not None:
+        obstacles = obstacles_to_changes(source.provider, entities, positions, opened.client.now())
+        if account is None or account.key_digest != opened.key_digest or obstacles:
             return Needed(changes, lists_all=True)
         if is_session_wanted or _is_anything_left(database, source, entities, positions):
             return Needed(changes, lists_all=False)

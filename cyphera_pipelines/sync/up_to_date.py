@@ -30,7 +30,7 @@ from cyphera_pipelines.sync.changes import Errors, apply_changes, ask_for_owed
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.failed_webhooks import note_failed_webhooks
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
-from cyphera_pipelines.sync.obstacles import obstacle_to_changes
+from cyphera_pipelines.sync.obstacles import obstacles_to_changes
 from cyphera_pipelines.sync.pages import SyncCancelledError
 from cyphera_pipelines.sync.unfinished import unfinished_of, without_times_to_come
 from cyphera_pipelines.sync.unlisted import list_unlisted
@@ -68,24 +68,42 @@ def _bring_up_to_date(context: SyncContext) -> Errors:
         # A sync that was killed may have loaded items and prices, and not come to this.
         with context.database.tenant(context.source.workspace_id) as connection:
             settle_billed_amounts(connection, context.source, livemode=context.livemode)
+    errors = Errors()
     if context.request.only_changes:
-        obstacle = obstacle_to_changes(
+        obstacles = obstacles_to_changes(
             context.source.provider, context.request.entities, positions, context.client.now()
         )
-        if obstacle is None:
+        followed = [entity for entity in context.request.entities if entity not in obstacles]
+        if followed:
             try:
-                return _recorded(context, _apply_changes_only(context, positions))
+                errors = _recorded(context, _apply_changes_only(_only(context, followed), positions))
             except _EventsUnreadableError as error:
-                obstacle = str(error)
-        context.progress.goes(f"Listing everything: {obstacle}")
-        message = f"{obstacle} A full listing runs instead."
-        record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
+                obstacles = dict.fromkeys(context.request.entities, str(error))
+        if not obstacles or context.is_cancelled():
+            return errors
+        _tell_what_is_listed(context, obstacles)
+        context = _only(context, list(obstacles))
         account = account or ask_for_account(context)
     positions = {entity: without_times_to_come(position) for entity, position in positions.items()}
-    errors = list_entities(context, account, positions)
+    errors |= list_entities(context, account, positions)
     listed = [entity for entity in context.request.entities if context.progress.entity(entity).done]
     list_unlisted(context, listed)
     return errors | _recorded(context, _catch_up(context, listed, positions))
+
+
+def _only(context: SyncContext, entities: Sequence[Entity]) -> SyncContext:
+    """The same sync, for some of its entities."""
+    return replace(context, request=replace(context.request, entities=tuple(entities)))
+
+
+def _tell_what_is_listed(context: SyncContext, obstacles: Mapping[Entity, str]) -> None:
+    """Say what is listed although changes were asked for, and the first reason for it."""
+    is_everything = len(obstacles) == len(context.request.entities)
+    what = "everything" if is_everything else ", ".join(entity.value for entity in obstacles)
+    obstacle = next(iter(obstacles.values()))
+    context.progress.goes(f"Listing {what}: {obstacle}")
+    message = f"{obstacle} A full listing {'' if is_everything else f'of {what} '}runs instead."
+    record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
 
 
 def _positions(context: SyncContext) -> Positions:

@@ -2,14 +2,17 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text, update
 
+from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.claims import unchanged
+from cyphera_pipelines.store.configurations import ConfigurationChange, change_configuration
 from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events
@@ -33,7 +36,7 @@ ACCOUNT = SandboxAccount(
     invoices=120,
     long_invoice_share=0.1,
     large_subscription_share=0.1,
-    restricted_keys={"rk_test_no_events": frozenset({"event"})},
+    restricted_keys={"rk_test_no_events": frozenset({"event"}), "rk_test_no_invoices": frozenset({"invoice"})},
 )
 EVERYTHING = {"customers": 5, "products": 2, "prices": 4, "subscriptions": 6, "invoices": 8}
 
@@ -135,6 +138,41 @@ def test_without_a_listing_there_is_nothing_to_apply_changes_to(
     assert outcome.status is SessionStatus.COMPLETED
     assert "delta_not_possible" in event_types(database, outcome)
     assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+
+
+def test_one_entity_that_has_to_be_listed_lists_no_other(
+    sandbox: SandboxServer,
+    add_source: Callable[..., Source],
+    sync_now: RunSync,
+    database: Database,
+    keyring: Keyring,
+) -> None:
+    """What a restricted key may not read is tried at every sync: that must not list all the rest each time."""
+    source = add_source("rk_test_no_invoices", sandbox.url)
+    assert sync_now(source).status is SessionStatus.PARTIAL
+    sandbox.state.counters.reset()
+    sandbox.state.apply_changes("acct_changes", create=EVERYTHING, update=EVERYTHING, delete={"customers": 3})
+    outcome = sync_now(source, only_changes=True)
+    assert outcome.status is SessionStatus.PARTIAL
+    assert "does not permit listing invoices" in (outcome.error_summary or {})["message"]
+    listed = {seen.path for seen in sandbox.state.counters.recent} & {f"/v1/{entity.value}" for entity in Entity}
+    assert listed == {"/v1/invoices"}
+    (told,) = [
+        event.event_message
+        for event in list_events(database, source.workspace_id, outcome.session.id)
+        if event.event_type == "delta_not_possible"
+    ]
+    assert told == "invoices was never listed to its end. A full listing of invoices runs instead."
+    others = [entity for entity in Entity if entity is not Entity.INVOICES]
+    assert all(outcome.entities[entity].done and not outcome.entities[entity].error for entity in others)
+    # With a key that may read it, the rest follows from there, and nothing is missing.
+    sandbox.state.counters.reset()
+    whole = ConfigurationChange({}, Credentials(api_key=SecretStr(ACCOUNT.api_key), base_url=sandbox.url))
+    change_configuration(database, keyring, source.workspace_id, source.configuration_id, lambda _present, _read: whole)
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
+    listed = {seen.path for seen in sandbox.state.counters.recent} & {f"/v1/{entity.value}" for entity in Entity}
+    assert listed == {"/v1/invoices"}
 
 
 def test_after_a_month_everything_is_listed_again(
