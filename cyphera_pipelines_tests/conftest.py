@@ -73,7 +73,7 @@ def workspace(database: Database) -> Workspace:
     return new_workspace(database)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def add_source(database: Database, keyring: Keyring) -> Callable[..., Source]:
     """Make a source: `add_source(api_key, base_url)`, in a workspace of its own unless one is given."""
 

@@ -13,6 +13,7 @@ from cyphera_pipelines.cli import (
     demo,
     dictionary,
     export,
+    export_table,
     key,
     keys,
     sandbox,
@@ -81,6 +82,7 @@ app.add_typer(session.app, name="session")
 app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)
 app.command("audit")(audit.audit)
+app.command("export")(export_table.export_table)
 app.command("export-workspace")(export.export)
 app.command("dictionary")(dictionary.print_dictionary)
 app.add_typer(database.app, name="db")

@@ -46,7 +46,7 @@ def export(
     if not to.absolute().parent.is_dir():
         raise InvalidInputError(f"There is no folder {to.absolute().parent}.")
     try:
-        with _to_zip(to) if to.suffix == ".zip" else _to_folder(to) as open_file, _shown() as show:
+        with _to_zip(to) if to.suffix == ".zip" else _to_folder(to) as open_file, showing_progress() as show:
             exported = export_workspace(services.database(), workspace, file_format, open_file, on_progress=show)
             with open_file(MANIFEST) as manifest:
                 manifest.write(_manifest(workspace, file_format, exported))
@@ -65,7 +65,7 @@ def _to_folder(to: Path) -> Iterator[OpenFile]:
     unfinished = to.with_name(f"{to.name}.unfinished")
     unfinished.mkdir(mode=0o700)
     try:
-        yield lambda name: _private_file(unfinished / name)
+        yield lambda name: private_file(unfinished / name)
         unfinished.rename(to)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -78,7 +78,7 @@ def _to_zip(to: Path) -> Iterator[OpenFile]:
     unfinished = to.with_name(f"{to.name}.unfinished")
     try:
         with (
-            _private_file(unfinished) as file,
+            private_file(unfinished) as file,
             zipfile.ZipFile(file, "w", compression=zipfile.ZIP_DEFLATED, allowZip64=True) as archive,
         ):
             yield lambda name: archive.open(_dated(name), "w", force_zip64=True)
@@ -97,13 +97,14 @@ def _dated(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _private_file(path: Path) -> IO[bytes]:
+def private_file(path: Path) -> IO[bytes]:
     """A new file that only this user may read."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 @contextmanager
-def _shown() -> Iterator["_Show"]:
+def showing_progress() -> Iterator["_Show"]:
+    """Whatever is told a table and its rows so far shows them, on stderr."""
     console = Console(stderr=True)
     status = console.status("Exporting") if console.is_terminal else None
     with status or nullcontext():

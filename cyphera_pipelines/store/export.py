@@ -98,7 +98,7 @@ def _export(
 ) -> ExportedTable:
     file = f"{table.fullname}.{file_format.value}"
     with open_file(file) as target:
-        rows = _CountedRows(target, lambda count: on_progress(table.fullname, count))
+        rows = CountedRows(target, lambda count: on_progress(table.fullname, count))
         cursor.copy_expert(_copy(workspace_id, table, columns, file_format), rows)
     count = rows.count - (file_format is ExportFormat.CSV)
     on_progress(table.fullname, count)
@@ -111,6 +111,11 @@ def _copy(workspace_id: UUID, table: Table, columns: list[Column[Any]], file_for
     own = "id" if table is workspaces else "workspace_id"
     # The policies let nothing else be seen; said again, it is found by the index.
     rows = f"SELECT {names} FROM {table.fullname} WHERE {own} = '{workspace_id}'"
+    return copy_statement(rows, file_format)
+
+
+def copy_statement(rows: str, file_format: ExportFormat) -> str:
+    """`COPY ... TO STDOUT` of a query's rows. In CSV, with a header, an empty string is quoted, and NULL is nothing."""
     if file_format is ExportFormat.CSV:
         return f"COPY ({rows}) TO STDOUT (FORMAT csv, HEADER, ENCODING 'UTF8')"
     # As CSV whose quote and delimiter are in no JSON, so that each line is the object as it is.
@@ -120,7 +125,7 @@ def _copy(workspace_id: UUID, table: Table, columns: list[Column[Any]], file_for
     )
 
 
-class _CountedRows:
+class CountedRows:
     """What COPY writes to: it hands over one row at a time."""
 
     def __init__(self, target: IO[bytes], tell: Callable[[int], None]) -> None:
