@@ -81,6 +81,11 @@ def _reference(text: str) -> str:
     return text
 
 
+def _whole(value: object) -> object:
+    """To JSON 300.0 is the integer 300."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _page_size(value: Any) -> Any:
     """JSON's numbers only: pydantic would take "5" and true for numbers too. Null and 0 are what is left out."""
     if isinstance(value, bool | str):
@@ -170,6 +175,8 @@ ProviderName = Annotated[
     AfterValidator(_known_provider),
     WithJsonSchema({"type": "string", "enum": list(PROVIDERS), "description": "A provider; see `GET /providers`."}),
 ]
+WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+"""Neither a text nor a truth value."""
 BatchSize = Annotated[
     int,
     Field(ge=1, le=LARGEST_PAGE),
