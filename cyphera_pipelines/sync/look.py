@@ -21,7 +21,7 @@ from cyphera_pipelines.store.cursors import SyncPosition, read_positions
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.known_rows import KnownRow, find_rows
 from cyphera_pipelines.store.synced_accounts import SyncedAccount, read_synced_account
-from cyphera_pipelines.store.webhooks import list_unhandled, list_unreadable
+from cyphera_pipelines.store.webhooks import count_waiting
 from cyphera_pipelines.sync.client import OpenedAccount, open_client
 from cyphera_pipelines.sync.obstacles import obstacles_to_changes
 from cyphera_pipelines.sync.watermarks import watermark_at
@@ -89,7 +89,7 @@ def look(
         obstacles = obstacles_to_changes(source.provider, entities, positions, opened.client.now())
         if account is None or account.key_digest != opened.key_digest or obstacles:
             return Needed(changes, lists_all=True)
-        if is_session_wanted or _is_anything_left(database, source, entities, positions):
+        if is_session_wanted or _is_anything_left(database, source, positions):
             return Needed(changes, lists_all=False)
         return _ask(database, source, opened, account, positions) or Needed(changes, lists_all=False)
     except (CredentialsRejectedError, ProviderUnavailableError, RequestAbandonedError):
@@ -101,17 +101,11 @@ def look(
         opened.client.close()
 
 
-def _is_anything_left(
-    database: Database, source: Source, entities: Iterable[Entity], positions: Mapping[Entity, SyncPosition]
-) -> bool:
+def _is_anything_left(database: Database, source: Source, positions: Mapping[Entity, SyncPosition]) -> bool:
     """Whether something waits that is known already: objects that are owed, or what webhooks told."""
-    if any(position.owed for position in positions.values()):
-        return True
-    livemode = not source.is_test_mode
-    return bool(
-        list_unhandled(database, source, list(entities), livemode=livemode)
-        or list_unreadable(database, source, livemode=livemode)
-    )
+    is_owed = any(position.owed for position in positions.values())
+    # What was tried just now, and failed, is no reason for a sync by itself.
+    return is_owed or count_waiting(database, source) > 0
 
 
 def _ask(
