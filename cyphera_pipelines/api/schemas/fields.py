@@ -175,8 +175,8 @@ ProviderName = Annotated[
     AfterValidator(_known_provider),
     WithJsonSchema({"type": "string", "enum": list(PROVIDERS), "description": "A provider; see `GET /providers`."}),
 ]
-WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
-"""Neither a text nor a truth value."""
+WHOLE = BeforeValidator(_whole)
+"""For strict integers, behind their bounds: before these it would hide them from the document."""
 BatchSize = Annotated[
     int,
     Field(ge=1, le=LARGEST_PAGE),

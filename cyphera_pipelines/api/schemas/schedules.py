@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from cyphera_pipelines.api.schemas.fields import Moment, RequestBody, WholeNumber
+from cyphera_pipelines.api.schemas.fields import WHOLE, Moment, RequestBody
 from cyphera_pipelines.model.freshness import Freshness, SourceFreshness
 from cyphera_pipelines.model.schedule import (
     DEFAULT_CHANGES_EVERY,
@@ -30,21 +30,25 @@ _LISTING_EVERY = (
 )
 
 
+_ChangesEvery = Annotated[int, Field(strict=True, ge=LEAST_CHANGES_EVERY, le=MOST_CHANGES_EVERY), WHOLE]
+_ListingEvery = Annotated[int, Field(strict=True, ge=LEAST_LISTING_EVERY, le=MOST_LISTING_EVERY), WHOLE]
+
+
 class ScheduleIn(RequestBody):
     """When a source is brought up to date by itself. What is left out or null stays as it is, or is as by default."""
 
-    changes_every_seconds: Annotated[WholeNumber, Field(ge=LEAST_CHANGES_EVERY, le=MOST_CHANGES_EVERY)] | None = Field(
-        default=None, description=f"{_CHANGES_EVERY}. Takes the place of a time of day."
-    )
+    changes_every_seconds: (
+        Annotated[int, Field(strict=True, ge=LEAST_CHANGES_EVERY, le=MOST_CHANGES_EVERY), WHOLE] | None
+    ) = Field(default=None, description=f"{_CHANGES_EVERY}. Takes the place of a time of day.")
     daily_at: Annotated[str, Field(pattern=TIME_OF_DAY)] | None = Field(
         default=None, description=f"{_DAILY_AT}. Takes the place of an interval."
     )
     time_zone: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description=f"{_TIME_ZONE}. Only with a time of day."
     )
-    listing_every_seconds: Annotated[WholeNumber, Field(ge=LEAST_LISTING_EVERY, le=MOST_LISTING_EVERY)] | None = Field(
-        default=None, description=f"{_LISTING_EVERY}."
-    )
+    listing_every_seconds: (
+        Annotated[int, Field(strict=True, ge=LEAST_LISTING_EVERY, le=MOST_LISTING_EVERY), WHOLE] | None
+    ) = Field(default=None, description=f"{_LISTING_EVERY}.")
 
     def applied_to(self, present: Schedule) -> Schedule:
         """The schedule with what is given in its place. Raises RefusedValueError that names the field."""
