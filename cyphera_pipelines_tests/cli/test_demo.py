@@ -22,6 +22,8 @@ from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera
 from cyphera_pipelines_tests.cli.conftest import MakeHome
 from cyphera_pipelines_tests.truth import ENTITIES, assert_tables_equal_truth
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_demo_shows_its_tables_finds_them_again_and_forgets_them(make_home: MakeHome) -> None:
     cyphera = make_home()

@@ -30,6 +30,8 @@ from cyphera_pipelines_tests.end_to_end.conftest import (
 )
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
+pytestmark = pytest.mark.slow
+
 FINAL = {status.value for status in SessionStatus if status.is_final}
 
 

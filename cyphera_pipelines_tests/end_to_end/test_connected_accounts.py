@@ -1,6 +1,7 @@
 """One platform's key, its own data and that of two connected accounts, over real processes: to each its own."""
 
 import httpx
+import pytest
 
 from cyphera_pipelines.sandbox import SandboxAccount
 from cyphera_pipelines.store.sources import find_source
@@ -9,6 +10,8 @@ from cyphera_pipelines_tests.end_to_end.conftest import NO_LIMITS, Installation
 from cyphera_pipelines_tests.end_to_end.test_api_to_tables import client_of, ended, start
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 from cyphera_pipelines_tests.webhooks import SECRET, event_about, signed
+
+pytestmark = pytest.mark.slow
 
 
 def connect(

@@ -33,6 +33,8 @@ from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.end_to_end.conftest import Installation, Tenant, slowly, wait_for
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
+pytestmark = pytest.mark.slow
+
 
 def event_types(installation: Installation, session: Session) -> list[str]:
     return [event.event_type for event in list_events(installation.database, session.workspace_id, session.id)]

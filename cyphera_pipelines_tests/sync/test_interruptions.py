@@ -28,6 +28,8 @@ from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.sync.sync_process import start_sync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("sync_process.py")
 DEADLINE_SECONDS = 60.0
 ACCOUNT = SandboxAccount(
