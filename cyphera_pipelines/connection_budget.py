@@ -80,7 +80,7 @@ class ConnectionBudget:
         return self.runs + self.services + PEOPLE
 
     def explained(self) -> str:
-        """The sum, as in "83 connections: 10 runs x 4, ..."."""
+        """The sum, as in "93 connections: 10 runs x 4, ..."."""
         return (
             f"{self.needed} connections: {self.runs_at_once} runs x {SYNC_PROCESS}, {BATCH - SYNC} more for each of "
             f"{self.batches} batches, {self.api_processes} API processes "
