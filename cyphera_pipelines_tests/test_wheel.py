@@ -124,7 +124,7 @@ def test_an_installed_wheel_has_all_that_it_needs(installed: Installed) -> None:
 @pytest.mark.slow
 def test_demo_and_up_work_in_an_empty_folder_and_litter_nothing(installed: Installed) -> None:
     before = installed.package()
-    assert "6. What demo-acme's analyst asks" in installed.run("demo")
+    assert "7. What demo-acme's analyst asks" in installed.run("demo")
     port, api_port, sandbox_port = (free_port() for _ in range(3))
     installed.run("workspace", "create", "shop")
     address = f"http://127.0.0.1:{sandbox_port}"
