@@ -63,6 +63,12 @@ def server_cpu(home: Path) -> tuple[float, float]:
     return total, background
 
 
+def process_cpu(process_id: int) -> float:
+    """CPU seconds that a process has taken so far."""
+    times = psutil.Process(process_id).cpu_times()
+    return times.user + times.system
+
+
 def peak_memory() -> int:
     """The most memory that this process ever had resident, in bytes."""
     status = Path("/proc/self/status")
