@@ -9,7 +9,7 @@ help: ## Show what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 16
 
 .PHONY: demo
-demo: $(INSTALLED) ## Sync two workspaces' data from a sandbox through Dagster and show the result.
+demo: $(INSTALLED) ## Sync three workspaces' data from a sandbox through Dagster and show the result.
 	@$(BIN)/cyphera demo
 
 .PHONY: clean-demo
@@ -18,13 +18,19 @@ clean-demo: $(INSTALLED) ## Delete what the demo made, and nothing else.
 
 .PHONY: test
 test: check validate ## Run every check and every test but the slow ones.
-	@echo "The tests take some ten minutes on two cores that do nothing else."
-	@started=$$(date +%s); $(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile; ended=$$?; \
+	@echo "The tests take fifteen to twenty minutes on two cores that do nothing else."
+	@started=$$(date +%s); $(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=15 --durations-min=5; ended=$$?; \
 		echo "That took $$((($$(date +%s) - started) / 60)) min $$((($$(date +%s) - started) % 60)) s."; exit $$ended
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## Run the tests that take long: real processes that are broken on purpose.
-	$(BIN)/pytest -m slow --timeout 900 --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/pytest -m slow --timeout 900 --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=15 --durations-min=5
+
+.PHONY: test-tools
+test-tools: ## Install Debian's Chromium and promtool, which some tests look with and are skipped without (needs root; Debian's package may start a Prometheus).
+	@command -v chromium >/dev/null && command -v promtool >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		chromium fonts-dejavu-core prometheus >/dev/null; }
 
 .PHONY: check
 check: $(INSTALLED) ## Run what needs no database: lint, format, types, layers.
@@ -43,6 +49,14 @@ migration: $(INSTALLED) ## Write the next migration from what changed in the tab
 .PHONY: bench
 bench: $(INSTALLED) ## Measure what a sync takes and draw docs/benchmark.svg; about three minutes on a machine that does nothing else.
 	$(BIN)/python -m cyphera_pipelines_tests.benchmarks --chart docs/benchmark.svg
+
+.PHONY: report-picture
+report-picture: $(INSTALLED) ## Draw docs/report.png, the report of a generated account (needs Chromium).
+	$(BIN)/python -m cyphera_pipelines_tests.report_picture docs/report.png
+
+.PHONY: ops-pictures
+ops-pictures: $(INSTALLED) ## Draw docs/operations-page.png, the page at /ops of a small fleet (needs Chromium).
+	$(BIN)/python -m cyphera_pipelines_tests.ops.pictures docs/operations-page.png
 
 .PHONY: validate
 validate: $(INSTALLED) ## Let Dagster load and check the definitions, in a home of their own.

@@ -37,6 +37,9 @@ COMPARED_AT_ONCE = 2
 VERIFICATION = LOCK + COMPARED_AT_ONCE + 1
 """`cyphera verify` compares two entities at a time, each on a connection of its own; all else shares one."""
 
+COMPARED_AT_ONCE_BY_A_RUN = 1
+"""A run has the connections of a sync, one less: it compares one entity after the other."""
+
 API_PROCESS = 10
 """A process of the HTTP API: its threads hold a connection for the length of a transaction only."""
 

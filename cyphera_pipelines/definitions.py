@@ -6,9 +6,11 @@ from cyphera_pipelines.orchestration.asset_specs import PROVIDER_SPECS
 from cyphera_pipelines.orchestration.assets import payment_tables
 from cyphera_pipelines.orchestration.batches import sync_due_sources
 from cyphera_pipelines.orchestration.code_links import with_code_links
+from cyphera_pipelines.orchestration.figures import build_figures_job, payment_figures
 from cyphera_pipelines.orchestration.jobs import sync_changes, sync_source
 from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource, PaymentProvidersResource
 from cyphera_pipelines.orchestration.sensors import (
+    alerts,
     due_sources,
     payment_sources_sensor,
     pending_sessions,
@@ -17,14 +19,16 @@ from cyphera_pipelines.orchestration.sensors import (
     sessions_of_cancelled_runs,
     sessions_of_failed_runs,
     sessions_without_a_process,
+    unsettled_writes,
 )
+from cyphera_pipelines.orchestration.verification import verify_source
 
 _database = DatabaseResource()
 _keyring = KeyringResource()
 
 definitions = Definitions(
-    assets=with_code_links([*PROVIDER_SPECS, payment_tables]),
-    jobs=[sync_source, sync_changes, sync_due_sources],
+    assets=with_code_links([*PROVIDER_SPECS, payment_tables, payment_figures]),
+    jobs=[sync_source, sync_changes, sync_due_sources, build_figures_job, verify_source],
     sensors=[
         payment_sources_sensor,
         pending_sessions,
@@ -34,6 +38,8 @@ definitions = Definitions(
         sessions_of_failed_runs,
         sessions_of_cancelled_runs,
         sessions_without_a_process,
+        unsettled_writes,
+        alerts,
     ],
     resources={
         "database": _database,

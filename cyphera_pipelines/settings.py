@@ -13,13 +13,20 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.quotas import Quotas, Retention
 
 PACKAGE = Path(__file__).resolve().parent
 _PACKAGE_PARENT = PACKAGE.parent
 _DAGSTER_YAML = PACKAGE / "dagster_home" / "dagster.yaml"
-_SECRETS = ("CYPHERA_DATABASE_URL", "CYPHERA_DAGSTER_DATABASE_URL", "PAYMENT_SYNC_", "STRIPE_")
+_SECRETS = (
+    "CYPHERA_DATABASE_URL",
+    "CYPHERA_DAGSTER_DATABASE_URL",
+    "CYPHERA_ALERT_MAIL_URL",
+    "PAYMENT_SYNC_",
+    "STRIPE_",
+)
 """What the names of variables begin with that hold a secret, or tell where one is."""
 
 
@@ -43,6 +50,11 @@ class DeployedSecret:
     arn: str | None
 
 
+def in_brackets(place: DeployedSecret | None) -> str:
+    """The variable as messages name it, as in ` (SOME_SECRET)`; nothing where there is no way to deploy one."""
+    return "" if place is None else f" ({place.variable})"
+
+
 class Settings(BaseSettings):
     """The process's settings. What is secret may also be in a file that `<variable>_FILE` names.
 
@@ -56,8 +68,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     dagster_database_url: SecretStr | None = None
     dagster_url: str = "http://127.0.0.1:3000"
+    dagster_ui_url: str | None = None
     api_url: str = "http://127.0.0.1:8000"
     public_url: str | None = None
+    ops_url: str | None = None
     api_workers: int = Field(default=1, ge=1, le=64)
     provider_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     encryption_key: SecretStr | None = Field(default=None, validation_alias="PAYMENT_SYNC_ENCRYPTION_KEY")
@@ -79,6 +93,10 @@ class Settings(BaseSettings):
     stripe_webhook_secret_file: str | None = Field(default=None, validation_alias="STRIPE_WEBHOOK_SECRET_FILE")
     stripe_webhook_secret_arn: str | None = Field(default=None, validation_alias="STRIPE_WEBHOOK_SECRET_ARN")
 
+    alert_mail_url: SecretStr | None = None
+    alert_mail_url_file: str | None = None
+    alerts_to_private_addresses: bool = False
+
     preview_personal_data: bool = False
 
     batches_at_once: int = Field(default=2, ge=0, le=20)
@@ -99,6 +117,8 @@ class Settings(BaseSettings):
     keep_unrouted_webhooks_days: int = Field(default=7, ge=1)
     keep_removed_configurations_days: int = Field(default=365, ge=1)
     keep_audit_days: int = Field(default=730, ge=1)
+    keep_writes_days: int = Field(default=90, ge=2)
+    keep_alerts_days: int = Field(default=90, ge=2)
 
     def quotas(self) -> Quotas:
         """What one workspace may have at most."""
@@ -122,6 +142,8 @@ class Settings(BaseSettings):
             unrouted_webhooks_days=self.keep_unrouted_webhooks_days,
             removed_configurations_days=self.keep_removed_configurations_days,
             audit_days=self.keep_audit_days,
+            writes_days=self.keep_writes_days,
+            alerts_days=self.keep_alerts_days,
         )
 
     @property
@@ -183,9 +205,17 @@ class Settings(BaseSettings):
         except OSError as error:
             raise InvalidInputError(
                 f"Dagster's folder {folder} cannot be written: {error.strerror}. Set CYPHERA_HOME or DAGSTER_HOME to "
-                "another folder."
+                "another folder.",
+                code=ErrorCode.SETTING_INVALID,
             ) from None
         return folder
+
+    @property
+    def dagster_ui(self) -> str | None:
+        """Where people's browsers find Dagster's UI: as it was set, else where we do if that is this very machine."""
+        if self.dagster_ui_url is not None:
+            return self.dagster_ui_url
+        return self.dagster_url if self.is_embedded else None
 
     @property
     def is_embedded(self) -> bool:
@@ -205,6 +235,7 @@ class Settings(BaseSettings):
     @field_validator(
         "database_url_file",
         "dagster_database_url_file",
+        "alert_mail_url_file",
         "encryption_key_file",
         "encryption_key_arn",
         "previous_encryption_keys_file",
@@ -223,6 +254,7 @@ class Settings(BaseSettings):
         for variable, value, file in (
             ("CYPHERA_DATABASE_URL", self.database_url, self.database_url_file),
             ("CYPHERA_DAGSTER_DATABASE_URL", self.dagster_database_url, self.dagster_database_url_file),
+            ("CYPHERA_ALERT_MAIL_URL", self.alert_mail_url, self.alert_mail_url_file),
             ("PAYMENT_SYNC_ENCRYPTION_KEY", self.encryption_key, self.encryption_key_file),
             (
                 "PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS",
@@ -240,9 +272,11 @@ class Settings(BaseSettings):
             self.dagster_database_url = _url_of_file(
                 self.dagster_database_url_file, "CYPHERA_DAGSTER_DATABASE_URL_FILE"
             )
+        if self.alert_mail_url_file is not None:
+            self.alert_mail_url = read_secret_file(Path(self.alert_mail_url_file), "CYPHERA_ALERT_MAIL_URL_FILE")
         return self
 
-    @field_validator("public_url")
+    @field_validator("public_url", "ops_url", "dagster_ui_url")
     @classmethod
     def _public_address(cls, url: str | None) -> str | None:
         return None if url is None or not url.strip() else cls._web_address(url)
@@ -272,7 +306,7 @@ class Settings(BaseSettings):
     def application_url(self) -> URL:
         """The URL of the product's own database, with the psycopg2 driver named. Only outside embedded mode."""
         if self.database_url is None:
-            raise InvalidInputError("CYPHERA_DATABASE_URL is not set.")
+            raise InvalidInputError("CYPHERA_DATABASE_URL is not set.", code=ErrorCode.SETTING_INVALID)
         return make_url(self.database_url.get_secret_value())
 
     def dagster_storage_url(self) -> URL:
@@ -287,11 +321,13 @@ def read_secret_file(path: Path, variable: str) -> SecretStr:
     try:
         text = path.expanduser().read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise InvalidInputError(f"{variable} names {path}, which cannot be read: {error.strerror}.") from None
+        raise InvalidInputError(
+            f"{variable} names {path}, which cannot be read: {error.strerror}.", code=ErrorCode.SETTING_INVALID
+        ) from None
     except UnicodeDecodeError:
-        raise InvalidInputError(f"{variable} names {path}, which is no text.") from None
+        raise InvalidInputError(f"{variable} names {path}, which is no text.", code=ErrorCode.SETTING_INVALID) from None
     if not text:
-        raise InvalidInputError(f"{variable} names {path}, which is empty.")
+        raise InvalidInputError(f"{variable} names {path}, which is empty.", code=ErrorCode.SETTING_INVALID)
     return SecretStr(text)
 
 
@@ -330,7 +366,7 @@ def load_settings() -> Settings:
         problem = error.errors(include_input=False, include_url=False)[0]
         reason = problem["msg"].removeprefix("Value error, ")
         if not problem["loc"]:
-            raise InvalidInputError(f"{reason}.") from None
+            raise InvalidInputError(f"{reason}.", code=ErrorCode.SETTING_INVALID) from None
         field = str(problem["loc"][0])
         variable = field if field.isupper() else f"CYPHERA_{field.upper()}"
-        raise InvalidInputError(f"{variable} {reason}.") from None
+        raise InvalidInputError(f"{variable} {reason}.", code=ErrorCode.SETTING_INVALID) from None

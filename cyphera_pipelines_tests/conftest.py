@@ -75,7 +75,10 @@ def workspace(database: Database) -> Workspace:
 
 @pytest.fixture(scope="session")
 def add_source(database: Database, keyring: Keyring) -> Callable[..., Source]:
-    """Make a source: `add_source(api_key, base_url)`, in a workspace of its own unless one is given."""
+    """Make a source: `add_source(api_key, base_url)`, in a workspace of its own unless one is given.
+
+    It is one of Stripe's, or with `site` one of Chargebee's.
+    """
 
     def add(
         api_key: str,
@@ -84,22 +87,24 @@ def add_source(database: Database, keyring: Keyring) -> Callable[..., Source]:
         workspace: Workspace | None = None,
         raw: bool = True,
         connected_account_id: str | None = None,
+        site: str | None = None,
     ) -> Source:
         workspace = workspace or new_workspace(database)
-        credentials = Credentials(api_key=SecretStr(api_key), base_url=base_url)
+        provider, options = ("stripe", {}) if site is None else ("chargebee", {"site": site})
+        credentials = Credentials(api_key=SecretStr(api_key), base_url=base_url, options=options)
         is_test_mode = not api_key.startswith(("sk_live_", "rk_live_", "sk_org_live_"))
         metadata = {"rate_limits": {"account": 5_000, "endpoint": 5_000}, "store_raw": raw}
         create_configuration(
             database,
             keyring,
             workspace,
-            "stripe",
+            provider,
             credentials,
             is_test_mode=is_test_mode,
             connected_account_id=connected_account_id,
             metadata=metadata,
         )
-        return find_source(database, f"{workspace.slug}:stripe")
+        return find_source(database, f"{workspace.slug}:{provider}")
 
     return add
 

@@ -8,10 +8,12 @@ from cyphera_pipelines.store.database import Database
 
 
 def put_aside(database: Database) -> None:
+    """Let nothing be due for almost an hour: what is due later than it can be, a batch sets right."""
     with database.control() as connection:
         connection.execute(
             text(
-                "UPDATE sync.source_schedules SET due_at = now() + interval '1 year', wanted_at = NULL, "
+                "UPDATE sync.source_schedules SET due_at = now() + least(make_interval(secs => changes_every_seconds), "
+                "interval '50 minutes'), wanted_at = NULL, "
                 "claimed_by = NULL, lease_until = NULL"
             )
         )

@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -18,11 +18,13 @@ WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Received:
-    """One request. `signature` is the value of its header."""
+    """One request. `signature` and `authorization` are the values of its headers, empty where it has none."""
 
     path: str
     body: bytes
     signature: str
+    authorization: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def event(self) -> dict[str, Any]:
@@ -58,7 +60,8 @@ def receiving() -> Iterator[Receiver]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            received = Received(self.path, body, self.headers["Stripe-Signature"])
+            signature, authorization = (self.headers.get(name, "") for name in ("Stripe-Signature", "Authorization"))
+            received = Received(self.path, body, signature, authorization, dict(self.headers))
             status = receiver.answer(received)
             receiver.received.append(received)
             self.send_response(status)

@@ -90,7 +90,7 @@ def test_a_backup_is_restored_on_another_server_and_the_key_is_rotated(
             "cyphera sync acme stripe",
         )
         told = operator.does(*page["Back up a server of one's own"])
-        assert re.search(rf"^{old_key.key_id} +newest +1 *$", told, re.MULTILINE)
+        assert re.search(rf"^{old_key.key_id} +newest +1 +0 +0 *$", told, re.MULTILINE)
         sandbox.state.apply_changes(ACCOUNT.account_id, create={"customers": 3}, update={"invoices": 4})
 
         operator.environment |= {

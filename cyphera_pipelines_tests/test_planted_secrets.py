@@ -1,6 +1,8 @@
 """Unusual secrets are put into a source and used in every way; then they are looked for wherever anybody could read."""
 
+import html
 import json
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -8,11 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import psycopg2
 import pytest
 
 from cyphera_pipelines import local
+from cyphera_pipelines.api.in_thread import serving
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
+from cyphera_pipelines.security.keys import load_keyring
+from cyphera_pipelines.settings import Settings
 from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera, Outcome
 from cyphera_pipelines_tests.providers.header_server import Answer, Asked, HeaderServer
 
@@ -20,6 +26,7 @@ API_KEYS = {"odd": "correct/horse+battery:staple=7391", "shaped": "rk_live_51Pla
 WEBHOOK_SECRETS = {"odd": "planted*webhook~secret!2468", "shaped": "whsec_PlantedWebhookSecretShape88"}
 # Parts of them too: what was cut out only half would still be found.
 FORBIDDEN = ("horse+battery", "PlantedKeyOfStripe", "webhook~secret", "PlantedWebhookSecret")
+MOST_PAGES = 200
 FAILURES = ("400", "401", "403", "404", "409", "500", "502", "drop")
 
 
@@ -170,6 +177,33 @@ def test_no_file_under_the_home_holds_a_secret(place: Place) -> None:
     assert "encryption.key" in files
     assert any(name.startswith("postgres/") for name in files)
     assert_clean(files)
+
+
+def test_no_page_that_an_operator_can_reach_holds_a_secret(place: Place) -> None:
+    settings = Settings(home=place.cyphera.home)
+    key = place.run("key", "create", "--operator", "--json").json()["operator_key"]
+    pages: dict[str, str] = {}
+    with (
+        serving(settings, load_keyring(settings)) as url,
+        httpx.Client(base_url=url, follow_redirects=True, timeout=60) as browser,
+    ):
+        form = browser.get("/ops/sign-in").text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        browser.post("/ops/sign-in", data={"csrf_token": form, "key": key})
+        found = ["/ops"]
+        while found and len(pages) < MOST_PAGES:
+            address = found.pop(0)
+            answer = browser.get(address)
+            assert answer.status_code < 500, address
+            pages[address] = answer.text
+            links = re.findall(r'href="(/ops[^"#]*)', answer.text)
+            found += [
+                link
+                for link in dict.fromkeys(map(html.unescape, links))
+                if link not in pages and link not in found and not link.startswith("/ops/static/")
+            ]
+    assert "bad-odd:stripe" in pages["/ops"], "the search finds what is there"
+    assert_clean(pages)
+    assert key not in "".join(pages.values())
 
 
 def assert_clean(texts: dict[str, str]) -> None:

@@ -47,6 +47,6 @@ def keep_webhook(
 ) -> bool:
     """Put an event into the inbox for the next sync, whatever it tells. Returns False if it is there already."""
     with database.tenant(target.workspace_id) as connection:
-        if hold_target(connection, target) is None:
+        if hold_target(connection, target, ()) is None:
             raise NotFoundError("The configuration was removed.")
         return bool(insert_entries(connection, target, [Entry(external_id, kind, entity, payload)]))

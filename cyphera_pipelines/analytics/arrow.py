@@ -10,6 +10,7 @@ from uuid import UUID
 import pyarrow as pa
 from pyarrow import csv
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.export import ExportFormat
@@ -19,6 +20,8 @@ BLOCK_BYTES = 4 << 20
 """Bytes of text that become one batch; no row may be longer."""
 DECIMALS = pa.decimal128(38, 12)
 """What providers use: twelve digits after the point, and 26 before it."""
+DECIMALS_OF_VIEWS = pa.decimal128(38, 16)
+"""The same in whole units of a currency whose minor unit has up to four."""
 
 _TYPES: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -28,13 +31,21 @@ _TYPES: dict[str, pa.DataType] = {
     "bigint": pa.int64(),
     "boolean": pa.bool_(),
     "numeric": DECIMALS,
+    "numeric(38, 16)": DECIMALS_OF_VIEWS,
     "timestamptz": pa.timestamp("us", "UTC"),
+    "date": pa.date32(),
+    "double precision": pa.float64(),
 }
 
 
-def arrow_schema(table: str, selection: RowSelection) -> pa.Schema:
-    """The columns' types: JSON and ids as strings, moments in UTC, decimals with twelve digits after the point."""
-    return pa.schema([(name, _TYPES[kind]) for name, kind in selected_columns(table, selection)])
+def arrow_schema(database: Database, table: str, selection: RowSelection) -> pa.Schema:
+    """The columns' types: JSON and ids as strings, moments in UTC, decimals with 12 digits after it, views' 16.
+
+    What has no type of its own here, as lists, is the text that Postgres writes.
+    """
+    return pa.schema(
+        [(name, _TYPES.get(kind, pa.string())) for name, kind in selected_columns(database, table, selection)]
+    )
 
 
 @contextmanager
@@ -46,7 +57,7 @@ def arrow_batches(
     Postgres writes into a pipe while the body takes batches out of it; leaving the body early ends the writing.
     Iterating raises CypheraError for a number that has more digits than `DECIMALS`, and a database error.
     """
-    schema = arrow_schema(table, selection)
+    schema = arrow_schema(database, table, selection)
     reading, writing = os.pipe()
     failed: list[BaseException] = []
 
@@ -87,7 +98,10 @@ def _read(
         yield from reader
     except pa.ArrowInvalid as error:
         _raise_first(writer, failed)
-        raise CypheraError(f"The rows cannot be read as Arrow: {error}. As csv or jsonl they can be had.") from None
+        raise CypheraError(
+            f"The rows cannot be read as Arrow: {error}. As csv or jsonl they can be had.",
+            code=ErrorCode.INVALID_REQUEST,
+        ) from None
     _raise_first(writer, failed)
 
 

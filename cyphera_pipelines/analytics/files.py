@@ -24,7 +24,7 @@ def write_parquet(
     Memory does not grow with the rows. Raises as `arrow_batches` does, and InvalidInputError.
     """
     rows = 0
-    schema = arrow_schema(table, selection)
+    schema = arrow_schema(database, table, selection)
     with (
         parquet.ParquetWriter(target, schema, compression="zstd") as writer,
         arrow_batches(database, workspace_id, table, selection) as batches,

@@ -11,9 +11,13 @@ from cyphera_pipelines.api.dagster_runs import DagsterRuns
 from cyphera_pipelines.api.docs_page import add_docs_page
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.errors import add_error_handlers
+from cyphera_pipelines.api.ops import add_ops_page
+from cyphera_pipelines.api.ops.live import LiveSessions
+from cyphera_pipelines.api.ops.sign_in_attempts import SignInAttempts
 from cyphera_pipelines.api.request_log import RequestLog
 from cyphera_pipelines.api.routes import (
     accounts,
+    alerts,
     audit,
     configurations,
     inbox,
@@ -26,6 +30,7 @@ from cyphera_pipelines.api.routes import (
     syncs,
     webhooks,
 )
+from cyphera_pipelines.api.routes.objects import ROUTERS
 from cyphera_pipelines.api.services import REQUEST_THREADS, Services
 from cyphera_pipelines.api.session_waits import SessionWaits
 from cyphera_pipelines.api.single_headers import SingleHeaders
@@ -57,10 +62,14 @@ def describe_api() -> DocumentedApi:
         webhooks,
         platform_webhooks,
         operations,
+        alerts,
     ):
         app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.include_router(purges.public_router)
     add_docs_page(app)
+    add_ops_page(app)
     add_error_handlers(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SingleHeaders)
@@ -90,6 +99,8 @@ def create_app(
         )
         app.state.services = services
         app.state.operations = operations.Operations(services)
+        app.state.live_sessions = LiveSessions(database, services.runs_at_once)
+        app.state.sign_in_attempts = SignInAttempts()
         app.state.templates = app.templates()
         yield
         services.dagster.close()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from fastapi import Depends, Request, Response, Security
@@ -10,14 +10,16 @@ from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool
 
-from cyphera_pipelines.api.problems import FieldProblem, ProblemError, invalid, unauthenticated
+from cyphera_pipelines.api.problems import FieldProblem, ProblemError, forbidden, invalid, unauthenticated
 from cyphera_pipelines.api.services import Services
 from cyphera_pipelines.model.actor import acting_as, api_key_actor
+from cyphera_pipelines.model.key_levels import KeyExpiredError, KeyLevel
 from cyphera_pipelines.security.api_keys import PresentedKey, parse_key
 from cyphera_pipelines.store.api_keys import Caller, find_caller
 
 KEY_HEADER = "X-API-Key"
 WORKSPACE_HEADER = "X-Workspace-ID"
+_ASKING = ("GET", "HEAD")
 
 # For the document: what they check is checked by the route, before anything else is looked at.
 api_key_scheme = APIKeyHeader(
@@ -35,7 +37,9 @@ workspace_scheme = APIKeyHeader(
 
 
 class AuthenticatedRoute(APIRoute):
-    """A route for holders of a key only."""
+    """A route for holders of a key only: any key may ask, and more takes one of the level that the route needs."""
+
+    needs: ClassVar[KeyLevel] = KeyLevel.SYNC
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the check of the key and of the body's type."""
@@ -45,16 +49,34 @@ class AuthenticatedRoute(APIRoute):
             services: Services = request.app.state.services
             key, workspace_id = _presented(request)
             with services.key_places.take(key.digest()):
-                caller = await run_in_threadpool(find_caller, services.database, workspace_id, key)
+                try:
+                    caller = await run_in_threadpool(find_caller, services.database, workspace_id, key)
+                except KeyExpiredError as error:
+                    raise unauthenticated(error) from None
                 if caller is None:
                     raise unauthenticated()
                 request.state.caller = caller
+                needed = KeyLevel.READ if request.method in _ASKING else self.needs
+                if not caller.level.allows(needed):
+                    raise forbidden(caller.level, needed)
                 if self.body_field is not None:
                     await _refuse_other_types(request)
                 with acting_as(api_key_actor(caller.key_id, caller.key_name)):
                     return await handle(request)
 
         return handle_authenticated
+
+
+class WritingRoute(AuthenticatedRoute):
+    """A route that writes at providers."""
+
+    needs = KeyLevel.WRITE
+
+
+class AdministrationRoute(AuthenticatedRoute):
+    """A route that says where providers pay money out to."""
+
+    needs = KeyLevel.ADMIN
 
 
 def _presented(request: Request) -> tuple[PresentedKey, UUID]:

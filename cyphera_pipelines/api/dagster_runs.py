@@ -17,8 +17,9 @@ from cyphera_pipelines.model.runs import (
     SOURCE_TAG,
     SOURCES_PARTITIONS,
     SYNC_JOB,
+    VERIFICATION_JOB,
 )
-from cyphera_pipelines.model.sessions import Session
+from cyphera_pipelines.model.sessions import Session, verification_in
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, tables_of
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.tables import PAYMENTS_SCHEMA
@@ -172,11 +173,10 @@ class DagsterRuns:
 
 
 def _selector(session: Session) -> dict[str, Any]:
-    selector: dict[str, Any] = {
-        "repositoryName": REPOSITORY,
-        "repositoryLocationName": CODE_LOCATION,
-        "jobName": SYNC_JOB,
-    }
+    selector: dict[str, Any] = {"repositoryName": REPOSITORY, "repositoryLocationName": CODE_LOCATION}
+    if verification_in(session.config) is not None:
+        return {**selector, "jobName": VERIFICATION_JOB}
+    selector["jobName"] = SYNC_JOB
     tables = tables_of(session.entity_types)
     # All of them is the job itself: Dagster need not work out a part of it.
     if len(tables) < len(SYNCED_TABLES):

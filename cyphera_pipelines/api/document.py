@@ -30,16 +30,29 @@ it, which `error_summary` names, and that all the others did. A client that was 
 synced again; it must not wait for another status, since none follows. `pending` comes before `running`: the sync waits
 to begin.
 
+Objects are read and written at the provider itself under `/api/v1/{provider}/`. A write takes a key of the level
+`write`, happens once for each `Idempotency-Key`, and is answered with 202 while nobody knows whether it happened.
+
 Errors are problem documents (RFC 9457, `application/problem+json`): `type` for programs, `detail` and `errors` for
-people, and `error` for whoever wants one text. Times are RFC 3339 in UTC. Lists take `limit` and `offset`, and tell
-both and the `total`. A field that may be left out may be null too, which says the same. `X-Request-ID` comes back with
-every answer; send one to have your own.
+people, and `error` for whoever wants one text. `error_code` is a word for the kind of error, the same in documents,
+sessions, their events and commands; `cyphera errors CODE` and docs/errors.md tell what to do about each. Times are
+RFC 3339 in UTC. Lists take `limit` and `offset`, and tell both and the `total`. A field that may be left out may be
+null too, which says the same. `X-Request-ID` comes back with every answer; send one to have your own.
 """
 TAGS = [
     {"name": "Configurations", "description": "Connecting a workspace's account at a provider."},
     {"name": "Providers", "description": "What can be connected."},
     {"name": "Syncs", "description": "Starting syncs."},
     {"name": "Sessions", "description": "Watching syncs, and stopping them."},
+    {"name": "Customers", "description": "Customers at a provider, read and written there."},
+    {"name": "Products", "description": "What is sold, at a provider."},
+    {"name": "Prices", "description": "What products cost, at a provider."},
+    {"name": "Subscriptions", "description": "Subscriptions at a provider."},
+    {"name": "Invoices", "description": "Bills at a provider."},
+    {"name": "Payments", "description": "Payments at a provider."},
+    {"name": "Refunds", "description": "Money given back, at a provider."},
+    {"name": "External accounts", "description": "Where providers pay money out to, and what they charge."},
+    {"name": "Writes", "description": "What was written at providers, and what became of it."},
     {"name": "Accounts", "description": "Which provider accounts are the workspace's."},
     {"name": "Audit trail", "description": "Who did what to the workspace, its configurations and its keys."},
     {"name": "Purges", "description": "Removing everything that is kept of a workspace or a source."},

@@ -23,12 +23,17 @@ from cyphera_pipelines.api.problems import (
     quota_reached,
     unavailable,
 )
-from cyphera_pipelines.model.errors import ConflictError, InvalidInputError, NotFoundError
+from cyphera_pipelines.api.provider_problems import answer_provider_error, key_reused, write_under_way
+from cyphera_pipelines.model.error_codes import ErrorCode
+from cyphera_pipelines.model.errors import ConflictError, CypheraError, InvalidInputError, NotFoundError
 from cyphera_pipelines.model.purges import PurgeUnderWayError
 from cyphera_pipelines.model.quotas import QuotaReachedError
+from cyphera_pipelines.model.writes import KeyReusedError, WriteUnderWayError
+from cyphera_pipelines.providers.base import ProviderError
 from cyphera_pipelines.security.encryption import DecryptionError
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError, NoConnectionError
+from cyphera_pipelines.store.database_errors import error_code_of
 from cyphera_pipelines.store.pauses import SourcePausedError
 from cyphera_pipelines.store.sessions import SourceActiveError
 from cyphera_pipelines.sync.configuration import RefusedValueError
@@ -82,6 +87,7 @@ def add_error_handlers(app: FastAPI) -> None:
         HTTPException: _answer_http_exception,
         NotFoundError: _answer_not_found,
         ConflictError: _answer_conflict,
+        ProviderError: answer_provider_error,
         InvalidInputError: _answer_invalid_input,
         DecryptionError: _answer_unreadable_credentials,
         OperationalError: _answer_lost_database,
@@ -93,6 +99,12 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
 
 
+def _answer(request: Request, problem: ProblemError, error: CypheraError) -> JSONResponse:
+    """The problem, with the error's own code, which may be more exact than the problem's kind."""
+    problem.error_code = error.code
+    return problem_response(request, problem)
+
+
 async def _answer_problem(request: Request, error: ProblemError) -> JSONResponse:
     return problem_response(request, error)
 
@@ -102,7 +114,7 @@ async def _answer_validation_error(request: Request, error: RequestValidationErr
 
 
 async def _answer_not_found(request: Request, error: NotFoundError) -> JSONResponse:
-    return problem_response(request, not_found(str(error)))
+    return _answer(request, not_found(str(error)), error)
 
 
 async def _answer_conflict(request: Request, error: ConflictError) -> JSONResponse:
@@ -112,19 +124,23 @@ async def _answer_conflict(request: Request, error: ConflictError) -> JSONRespon
         problem = conflict(str(error), "purge-under-way")
     elif isinstance(error, SourcePausedError):
         problem = conflict(str(error), "source-paused")
+    elif isinstance(error, WriteUnderWayError):
+        problem = write_under_way(error)
     elif isinstance(error, QuotaReachedError):
         problem = quota_reached(str(error), passes=error.passes)
     else:
         problem = conflict(str(error))
-    return problem_response(request, problem)
+    return _answer(request, problem, error)
 
 
 async def _answer_invalid_input(request: Request, error: InvalidInputError) -> JSONResponse:
+    if isinstance(error, KeyReusedError):
+        return _answer(request, key_reused(error), error)
     if isinstance(error, RefusedValueError):
         field = FieldProblem(location="body", field=error.field, message=error.problem, remedy=error.remedy)
     else:
         field = FieldProblem(location="body", field="", message=str(error), remedy="See /docs.")
-    return problem_response(request, invalid(field))
+    return _answer(request, invalid(field), error)
 
 
 async def _answer_unreadable_credentials(request: Request, error: DecryptionError) -> JSONResponse:
@@ -137,8 +153,11 @@ async def _answer_lost_database(request: Request, error: Exception) -> JSONRespo
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()
     _log.error("The database does not answer: %s", reason[0] if reason else type(error).__name__)
     if isinstance(error, (NoConnectionError, PoolTimeoutError)):
-        return problem_response(request, unavailable("The database has no free connection. Try again in a moment."))
-    return problem_response(request, unavailable("The database does not answer. Try again in a moment."))
+        no_connection = "The database has no free connection. Try again in a moment."
+        return problem_response(request, unavailable(no_connection, ErrorCode.DATABASE_FULL))
+    return problem_response(
+        request, unavailable("The database does not answer. Try again in a moment.", error_code_of(error))
+    )
 
 
 async def _answer_http_exception(request: Request, error: HTTPException) -> JSONResponse:

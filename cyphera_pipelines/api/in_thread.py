@@ -11,6 +11,7 @@ from cyphera_pipelines.api.app import create_app
 from cyphera_pipelines.api.connections import BoundedProtocol
 from cyphera_pipelines.api.dagster_runs import DagsterRuns
 from cyphera_pipelines.connection_budget import API_PROCESS
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
@@ -50,6 +51,6 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
     waited = 0.0
     while not server.started:
         if waited >= _STARTS_WITHIN or not thread.is_alive():
-            raise CypheraError("The HTTP API did not start in this process.")
+            raise CypheraError("The HTTP API did not start in this process.", code=ErrorCode.PROGRAM_FAILED)
         thread.join(_LOOK_EVERY)
         waited += _LOOK_EVERY

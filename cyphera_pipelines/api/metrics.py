@@ -16,9 +16,12 @@ from prometheus_client.core import GaugeHistogramMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from cyphera_pipelines.model.alert_channels import ChannelState
+from cyphera_pipelines.model.alerts import AlertCause
 from cyphera_pipelines.model.freshness import Freshness, FreshnessCounts
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.store.activity import LAG_BUCKETS, Activity, read_activity
+from cyphera_pipelines.store.alert_activity import AlertActivity, read_alert_activity
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.freshness import count_by_freshness
 from cyphera_pipelines.store.inbox import InboxActivity, read_inbox_activity
@@ -68,8 +71,9 @@ class SyncMetrics(Collector):
         self._database = database
         self._lock = threading.Lock()
         self._activity = Activity()
-        self._fresh = FreshnessCounts(dict.fromkeys(Freshness, 0), 0, 0, 0.0)
+        self._fresh = FreshnessCounts(dict.fromkeys(Freshness, 0), 0, 0, 0, 0.0)
         self._inbox = InboxActivity()
+        self._alerts_read = AlertActivity()
         self._read_at = 0.0
 
     def collect(self) -> Iterator[Metric]:
@@ -146,6 +150,7 @@ class SyncMetrics(Collector):
             "cyphera_source_overdue_seconds_max", "Seconds that the longest overdue has been due", fresh.overdue_seconds
         )
         yield from self._webhooks()
+        yield from self._alerts()
 
     def _webhooks(self) -> Iterator[Metric]:
         inbox = self._inbox
@@ -176,12 +181,44 @@ class SyncMetrics(Collector):
             inbox.unrouted,
         )
 
+    def _alerts(self) -> Iterator[Metric]:
+        activity = self._alerts_read
+        opened = GaugeMetricFamily(
+            "cyphera_alerts_open", "Open alerts of sources: see `cyphera alerts list` for which", labels=["cause"]
+        )
+        for cause in AlertCause:
+            opened.add_metric([cause.value], activity.open.get(cause.value, 0))
+        yield opened
+        channels = GaugeMetricFamily(
+            "cyphera_alert_channels", "Channels of alerts, by whether they take what is sent", labels=["state"]
+        )
+        for state in ChannelState:
+            channels.add_metric([state.value], activity.channels.get(state.value, 0))
+        yield channels
+        yield GaugeMetricFamily(
+            "cyphera_alert_deliveries_waiting", "Messages to channels that are still to be sent", activity.waiting
+        )
+        yield GaugeMetricFamily(
+            "cyphera_oldest_alert_delivery_seconds",
+            "Seconds that the oldest message has waited that is still to be sent; 0 where there is none",
+            activity.oldest_waiting,
+        )
+        yield GaugeMetricFamily(
+            "cyphera_alert_deliveries_last_hour", "Messages that were taken within the last hour", activity.delivered
+        )
+        yield GaugeMetricFamily(
+            "cyphera_alert_deliveries_failed_last_hour",
+            "Messages that were given up within the last hour",
+            activity.given_up,
+        )
+
     def _read(self) -> Activity:
         with self._lock:
             if time.monotonic() - self._read_at > KEPT_FOR:
                 self._activity = read_activity(self._database, stalest=STALEST_SHOWN)
                 self._fresh = count_by_freshness(self._database)
                 self._inbox = read_inbox_activity(self._database)
+                self._alerts_read = read_alert_activity(self._database)
                 self._read_at = time.monotonic()
             return self._activity
 

@@ -17,10 +17,20 @@ TESTS_OF_ONE_WORKSPACE = 2
 MOST_CONNECTION_TESTS = 40
 """Connection tests at once, of one workspace and in all, in each of the server's processes: each has seven threads."""
 
+PROVIDER_CALLS_OF_ONE_WORKSPACE = 16
+MOST_PROVIDER_CALLS = 64
+"""Requests that read or write at a provider, of one workspace and in all, in each of the server's processes: each has a
+thread for as long as the provider takes."""
+
 WAITS_OF_ONE_WORKSPACE = 50
 MOST_WAITS = 500
 """Requests that wait for a session's status to change, of one workspace and in all, in each of the server's processes:
 fewer than the requests that there may be, so that there is always room for those that do not wait."""
+
+LIVE_PAGES_OF_ONE_KEY = 50
+MOST_LIVE_PAGES = 300
+"""Open pages that follow a session by themselves, of whoever is signed in with one key and in all, in each of the
+server's processes."""
 
 
 @dataclass
@@ -36,6 +46,11 @@ class Places:
     in_all: int | None = None
     all_are_full: str = ""
     _at_work: Counter[Hashable] = field(default_factory=Counter)
+
+    @property
+    def at_work(self) -> int:
+        """How many there are now, in all."""
+        return self._at_work.total()
 
     @contextmanager
     def take(self, holder: Hashable) -> Iterator[None]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
 from cyphera_pipelines.api.request_id import current_request_id
+from cyphera_pipelines.model.error_codes import ErrorCode
+from cyphera_pipelines.model.key_levels import KeyExpiredError, KeyLevel
 from cyphera_pipelines.security.secrets import redact
 
 MEDIA_TYPE = "application/problem+json"
@@ -46,13 +48,27 @@ class Problem(BaseModel):
     session_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})] | None = Field(
         default=None, description="With `session-active`: the session that is active."
     )
+    error_code: str = Field(
+        description="What kind of error it is, as in docs/errors.md: the same word in sessions, events and commands. "
+        "Often the end of `type`, sometimes more exact; programs may rely on it.",
+        examples=["invalid-request"],
+    )
+    code: str | None = Field(
+        default=None, description="Of what a provider rejected: its own word for why.", examples=["card_declined"]
+    )
+    write_id: Annotated[str, Field(json_schema_extra={"format": "uuid"})] | None = Field(
+        default=None, description="The write that it is about: see `GET /{provider}/writes/{write_id}`."
+    )
     checks: dict[str, str] | None = Field(
         default=None, description="With `not-ready`: what is wrong, by the name of the check."
     )
 
 
 class ProblemError(Exception):
-    """Raised by routes: becomes the response. `kind` is the last part of the problem's type."""
+    """Raised by routes: becomes the response.
+
+    `kind` is the last part of the problem's type, and an error code; `error_code` is a more exact one, if there is one.
+    """
 
     def __init__(
         self,
@@ -62,6 +78,7 @@ class ProblemError(Exception):
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
+        error_code: ErrorCode | None = None,
         **members: Any,
     ) -> None:
         super().__init__(detail)
@@ -70,6 +87,7 @@ class ProblemError(Exception):
         self.title = title
         self.detail = detail
         self.headers = dict(headers or {})
+        self.error_code = error_code or ErrorCode(kind)
         self.members = members
 
 
@@ -83,6 +101,7 @@ def problem_response(connection: HTTPConnection, problem: ProblemError) -> JSONR
         error=redact(_in_one_text(problem)),
         instance=redact(connection.url.path)[:LONGEST_PATH_SHOWN],
         request_id=current_request_id(),
+        error_code=problem.error_code,
         **problem.members,
     )
     content = document.model_dump(mode="json", exclude_none=True)
@@ -114,25 +133,42 @@ def invalid(*errors: FieldProblem) -> ProblemError:
     )
 
 
-def unauthenticated() -> ProblemError:
-    """The key does not open the workspace, for whatever reason: all of them look the same."""
+def unauthenticated(expired: KeyExpiredError | None = None) -> ProblemError:
+    """The key does not open the workspace. All reasons look the same, but for one that only its holder can meet."""
+    detail = (
+        "Send a valid API key in X-API-Key, and in X-Workspace-ID the id of the workspace that it was made for. "
+        "An operator makes keys with: cyphera key create SLUG"
+    )
     return ProblemError(
         HTTPStatus.UNAUTHORIZED,
         "unauthenticated",
         "No valid API key",
-        "Send a valid API key in X-API-Key, and in X-Workspace-ID the id of the workspace that it was made for. "
-        "An operator makes keys with: cyphera key create SLUG",
+        detail if expired is None else f"{expired} {detail}",
+        error_code=None if expired is None else expired.code,
         headers={"WWW-Authenticate": 'APIKey realm="cyphera"'},
     )
 
 
-def unavailable(detail: str) -> ProblemError:
+def forbidden(level: KeyLevel, needed: KeyLevel) -> ProblemError:
+    """The key opens the workspace, and is not for this."""
+    options = {KeyLevel.WRITE: " --write", KeyLevel.ADMIN: " --admin"}
+    return ProblemError(
+        HTTPStatus.FORBIDDEN,
+        "key-level",
+        "The API key may not do this",
+        f"This takes a key of the level {needed.value}; this one is of the level {level.value}. An operator makes one "
+        f"with: cyphera key create SLUG{options.get(needed, '')}",
+    )
+
+
+def unavailable(detail: str, error_code: ErrorCode | None = None) -> ProblemError:
     """It would work at another time."""
     return ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "unavailable",
         "Not available right now",
         detail,
+        error_code=error_code,
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     )
 

@@ -21,6 +21,10 @@ from cyphera_pipelines.store.database import open_database
 FINISH_WITHIN = 15
 """Seconds that requests at work have to end in when the server is stopped."""
 
+WORKER_SILENT_FOR = 60
+"""Seconds of silence after which a worker is replaced. After uvicorn's own five, workers of a machine that is busy for
+a while, and just begin, are replaced again and again and answer nobody."""
+
 MOST_OPEN_FILES = 65_536
 
 
@@ -41,6 +45,7 @@ def serve(host: str, port: int, workers: int) -> None:
             server_header=False,
             http=BoundedProtocol,
             timeout_graceful_shutdown=FINISH_WITHIN,
+            timeout_worker_healthcheck=WORKER_SILENT_FOR,
         )
 
 

@@ -8,9 +8,13 @@ from fastapi import Depends, Request
 
 from cyphera_pipelines.api.dagster_queue import DagsterQueue
 from cyphera_pipelines.api.places import (
+    LIVE_PAGES_OF_ONE_KEY,
     MOST_CONNECTION_TESTS,
+    MOST_LIVE_PAGES,
     MOST_OF_ONE_KEY,
+    MOST_PROVIDER_CALLS,
     MOST_WAITS,
+    PROVIDER_CALLS_OF_ONE_WORKSPACE,
     TESTS_OF_ONE_WORKSPACE,
     WAITS_OF_ONE_WORKSPACE,
     WEBHOOKS_OF_ONE_CONFIGURATION,
@@ -67,12 +71,31 @@ def _connection_tests() -> Places:
     )
 
 
+def _provider_calls() -> Places:
+    return Places(
+        PROVIDER_CALLS_OF_ONE_WORKSPACE,
+        f"{PROVIDER_CALLS_OF_ONE_WORKSPACE} requests of this workspace that ask its provider are at work already. Wait "
+        "for one of them to be answered.",
+        MOST_PROVIDER_CALLS,
+        "Too many requests ask providers. Try again in a moment.",
+    )
+
+
 def _status_waits() -> Places:
     return Places(
         WAITS_OF_ONE_WORKSPACE,
         f"{WAITS_OF_ONE_WORKSPACE} requests of this workspace wait for a session already. Ask without `wait`.",
         MOST_WAITS,
         "Too many requests wait for sessions. Ask without `wait`, or try again in a moment.",
+    )
+
+
+def _live_pages() -> Places:
+    return Places(
+        LIVE_PAGES_OF_ONE_KEY,
+        f"{LIVE_PAGES_OF_ONE_KEY} pages of this key follow a session already. Close some, or reload this one by hand.",
+        MOST_LIVE_PAGES,
+        "Too many pages follow sessions. Reload this one by hand.",
     )
 
 
@@ -94,7 +117,10 @@ class Services:
     addressees: Recent[Any, Any] = field(default_factory=lambda: Recent(MOST_ADDRESSEES, ADDRESSEE_KEPT_FOR))
     connection_tests: Places = field(default_factory=_connection_tests)
     connection_test_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_CONNECTION_TESTS))
+    provider_calls: Places = field(default_factory=_provider_calls)
+    provider_call_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_PROVIDER_CALLS))
     status_waits: Places = field(default_factory=_status_waits)
+    live_pages: Places = field(default_factory=_live_pages)
 
 
 async def _of_request(request: Request) -> Services:

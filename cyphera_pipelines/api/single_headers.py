@@ -8,11 +8,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cyphera_pipelines.api.problems import ProblemError, problem_response
 
-SINGLE = ("Authorization", "Content-Length", "Content-Type", "Host", "Stripe-Signature", "X-API-Key", "X-Workspace-ID")
+SINGLE = (
+    "Authorization",
+    "Content-Length",
+    "Content-Type",
+    "Host",
+    "Idempotency-Key",
+    "X-API-Key",
+    "X-Workspace-ID",
+)
+SIGNATURE = "-signature"
+"""How the headers end in which providers sign their webhooks."""
 
 
 class SingleHeaders:
-    """ASGI middleware. A request that repeats one of them is refused with status 400."""
+    """ASGI middleware. A request that repeats one of them, or a signature, is refused with status 400."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -21,8 +31,9 @@ class SingleHeaders:
         """Serve one request."""
         if scope["type"] == "http":
             # Their names are in lower case here.
-            counts = Counter(name for name, _value in scope["headers"])
-            repeated = [name for name in SINGLE if counts[name.lower().encode()] > 1]
+            counts = Counter(name.decode("latin-1") for name, _value in scope["headers"])
+            signatures = [name.title() for name in counts if name.endswith(SIGNATURE)]
+            repeated = [name for name in (*SINGLE, *signatures) if counts[name.lower()] > 1]
             if repeated:
                 await problem_response(HTTPConnection(scope), _refusal(repeated))(scope, receive, send)
                 return

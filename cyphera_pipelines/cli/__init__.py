@@ -10,11 +10,12 @@ import typer
 from sqlalchemy.exc import OperationalError
 
 from cyphera_pipelines.cli.app import app
-from cyphera_pipelines.cli.output import print_error
+from cyphera_pipelines.cli.output import print_error, with_code
 from cyphera_pipelines.cli.services import wants_traceback
 from cyphera_pipelines.model.actor import acting_as, command_line_actor
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
-from cyphera_pipelines.store.database_errors import reason_of
+from cyphera_pipelines.store.database_errors import error_code_of, reason_of
 
 INTERRUPTED = 130
 
@@ -45,12 +46,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except CypheraError as error:
-        _fail(str(error))
+        _fail(str(error), error.code)
     except OperationalError as error:
-        _fail(f"The database failed: {reason_of(error)}. See that it runs, then try again.")
+        _fail(f"The database failed: {reason_of(error)}. See that it runs, then try again.", error_code_of(error))
     except Exception as error:
         what = f"{type(error).__name__}: {str(error).rstrip('.')}"
-        _fail(f"An error of ours: {what}. Run again with `cyphera --debug ...` for details.")
+        _fail(f"An error of ours: {what}. Run again with `cyphera --debug ...` for details.", ErrorCode.UNEXPECTED)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -64,12 +65,12 @@ def _refuse_usage(error: typer.TyperException) -> None:
     if message:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "cyphera"
-        print_error(f"Error: {message}. See: {command} --help")
+        print_error(with_code(f"Error: {message}. See: {command} --help", ErrorCode.INVALID_USAGE))
     sys.exit(1)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: ErrorCode) -> None:
     if wants_traceback():
         print_error(traceback.format_exc())
-    print_error(f"Error: {' '.join(message.split())}")
+    print_error(with_code(f"Error: {' '.join(message.split())}", code))
     sys.exit(1)

@@ -8,6 +8,7 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.providers.base import UnusableAccessError
 from cyphera_pipelines.providers.registry import find_provider
@@ -73,12 +74,12 @@ def list_all(as_json: bool = JSON_OPTION) -> None:
 def _livemode(provider: str, account: str | None, test_mode: bool | None) -> bool:
     """As said, or as the platform's key tells; and whether an account can be called so."""
     implementation = find_provider(provider)
-    key = platform_key(provider, services.settings()).get_secret_value()
+    opening = Credentials(api_key=platform_key(provider, services.settings()))
     try:
-        implementation.check_access(key, account)
+        implementation.check_access(opening, account)
     except UnusableAccessError as error:
         raise InvalidInputError(str(error)) from None
-    is_test = test_mode if test_mode is not None else implementation.is_test_key(key)
+    is_test = test_mode if test_mode is not None else implementation.is_test_mode(opening)
     if is_test is None:
         raise InvalidInputError("The platform's key does not tell its mode: say --test-mode or --live-mode.")
     return not is_test

@@ -24,6 +24,7 @@ def api(
     services.database().close()
     services.keyring()
     typer.echo(f"The API serves http://{host}:{port}. What it can do is described at http://{host}:{port}/docs")
+    typer.echo(f"Operators look at http://{host}:{port}/ops. A key for that is made by: cyphera key create --operator")
     # Takes a while to import: other commands should not wait for it.
     from cyphera_pipelines.api.server import serve
 

@@ -4,6 +4,9 @@ import typer
 
 from cyphera_pipelines import __version__
 from cyphera_pipelines.cli import (
+    alert_channels,
+    alert_rules,
+    alerts,
     allowed_accounts,
     analyst,
     api,
@@ -12,10 +15,15 @@ from cyphera_pipelines.cli import (
     database,
     demo,
     dictionary,
+    errors,
+    explain,
     export,
     export_table,
+    figures,
     key,
     keys,
+    provider,
+    report,
     sandbox,
     schedule,
     session,
@@ -30,6 +38,7 @@ from cyphera_pipelines.cli import (
     verify,
     webhook,
     workspace,
+    write,
 )
 from cyphera_pipelines.cli.services import set_debug
 
@@ -71,6 +80,11 @@ source.app.command("update")(source_update.update)
 source.app.command("pause")(source_pause.pause)
 source.app.command("resume")(source_pause.resume)
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(alerts.app, name="alerts")
+alerts.app.add_typer(alert_channels.app, name="channels")
+alerts.app.add_typer(alert_rules.app, name="rules")
+app.add_typer(provider.app, name="provider")
+app.add_typer(write.app, name="write")
 app.add_typer(key.app, name="key")
 app.add_typer(keys.app, name="keys")
 app.add_typer(analyst.app, name="analyst")
@@ -81,10 +95,14 @@ app.add_typer(webhook.app, name="webhook")
 app.add_typer(session.app, name="session")
 app.command("sessions")(sessions.sessions)
 app.command("events")(sessions.events)
+app.command("errors")(errors.errors)
 app.command("audit")(audit.audit)
+app.command("explain")(explain.explain)
+app.command("report")(report.report)
 app.command("export")(export_table.export_table)
 app.command("export-workspace")(export.export)
 app.command("dictionary")(dictionary.print_dictionary)
+app.add_typer(figures.app, name="figures")
 app.add_typer(database.app, name="db")
 app.command("up")(up.up)
 app.command("code-server")(dagster_commands.code_server)

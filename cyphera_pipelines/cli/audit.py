@@ -8,7 +8,7 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_remarks, print_table, short_id
 from cyphera_pipelines.model.errors import NotFoundError
-from cyphera_pipelines.store.audit import list_audit_entries
+from cyphera_pipelines.store.audit import OF_DEPLOYMENT, list_audit_entries
 from cyphera_pipelines.store.purges import find_purged_workspace
 from cyphera_pipelines.store.workspaces import find_workspace, workspace_slugs
 
@@ -18,14 +18,17 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show who did what to workspaces, their configurations, keys and analysts. What was refused is marked."""
+    """Show who did what to workspaces, their configurations, keys and analysts. What was refused is marked.
+
+    What is no workspace's, as operators' keys and the deployment's alerts, is told of "(the deployment)".
+    """
     database = services.database()
     workspace_id = _workspace_id(slug) if slug else None
     found = list_audit_entries(database, workspace_id, limit=limit)
     if as_json:
         print_json(found)
         return
-    slugs = workspace_slugs(database)
+    slugs = {**workspace_slugs(database), OF_DEPLOYMENT: "(the deployment)"}
     rows = [
         (
             f"{entry.occurred_at:%Y-%m-%d %H:%M}",

@@ -12,6 +12,7 @@ from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, p
 from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.connection_budget import BATCH, PEOPLE, SYNC, SYNC_PROCESS, budget_of
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.access.administrator import AdministratorNeededError
 from cyphera_pipelines.store.database import upgrade_database
@@ -37,7 +38,8 @@ def upgrade() -> None:
             typer.echo(statement)
         raise CypheraError(
             f"{error.reason}. Let an administrator of the server execute the SQL above, then run again: "
-            "cyphera db upgrade"
+            "cyphera db upgrade",
+            code=ErrorCode.ADMINISTRATOR_NEEDED,
         ) from None
     if before == now:
         typer.echo(f"The schema is up to date (revision {now}).")
@@ -134,7 +136,9 @@ def stop(yes: YesOption = False) -> None:
     """Stop the embedded server, even one that is kept running. Asks first where somebody uses it."""
     settings = services.settings()
     if not settings.is_embedded:
-        raise CypheraError("CYPHERA_DATABASE_URL names a server of your own: it is not ours to stop.")
+        raise CypheraError(
+            "CYPHERA_DATABASE_URL names a server of your own: it is not ours to stop.", code=ErrorCode.CONFLICT
+        )
     if not settings.home.exists():
         typer.echo("The embedded Postgres was not running.")
         return
@@ -142,7 +146,9 @@ def stop(yes: YesOption = False) -> None:
         if local.is_used_by_others(settings.home):
             in_use = "Other commands use the embedded Postgres, or somebody is connected to it."
             if not yes and not sys.stdin.isatty():
-                raise CypheraError(f"{in_use} End them first, or stop it all the same: cyphera db stop --yes")
+                raise CypheraError(
+                    f"{in_use} End them first, or stop it all the same: cyphera db stop --yes", code=ErrorCode.CONFLICT
+                )
             confirm(f"{in_use} They lose their connections; syncs that are at work fail.", yes=yes)
         with working("Stopping the embedded Postgres"):
             stopped = local.stop(settings.home)

@@ -7,6 +7,7 @@ import typer
 
 from cyphera_pipelines.cli.output import print_error
 from cyphera_pipelines.dictionary.contents import dictionary
+from cyphera_pipelines.dictionary.counting import counting_page
 from cyphera_pipelines.dictionary.rendering import DictionaryFormat, render
 
 
@@ -19,11 +20,15 @@ def print_dictionary(
     ] = DictionaryFormat.MARKDOWN,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
     table: Annotated[
-        list[str] | None, typer.Option(help="Only this table, as in invoices or payments.invoices; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Only this table or view, as in invoices or analytics.mrr_summary; may be repeated."),
     ] = None,
+    counting: Annotated[
+        bool, typer.Option("--counting", help="Tell how figures are counted instead, as a page in Markdown.")
+    ] = False,
 ) -> None:
-    """Describe every table and column that analysts see: the same words as Postgres' comments and Dagster's columns."""
-    text = render(dictionary(table or ()), wanted)
+    """Describe every table, view and column that analysts read: the same words as Postgres' comments."""
+    text = counting_page() if counting else render(dictionary(table or ()), wanted)
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -18,6 +18,7 @@ from rich.console import Console
 from cyphera_pipelines import __version__
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.store.analysts import list_analysts
@@ -53,7 +54,10 @@ def export(
     except FileExistsError as error:
         raise InvalidInputError(f"{error.filename} is left of an export that was killed: remove it first.") from None
     except OSError as error:
-        raise CypheraError(f"The export cannot be written: {error.strerror or error}. Nothing is left of it.") from None
+        raise CypheraError(
+            f"The export cannot be written: {error.strerror or error}. Nothing is left of it.",
+            code=ErrorCode.FILE_UNUSABLE,
+        ) from None
     record_export(services.database(), workspace, exported)
     rows = sum(table.rows for table in exported)
     typer.echo(f"Exported {rows:,} rows of {len(exported)} tables of workspace {slug} to {to}.")

@@ -1,4 +1,4 @@
-"""`cyphera export`: one table's rows, as a file that other programs read."""
+"""`cyphera export`: the rows of one table or view, as a file that other programs read."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +15,9 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.export import private_file, showing_progress
 from cyphera_pipelines.cli.output import print_error
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
+from cyphera_pipelines.store.completeness import check_figures
 from cyphera_pipelines.store.export import CountedRows, ExportFormat
 from cyphera_pipelines.store.table_rows import RowSelection, Value, copy_rows
 from cyphera_pipelines.store.workspaces import find_workspace
@@ -39,7 +41,10 @@ class Mode(StrEnum):
 
 def export_table(
     slug: SlugArgument,
-    table: Annotated[str, typer.Argument(help="The table, as in invoices. See: cyphera dictionary")],
+    table: Annotated[
+        str,
+        typer.Argument(help="A table, as in invoices (see: cyphera dictionary), or a view, as in analytics.invoices."),
+    ],
     file_format: Annotated[
         TableFormat,
         typer.Option("--format", help="CSV with a header, an object of JSON a line, or Parquet (zstd)."),
@@ -57,7 +62,7 @@ def export_table(
     mode: Annotated[Mode, typer.Option(help="Of which of the provider's modes.")] = Mode.BOTH,
     deleted: Annotated[bool, typer.Option("--with-deleted", help="With what is gone at the provider.")] = False,
 ) -> None:
-    """Write one table's rows out, as of one moment, in memory that does not grow with them.
+    """Write the rows of a table or view out, as of one moment, in memory that does not grow with them.
 
     cyphera export acme invoices --where status=paid --since 2026-01-01 --format parquet --out paid.parquet
     """
@@ -72,6 +77,8 @@ def export_table(
     )
     with _target(out, file_format) as target, showing_progress() as show:
         rows = _write(workspace.id, table, selection, file_format, target, lambda count: show(table, count))
+        if not rows:
+            check_figures(services.database(), workspace, table)
     if out is not None:
         print_error(f"Exported {rows:,} rows of {table} of workspace {slug} to {out}.")
 
@@ -89,7 +96,8 @@ def _write(
             from cyphera_pipelines.analytics.files import write_parquet
         except ImportError:
             raise CypheraError(
-                "Parquet needs pyarrow: pip install 'cyphera-pipelines[analytics]'. CSV and JSON lines need no more."
+                "Parquet needs pyarrow: pip install 'cyphera-pipelines[analytics]'. CSV and JSON lines need no more.",
+                code=ErrorCode.PACKAGE_MISSING,
             ) from None
         return write_parquet(services.database(), workspace_id, table, selection, target, tell)
     rows = CountedRows(target, tell)
@@ -126,7 +134,9 @@ def _target(out: Path | None, file_format: TableFormat) -> Iterator[IO[bytes]]:
         raise InvalidInputError(f"{unfinished} is left of an export that was killed: remove it first.") from None
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise CypheraError(f"{out} cannot be written: {error.strerror or error}. Nothing is left of it.") from None
+        raise CypheraError(
+            f"{out} cannot be written: {error.strerror or error}. Nothing is left of it.", code=ErrorCode.FILE_UNUSABLE
+        ) from None
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

@@ -34,7 +34,7 @@ def forget_demo(settings: Settings, *, yes: bool) -> None:
                 f"Other commands use the database in {settings.home}, or somebody is connected to it. End them first."
             )
         demos, others = find_demo_workspaces(database), what_is_not_the_demos(database)
-        names = " and ".join(workspace.slug for workspace in demos)
+        names = ", ".join(workspace.slug for workspace in demos)
         if not demos:
             typer.echo(f"There is nothing of the demo's in {settings.home}.")
         elif others:

@@ -21,6 +21,7 @@ def shown_as_json(found: SourceFreshness) -> dict[str, Any]:
     return {
         "key": found.key,
         "state": found.state,
+        "is_syncing": found.is_syncing,
         "schedule": {
             "changes_every_seconds": None if is_daily else schedule.changes_every,
             "daily_at": f"{schedule.daily_at:%H:%M}" if is_daily else None,
@@ -34,6 +35,7 @@ def shown_as_json(found: SourceFreshness) -> dict[str, Any]:
         "failures": found.failures,
         "failing_since": found.failing_since,
         "last_failure": found.last_failure,
+        "last_failure_code": found.last_failure_code,
         "pause": found.pause,
         "sentence": found.sentence,
         "remedy": found.remedy,

@@ -44,7 +44,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
             name.removesuffix("#"), overflow="fold", justify="right" if is_number else "left", no_wrap=at == 0
         )
     for row in rows:
-        table.add_row(*(_shown(cell) for cell in row))
+        # As text: what stands in brackets, as error codes do, is no markup.
+        table.add_row(*(Text(_shown(cell)) for cell in row))
     if table.row_count:
         console.print(table)
     else:
@@ -79,6 +80,11 @@ def short_ids(full: Iterable[UUID]) -> dict[UUID, str]:
 def print_error(message: str) -> None:
     """Print a message for the reader to stderr, without secrets."""
     Console(stderr=True, soft_wrap=True).print(redact(message), markup=False, highlight=False)
+
+
+def with_code(sentence: str, code: str | None) -> str:
+    """The sentence, and the error code after it in brackets, if there is one: see `cyphera errors`."""
+    return sentence if code is None else f"{sentence} [{code}]"
 
 
 def ago(moment: datetime | None) -> str:

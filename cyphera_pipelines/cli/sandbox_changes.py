@@ -6,13 +6,13 @@ import typer
 
 from cyphera_pipelines.cli.output import print_table
 from cyphera_pipelines.cli.sandbox_arrivals import Arrivals
-from cyphera_pipelines.cli.sandbox_client import ask, find_account, place_of, sandbox_client, short_name
+from cyphera_pipelines.cli.sandbox_client import ask, find_account, id_of, is_site, place_of, sandbox_client, short_name
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import InvalidInputError
 
 MOST_SHOWN = 30
-DEMO_KEYS = "sk_test_cyphera_demo_"
+DEMO_KEYS = ("sk_test_cyphera_demo_", "test_cyphera_demo_")
 _COUNTS = "ENTITY=COUNT"
 _ENTITIES = ", ".join(Entity)
 A_LITTLE_OF_EVERYTHING: dict[str, dict[str, int]] = {
@@ -26,7 +26,7 @@ def change(
     account: Annotated[
         str | None,
         typer.Argument(
-            help="Which account: what its key ends in, as in `acme` (the first) or `globex`, or its id.",
+            help="Which account: what its key ends in, as in `acme` (the first), `globex` or `initech`, or its id.",
             show_default=False,
         ),
     ] = None,
@@ -86,7 +86,7 @@ def _counts(given: list[str] | None) -> dict[str, int]:
 
 
 def _show(account: dict[str, Any], changes: list[dict[str, Any]]) -> None:
-    typer.echo(f"What happened in {account['name']} ({account['account_id']}), each with a provider event:\n")
+    typer.echo(f"What happened in {account['name']} ({id_of(account)}), each with a provider event:\n")
     rows = [(each["object_id"], each["event_type"]) for each in changes]
     print_table(("OBJECT", "EVENT"), rows[:MOST_SHOWN], empty="Nothing: there was nothing of the kind to change.")
     if len(rows) > MOST_SHOWN:
@@ -98,4 +98,5 @@ def _say_when_it_shows(account: dict[str, Any], has_arrived: bool) -> None:
     is_demo = str(account["api_key"]).startswith(DEMO_KEYS)
     workspace = f"demo-{short_name(account)}" if is_demo else "WORKSPACE"
     shows = "What no webhook brought shows" if has_arrived else "A workspace that is connected to it shows it"
-    typer.echo(f"{shows} after: cyphera sync {workspace} stripe --delta")
+    provider = "chargebee" if is_site(account) else "stripe"
+    typer.echo(f"{shows} after: cyphera sync {workspace} {provider} --delta")

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 
 ANSWERED_WITHIN = 60.0
@@ -23,23 +24,39 @@ def ask(client: httpx.Client, method: str, path: str, body: object = None) -> An
     except httpx.ConnectError:
         raise CypheraError(
             f"No sandbox answers at {address}. Start one with: cyphera sandbox, or: cyphera up --sandbox. Name another "
-            "port with --port."
+            "port with --port.",
+            code=ErrorCode.SANDBOX_UNAVAILABLE,
         ) from None
     except (httpx.HTTPError, ValueError):
-        raise CypheraError(f"What answers at {address} is not a sandbox, or does not answer as one.") from None
+        raise CypheraError(
+            f"What answers at {address} is not a sandbox, or does not answer as one.",
+            code=ErrorCode.SANDBOX_UNAVAILABLE,
+        ) from None
     if not response.is_success:
         reason = answer.get("error") if isinstance(answer, dict) else None
-        raise CypheraError(f"The sandbox at {address} refused: {reason or response.status_code}.")
+        raise CypheraError(
+            f"The sandbox at {address} refused: {reason or response.status_code}.", code=ErrorCode.SANDBOX_UNAVAILABLE
+        )
     return answer
 
 
 def find_account(wanted: str | None, accounts: list[dict[str, Any]]) -> dict[str, Any]:
     """The account of that id or whose key ends so; the first one for None. Raises InvalidInputError."""
     for account in accounts:
-        if wanted is None or wanted == account["account_id"] or short_name(account) == wanted:
+        if wanted is None or wanted == id_of(account) or short_name(account) == wanted:
             return account
-    known = ", ".join(f"{short_name(account)} ({account['account_id']})" for account in accounts)
+    known = ", ".join(f"{short_name(account)} ({id_of(account)})" for account in accounts)
     raise InvalidInputError(f"The sandbox has no account {wanted or ''}: {known or 'it has none at all'}.")
+
+
+def is_site(account: dict[str, Any]) -> bool:
+    """Whether it is a Chargebee site, and no Stripe account."""
+    return "site" in account
+
+
+def id_of(account: dict[str, Any]) -> str:
+    """An account's id, a site's name."""
+    return str(account["site"] if is_site(account) else account["account_id"])
 
 
 def short_name(account: dict[str, Any]) -> str:
@@ -50,4 +67,4 @@ def short_name(account: dict[str, Any]) -> str:
 def place_of(account: dict[str, Any]) -> str:
     """How the control interface names it."""
     is_live = account["api_key"].startswith(("sk_live_", "rk_live_"))
-    return f"{account['account_id']}{'/live' if is_live else ''}"
+    return f"{id_of(account)}{'/live' if is_live else ''}"

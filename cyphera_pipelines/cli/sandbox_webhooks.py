@@ -1,12 +1,14 @@
 """`cyphera sandbox webhooks`: what became of them, and how they are to go wrong from now on."""
 
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import httpx
 import typer
 
 from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_table
-from cyphera_pipelines.cli.sandbox_client import ask, find_account, place_of, sandbox_client
+from cyphera_pipelines.cli.sandbox_client import ask, find_account, is_site, place_of, sandbox_client, short_name
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT
 from cyphera_pipelines.model.errors import InvalidInputError
 
@@ -34,8 +36,21 @@ def webhooks(
         str | None,
         typer.Option(help="The id of an event of ACCOUNT to send once more, to all endpoints that want it."),
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Send what happens in ACCOUNT to this address of this machine, if it is a Chargebee site: those have "
+            "no API for endpoints, which Stripe's accounts have.",
+        ),
+    ] = None,
+    secret_env: Annotated[
+        str | None,
+        typer.Option(metavar="VAR", help="With --to: the environment variable that holds `user:password`, to be sent."),
+    ] = None,
     account: Annotated[
-        str | None, typer.Option(help="With --resend: what the account's key ends in, as in `acme`, or its id.")
+        str | None,
+        typer.Option(help="With --resend or --to: what the account's key ends in, as in `acme`, or its id."),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the sandbox listens on 127.0.0.1.")] = DEFAULT_PORT,
     as_json: bool = JSON_OPTION,
@@ -47,11 +62,15 @@ def webhooks(
     cyphera sandbox webhooks --webhooks lost=0 --webhooks doubled=0
 
     cyphera sandbox webhooks --resend evt_1 --account acme
+
+    cyphera sandbox webhooks --account initech --to http://127.0.0.1:8000/... --secret-env CHARGEBEE_WEBHOOK_SECRET
     """
     changes = read_webhook_options(change)
     with sandbox_client(port) as client:
         if changes:
             ask(client, "PATCH", "/webhooks", changes)
+        if to is not None:
+            _add_endpoint(client, find_account(account, ask(client, "GET", "/accounts")), to, secret_env)
         if resend is not None:
             chosen = find_account(account, ask(client, "GET", "/accounts"))
             body = {"account": place_of(chosen), "event_id": resend}
@@ -69,6 +88,19 @@ def webhooks(
     defaults = WebhookOptions().model_dump(mode="json")
     odd = [f"{name}={value}" for name, value in shown["options"].items() if value != defaults[name]]
     typer.echo(f"\nWebhooks go with {', '.join(odd)}." if odd else "\nNothing is let go wrong.")
+
+
+def _add_endpoint(client: httpx.Client, chosen: dict[str, Any], url: str, secret_env: str | None) -> None:
+    if not is_site(chosen):
+        raise InvalidInputError(
+            f"{short_name(chosen)} is a Stripe account: make its endpoint through its API, with: "
+            "cyphera webhook create WORKSPACE stripe --url URL."
+        )
+    username, _, password = (os.environ.get(secret_env, "") if secret_env else "").partition(":")
+    if secret_env and not password:
+        raise InvalidInputError(f"The environment variable {secret_env} does not hold `user:password`.")
+    body = {"account": place_of(chosen), "url": url, "username": username or None, "password": password or None}
+    ask(client, "POST", "/webhooks/endpoints", body)
 
 
 def read_webhook_options(given: list[str] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.freshness_cells import due, shown_as_json, state_of
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table, with_code
 from cyphera_pipelines.cli.source_pause import pause_and_tell, resume_and_tell
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.model.errors import InvalidInputError, NotFoundError
@@ -148,4 +148,6 @@ def _print(found: list[SourceFreshness], *, as_json: bool) -> None:
     ]
     empty = "No sources yet. Add one: cyphera source add SLUG stripe --api-key-stdin"
     print_table(("SOURCE", "SCHEDULE", "NEXT", "CHECKED", "FRESH AS OF", "STATE"), rows, empty=empty)
-    print_remarks((each.key, each.sentence) for each in found if each.pause is not None or each.last_failure)
+    print_remarks(
+        (each.key, with_code(each.sentence, each.code)) for each in found if each.pause is not None or each.last_failure
+    )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table, short_ids
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table, short_ids, with_code
 from cyphera_pipelines.connection_budget import budget_of
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.store.database import Database
@@ -52,7 +52,10 @@ def _remarks(database: Database, session: Session, runs_at_once: int | None) -> 
     """What went wrong, and what it waits for."""
     waiting = what_it_waits_for(database, session, runs_at_once)
     problem = (session.error_summary or {}).get("message", "")
-    return [*([problem] if problem else []), *([] if waiting is None else [waiting.in_words()])]
+    return [
+        *([with_code(problem, session.error_code)] if problem else []),
+        *([] if waiting is None else [waiting.in_words()]),
+    ]
 
 
 def events(
@@ -66,7 +69,10 @@ def events(
     if as_json:
         print_json(found)
         return
-    rows = [(f"{event.occurred_at:%H:%M:%S}", event.entity_type, event.event_message) for event in found]
+    rows = [
+        (f"{event.occurred_at:%H:%M:%S}", event.entity_type, with_code(event.event_message, event.error_code))
+        for event in found
+    ]
     print_table(("TIME", "ABOUT", "EVENT"), rows, empty="Nothing happened in this session yet.")
 
 

@@ -31,12 +31,18 @@ from cyphera_pipelines.store.platform_accounts import allow_account
 from cyphera_pipelines.store.sources import find_source, list_sources_with_state
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import check_credentials, opening_key, settle_mode
+from cyphera_pipelines.sync.configuration import check_credentials, opening_credentials, settle_mode
 from cyphera_pipelines.sync.connection import ProblemCode, check_connection
 
 app = typer.Typer(help="Sources: a workspace's account at a payment provider.", no_args_is_help=True)
 
 ProviderArgument = Annotated[str, typer.Argument(help="The payment provider, as in 'stripe'.")]
+OptionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="What the provider has to know besides the key; may be repeated."
+    ),
+]
 
 
 @app.command("add")
@@ -84,6 +90,7 @@ def add(
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="What people call the source.")] = None,
+    option: OptionOption = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Connect a workspace's account. The credentials are stored encrypted."""
@@ -97,9 +104,11 @@ def add(
         uses_platform_key=uses_platform_key,
         webhook_secret=read_secret_variable(webhook_secret_env),
         base_url=base_url,
+        options=read_options(option),
     )
     credentials = check_credentials(implementation, given, connected_account, services.settings())
-    is_test_mode = settle_mode(implementation, opening_key(implementation, credentials, services.settings()), test_mode)
+    opening = opening_credentials(implementation, credentials, services.settings())
+    is_test_mode = settle_mode(implementation, opening, test_mode)
     if uses_platform_key:
         allow_account(services.database(), workspace, provider, connected_account, livemode=not is_test_mode)
     configuration = create_configuration(
@@ -166,10 +175,11 @@ def try_credentials(slug: SlugArgument, provider: ProviderArgument, as_json: boo
         report = check_connection(services.database(), services.keyring(), source)
     hopeless = [problem for problem in report.problems if problem.entity is None]
     if not report.readable and not report.unreadable:
-        raise CypheraError(" ".join(problem.message for problem in hopeless))
+        message = " ".join(problem.message for problem in hopeless)
+        raise CypheraError(message, code=hopeless[0].error_code)
     if as_json:
         found = {"account": report.account, "readable": report.readable, "unreadable": report.unreadable}
-        print_json({**found, "problems": report.problems})
+        print_json({**found, "problems": [asdict(each) | {"error_code": each.error_code} for each in report.problems]})
     else:
         account = report.account
         typer.echo(
@@ -237,6 +247,17 @@ def read_api_key(from_stdin: bool) -> str:
         raise InvalidInputError("The API key on standard input is empty.")
     register_secret(api_key)
     return api_key
+
+
+def read_options(given: list[str] | None) -> dict[str, str]:
+    """The options that were given as NAME=VALUE. Raises InvalidInputError."""
+    options = dict[str, str]()
+    for text in given or ():
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip():
+            raise InvalidInputError("Write an option as NAME=VALUE, as in --option site=acme-test")
+        options[name.strip()] = value.strip()
+    return options
 
 
 def read_secret_variable(variable: str | None) -> SecretStr | None:

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table, with_code
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.configuration import Configuration, Credentials
@@ -58,6 +58,7 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
         "connected_account": source.connected_account_id,
         "key": credentials.key_ending() if credentials else "does not open: see cyphera source update",
         "base_url": credentials.base_url if credentials else None,
+        "options": credentials.options if credentials else {},
         "raw_objects_kept": source.store_raw,
         "requests_per_second": source.rate_limits.account if source.rate_limits else None,
         "schedule": None if fresh is None else str(fresh.schedule),
@@ -66,7 +67,7 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
         "last_checked": None if fresh is None else fresh.checked_at,
         "next_due": None if fresh is None else fresh.due_at,
         "next_listing_due": None if fresh is None else fresh.listing_due_at,
-        "failing": None if fresh is None or fresh.last_failure is None else fresh.sentence,
+        "failing": None if fresh is None or fresh.last_failure is None else with_code(fresh.sentence, fresh.code),
         "paused": None if fresh is None else fresh.pause,
         "last_complete_sync": state.last_sync_at,
         "last_session": state.last_status,
@@ -107,6 +108,8 @@ def _row(name: str, value: Any) -> tuple[str, object]:
         "changed",
     ):
         return words, ago(value)
+    if isinstance(value, dict):
+        return words, ", ".join(f"{key}={each}" for key, each in value.items()) or None
     if isinstance(value, list):
         return words, "\n".join(value) or None
     return words, value

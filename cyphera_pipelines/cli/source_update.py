@@ -8,7 +8,13 @@ from pydantic import SecretStr
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, print_json
-from cyphera_pipelines.cli.source import ProviderArgument, read_api_key, read_secret_variable
+from cyphera_pipelines.cli.source import (
+    OptionOption,
+    ProviderArgument,
+    read_api_key,
+    read_options,
+    read_secret_variable,
+)
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.configuration import Configuration, Credentials
 from cyphera_pipelines.model.errors import InvalidInputError
@@ -33,20 +39,24 @@ def update(
         typer.Option(min=0.0, help="Requests per second, in all and per endpoint; 0: the provider's published limits."),
     ] = None,
     label: Annotated[str | None, typer.Option(help='What people call the source; "" forgets it.')] = None,
+    option: OptionOption = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Change what is given of a source, and nothing else. A sync that runs goes on with what it began with."""
     implementation = find_provider(provider)
     workspace = find_workspace(services.database(), slug)
     found = find_active_configuration(services.database(), workspace, provider)
-    given: dict[str, SecretStr | None] = {}
+    given = dict[str, Any]()
     if api_key_stdin:
         given["api_key"] = SecretStr(read_api_key(from_stdin=True))
     if webhook_secret_env is not None:
         given["webhook_secret"] = read_secret_variable(webhook_secret_env)
+    if option:
+        given["options"] = read_options(option)
     if not given and rate is None and label is None:
         raise InvalidInputError(
-            "Nothing to change: give --api-key-stdin, --webhook-secret-env VAR, --rate N or --label TEXT."
+            "Nothing to change: give --api-key-stdin, --webhook-secret-env VAR, --option NAME=VALUE, --rate N or "
+            "--label TEXT."
         )
 
     def decide(present: Configuration, read_credentials: Callable[[], Credentials]) -> ConfigurationChange:

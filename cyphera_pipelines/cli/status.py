@@ -6,7 +6,7 @@ import typer
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.freshness_cells import shown_as_json
-from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_remarks
+from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_remarks, with_code
 from cyphera_pipelines.model.freshness import Freshness
 from cyphera_pipelines.model.schedule import in_words
 from cyphera_pipelines.store.freshness import count_by_freshness, list_least_fresh
@@ -36,6 +36,7 @@ def status(
         print_json(
             {
                 "sources": {state.value: counts.sources[state] for state in Freshness},
+                "syncing": counts.syncing,
                 "paused_by_people": counts.paused_by_people,
                 "overdue": counts.overdue_sources,
                 "overdue_seconds": round(counts.overdue_seconds),
@@ -52,10 +53,14 @@ def status(
             if counts.sources[state] or state is Freshness.FRESH
         ]
         typer.echo(f"{counts.total:,} source{'s' if counts.total != 1 else ''}: {', '.join(told)}.")
+        if counts.syncing:
+            typer.echo(f"{counts.syncing:,} syncing now.")
         if counts.overdue_sources:
             waits = in_words(max(60, round(counts.overdue_seconds / 60) * 60))
             typer.echo(f"{counts.overdue_sources:,} due now, the longest for {waits}.")
-        print_remarks((each.key, f"{each.sentence} {each.remedy or ''}".strip()) for each in worst)
+        print_remarks(
+            (each.key, f"{with_code(each.sentence, each.code)} {each.remedy or ''}".strip()) for each in worst
+        )
         others = counts.total - counts.sources[Freshness.FRESH] - len(worst)
         if others > 0:
             typer.echo(f"And {others:,} more that are not fresh: cyphera status --limit {others + len(worst)}")

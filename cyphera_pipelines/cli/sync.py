@@ -8,7 +8,7 @@ from uuid import uuid4
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id
+from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id, with_code
 from cyphera_pipelines.cli.progress import watch_session
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
@@ -96,7 +96,8 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
             # Dagster could not even begin, or the database is lost: nobody else will end the session. If it cannot be
             # ended here either, the next sync of the source does that.
             with suppress(*DATABASE_ERRORS):
-                finish_session(database, session, SessionStatus.FAILED, error_summary={"message": str(error)})
+                summary = {"message": str(error)}
+                finish_session(database, session, SessionStatus.FAILED, error_summary=summary, code=error.code)
             raise
     return get_session(database, session.workspace_id, session.id)
 
@@ -126,7 +127,7 @@ def show_result(session: Session) -> None:
     for missing in session.progress.get("missing", []):
         print_error(missing["message"])
     if session.error_summary:
-        print_error(str(session.error_summary.get("message", "")))
+        print_error(with_code(str(session.error_summary.get("message", "")), session.error_code))
         print_error(f"Details: cyphera events {short_id(session.id)}")
     sys.stdout.flush()
 

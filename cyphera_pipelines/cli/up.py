@@ -33,7 +33,7 @@ GHOST_PATIENCE = 3.0
 
 def up(
     with_sandbox: Annotated[
-        bool, typer.Option("--sandbox", help="Also serve the Stripe-shaped sandbox that the demo's sources point to.")
+        bool, typer.Option("--sandbox", help="Also serve the sandbox that the demo's sources point to.")
     ] = False,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the Dagster UI listens on 127.0.0.1.")] = 3000,
     api_port: Annotated[
@@ -98,6 +98,7 @@ def _run(port: int, api_port: int, sandbox_port: int | None, presence: Presence,
         wait_for(port, process=ui, name="The Dagster UI")
         wait_for(api_port, process=api, name="The HTTP API")
         typer.echo(f"\nDagster UI   http://127.0.0.1:{port}")
+        typer.echo(f"Operations   http://127.0.0.1:{api_port}/ops   (a key for it: cyphera key create --operator)")
         typer.echo(f"HTTP API     http://127.0.0.1:{api_port}/docs")
         if sandbox_port is not None:
             typer.echo(f"Sandbox      http://127.0.0.1:{sandbox_port}")

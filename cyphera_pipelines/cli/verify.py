@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id
+from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id, with_code
 from cyphera_pipelines.cli.progress import Seen, watch
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
@@ -14,6 +14,7 @@ from cyphera_pipelines.connection_budget import VERIFICATION
 from cyphera_pipelines.model.entities import parse_entities
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.progress import SyncProgress
+from cyphera_pipelines.sync.request import entities_of
 from cyphera_pipelines.sync.verification.repair import verify_and_repair
 from cyphera_pipelines.sync.verification.report import EntityReport, TableReport, VerificationReport
 from cyphera_pipelines.sync.verification.verify import VerificationJob
@@ -56,7 +57,7 @@ def verify(
     reported all the same.
     """
     names = [name.strip() for given in entities or [] for name in given.split(",") if name.strip()]
-    chosen = parse_entities(names)
+    chosen = entities_of(provider, parse_entities(names))
     database, progress = services.database(connections=VERIFICATION), SyncProgress(chosen)
     source = find_source(database, f"{slug}:{provider}")
     job = VerificationJob(database, services.keyring(), source, chosen, progress)
@@ -79,6 +80,7 @@ def _as_json(report: VerificationReport) -> dict[str, Any]:
         "seconds": report.seconds,
         "complete": report.is_complete,
         "agrees": report.agrees,
+        "error_code": report.error_code,
         "session_id": report.session_id,
         "still_missing": [each.as_json() for each in report.still_missing],
         "entities": [{"agrees": entity.agrees, **asdict(entity)} for entity in report.entities],
@@ -94,10 +96,10 @@ def _show(report: VerificationReport) -> None:
             typer.echo(line)
     for missing in report.still_missing:
         typer.echo(f"Known from syncs: {missing.described()}")
-    typer.echo(_conclusion(report))
+    typer.echo(with_code(_conclusion(report), report.error_code))
     for entity in report.entities:
         if entity.error is not None:
-            print_error(f"{entity.entity.value} could not be verified: {entity.error}")
+            print_error(with_code(f"{entity.entity.value} could not be verified: {entity.error}", entity.error_code))
         if entity.note is not None:
             print_error(f"{entity.entity.value}: {entity.note}")
 

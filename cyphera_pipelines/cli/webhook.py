@@ -15,6 +15,7 @@ from cyphera_pipelines.providers.base import PermissionDeniedError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.deployed import deployed_value
 from cyphera_pipelines.security.encryption import Binding
+from cyphera_pipelines.settings import in_brackets
 from cyphera_pipelines.store.configurations import find_active_configuration, read_credentials
 from cyphera_pipelines.store.inbox import count_inbox
 from cyphera_pipelines.store.sources import find_source
@@ -104,7 +105,8 @@ def show(slug: SlugArgument, provider: ProviderArgument, as_json: bool = JSON_OP
     if not facts["secret"] and facts["path"] == f"{PATH}/{provider}":
         typer.echo(
             "The platform has no signing secret yet, so that its webhooks are refused. Make one endpoint in the "
-            "provider's dashboard that listens to connected accounts, and deploy its secret (STRIPE_WEBHOOK_SECRET)."
+            "provider's dashboard that listens to connected accounts, and deploy its secret"
+            f"{in_brackets(services.settings().deployed_webhook_secret(provider))}."
         )
     elif not facts["secret"]:
         typer.echo(

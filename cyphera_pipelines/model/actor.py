@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 API_KEY_PREFIX = "api_key:"
-"""What the id of whoever holds an API key begins with."""
+OPERATOR_KEY_PREFIX = "operator_key:"
+"""What the ids of whoever holds an API key, and of whoever holds an operator's key, begin with."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Actor:
 def api_key_actor(key_id: UUID, key_name: str) -> Actor:
     """Whoever holds the API key."""
     return Actor(f"{API_KEY_PREFIX}{key_id}", key_name)
+
+
+def operator_actor(key_id: UUID, key_name: str) -> Actor:
+    """Whoever is signed in with the operator's key."""
+    return Actor(f"{OPERATOR_KEY_PREFIX}{key_id}", key_name)
 
 
 def command_line_actor() -> Actor:

@@ -23,6 +23,10 @@ class Action(StrEnum):
     """The same credentials, under another key."""
     SOURCE_PAUSED = "source.paused"
     SOURCE_RESUMED = "source.resumed"
+    SYNC_REQUESTED = "sync.requested"
+    """On the operations page; whoever else asked for a session, the session itself tells."""
+    SYNC_CANCELLED = "sync.cancelled"
+    VERIFICATION_REQUESTED = "verification.requested"
     SCHEDULE_CHANGED = "source.schedule_changed"
     SOURCE_PURGE_REQUESTED = "source.purge_requested"
     SOURCE_PURGED = "source.purged"
@@ -39,8 +43,22 @@ class Action(StrEnum):
     KEY_REVOKED = "key.revoked"
     KEY_USED = "key.used"
     """Only where that was refused: the key was revoked, or its secret was wrong."""
+    OPERATOR_KEY_CREATED = "operator_key.created"
+    """It sees every workspace. What is done with it is told of the workspace that it was done to."""
+    OPERATOR_KEY_REVOKED = "operator_key.revoked"
+    OBJECT_WRITTEN = "object.written"
+    """At a provider; `details` say what was done with it."""
+    WRITE_REENCRYPTED = "write.reencrypted"
+    """The same request, under another key."""
+    ALERT_CHANNEL_ADDED = "alert_channel.added"
+    ALERT_CHANNEL_REMOVED = "alert_channel.removed"
+    ALERT_CHANNEL_TESTED = "alert_channel.tested"
+    ALERT_CHANNEL_REENCRYPTED = "alert_channel.reencrypted"
+    """The same address, under another key."""
+    ALERT_RULE_CHANGED = "alert_rule.changed"
     ANALYST_ADDED = "analyst.added"
     ANALYST_REMOVED = "analyst.removed"
+    ANALYST_PASSWORD_ROTATED = "analyst.password_rotated"  # noqa: S105
 
 
 class Outcome(StrEnum):

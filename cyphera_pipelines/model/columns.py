@@ -41,8 +41,12 @@ class Column:
 class SyncedTable:
     """A table of provider objects.
 
-    `parent_column` is set on child tables: the column that holds the id of the object that they belong to.
-    `columns` leaves out what all synced tables share (see `SHARED_COLUMNS`).
+    `parent_column` is set on child tables: the column that holds the id of the object that they belong to. `columns`
+    leaves out what all synced tables share (see `SHARED_COLUMNS`). `axes` are the columns, each with an index, that may
+    hold the moment by which a provider's list is divided; a child table has none.
+
+    A child table `is_loose` if an object can be told without its rows there, as provider events tell some: then nothing
+    is known of them. Such rows are no part of what their parent's content hash covers, and are merged by themselves.
     """
 
     name: str
@@ -50,6 +54,8 @@ class SyncedTable:
     comment: str
     columns: tuple[Column, ...]
     parent_column: str | None = None
+    axes: tuple[str, ...] = ("created",)
+    is_loose: bool = False
 
     @property
     def is_child(self) -> bool:

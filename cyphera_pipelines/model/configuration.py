@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 FORMER_SECRET_IS_VALID_FOR = timedelta(days=1)
 """How long a webhook secret that was replaced is still accepted: the provider may sign with either for a while."""
@@ -18,7 +18,8 @@ class Credentials(BaseModel):
 
     `base_url` replaces the provider's own address (a sandbox, a proxy); None means the provider's own. With
     `uses_platform_key` the configuration has no key of its own: it is opened with the platform's, which is never stored
-    here. `former_webhook_secret` is accepted too, until `former_webhook_secret_until`.
+    here. `former_webhook_secret` is accepted too, until `former_webhook_secret_until`. `options` is what else the
+    provider has to know of the account, as its declared `options` name it; they are no secrets.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +32,11 @@ class Credentials(BaseModel):
     publishable_key: str | None = None
     environment: str | None = None
     base_url: str | None = None
+    options: dict[str, str] = Field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        # `options` are a dict, which has none.
+        return hash((self.api_key, self.webhook_secret, self.base_url, tuple(sorted(self.options.items()))))
 
     def secret_values(self) -> tuple[str, ...]:
         """The values that must never be seen in any output."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.pauses import Pause
 from cyphera_pipelines.model.schedule import PauseKind, Schedule, in_words
 from cyphera_pipelines.model.source import split_source_key
@@ -33,7 +34,10 @@ class Freshness(StrEnum):
 
 @dataclass(frozen=True)
 class SourceFreshness:
-    """A source's state, and what it follows from. `key` is its partition key."""
+    """A source's state, and what it follows from. `key` is its partition key, `last_failure_code` an error code.
+
+    `is_syncing` is whether a sync or a check of it is at work now, which any state may go with.
+    """
 
     key: str
     state: Freshness
@@ -47,6 +51,13 @@ class SourceFreshness:
     failing_since: datetime | None
     last_failure: str | None
     pause: Pause | None
+    is_syncing: bool
+    last_failure_code: str | None = None
+
+    @property
+    def code(self) -> str | None:
+        """The error code of what is wrong with it: of its pause, else of its last failure; None where nothing is."""
+        return self.last_failure_code if self.pause is None else self.pause.paused_code
 
     @property
     def sentence(self) -> str:
@@ -60,9 +71,9 @@ class SourceFreshness:
             case Freshness.NEVER_SYNCED:
                 return f"Never synced to its end; due at {_moment(self.due_at)}."
             case Freshness.LATE:
-                return f"{self._as_of().capitalize()}, due {_every(self.schedule)}; next at {_moment(self.due_at)}."
+                return f"A{self._as_of()[1:]}, due {_every(self.schedule)}; next at {_moment(self.due_at)}."
             case _:
-                return f"{self._as_of().capitalize()}; next at {_moment(self.due_at)}."
+                return f"A{self._as_of()[1:]}; next at {_moment(self.due_at)}."
 
     @property
     def remedy(self) -> str | None:
@@ -80,6 +91,23 @@ class SourceFreshness:
             case _:
                 return None
 
+    @property
+    def remedy_of_workspace(self) -> str | None:
+        """The same for people of the workspace, who have its key and the operations page, and no command line."""
+        match self.state:
+            case Freshness.PAUSED if self.pause is not None and self.pause.paused_kind is PauseKind.CREDENTIALS:
+                return "Put a key that works into its configuration: then it goes on by itself."
+            case Freshness.PAUSED:
+                return "Resume it, once what it is paused for is over."
+            case Freshness.FAILING:
+                # Another version may have written a code that is not known here.
+                known = {code.value: code.remedy for code in ErrorCode}
+                return known.get(self.code or "", "Test the connection of its configuration.")
+            case Freshness.LATE | Freshness.NEVER_SYNCED:
+                return "Start a sync. If that does not begin, tell whoever runs this installation."
+            case _:
+                return None
+
     def _as_of(self) -> str:
         return "never synced to its end" if self.fresh_at is None else f"as of {_moment(self.fresh_at)}"
 
@@ -89,10 +117,11 @@ class FreshnessCounts:
     """How many sources are in each state, and for how many seconds the one that is most overdue has been due.
 
     A source that is paused, or that a worker is at, is not overdue. `paused_by_people` are those that somebody paused,
-    and not their failures.
+    and not their failures; `syncing` are those of any state that a sync or a check is at work on now.
     """
 
     sources: dict[Freshness, int]
+    syncing: int
     paused_by_people: int
     overdue_sources: int
     overdue_seconds: float

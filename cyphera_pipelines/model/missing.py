@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 
 
 class MissingKind(StrEnum):
@@ -47,6 +48,12 @@ class MissingObjects:
     session_id: UUID
     since: datetime
     examples: tuple[MissingSample, ...]
+
+    @property
+    def code(self) -> ErrorCode:
+        """What kind of trouble it is."""
+        is_of_objects = self.objects or self.up_to_more
+        return ErrorCode.OBJECT_NOT_LOADED if is_of_objects else ErrorCode.ABSENCE_UNPROVEN
 
     def as_json(self) -> dict[str, Any]:
         """In a form that JSON can hold; `message` is for people."""

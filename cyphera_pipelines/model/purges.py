@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError
 
 
@@ -53,6 +54,8 @@ DAGSTER_RUNS = "dagster_runs"
 
 class PurgeUnderWayError(ConflictError):
     """Everything that is kept of the source or of its workspace is being removed: nothing new may begin."""
+
+    code = ErrorCode.PURGE_UNDER_WAY
 
     def __init__(self) -> None:
         super().__init__("Everything that is kept of this source is being removed. Wait until the purge has completed.")

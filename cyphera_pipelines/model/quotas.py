@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError
 
 
@@ -22,7 +23,8 @@ class Retention:
     """Days after which what is over is forgotten, and how many handled webhooks of a workspace are known at most.
 
     Webhooks `wait` for a sync; they are `orphaned` where their source is no longer active, `dead` where they were given
-    up, and `unrouted` where they came to the platform's address and are of no workspace's account.
+    up, and `unrouted` where they came to the platform's address and are of no workspace's account. Alerts count from
+    their end, deliveries from when they were written.
     """
 
     sessions_days: int
@@ -33,6 +35,8 @@ class Retention:
     audit_days: int = 730
     dead_webhooks_days: int = 30
     unrouted_webhooks_days: int = 7
+    writes_days: int = 90
+    alerts_days: int = 90
     unrouted_webhooks: int = 100_000
     handled_webhooks: int = 100_000
     audit_entries: int = 100_000
@@ -40,6 +44,8 @@ class Retention:
 
 class QuotaReachedError(ConflictError):
     """The workspace has as much of something as it may have. `passes` tells whether waiting helps."""
+
+    code = ErrorCode.QUOTA_REACHED
 
     def __init__(self, message: str, *, passes: bool = False) -> None:
         super().__init__(message)

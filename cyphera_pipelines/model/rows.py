@@ -24,9 +24,11 @@ class ChildRow:
 class MappedObject:
     """One object of an entity with everything that belongs to it.
 
-    `raw` is the object as UTF-8 JSON without NUL characters. `content_hash` covers the object and all its children.
+    `raw` is the object as UTF-8 JSON without NUL characters. `content_hash` covers the object and all its children but
+    those of loose tables.
     `version` is a moment, in seconds since 1970 on the provider's clock, at which the provider held this state or a
-    later one. `children` maps a child table's name to all of its rows, in the provider's order; an id may come twice.
+    later one. `children` maps a child table's name to all of its rows, in the provider's order; an id may come twice. A
+    loose table whose rows were not told is missing there: nothing is known of them.
     `encoded` is what the loader would send of it, by table, if that was made ahead.
     """
 

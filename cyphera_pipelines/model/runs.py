@@ -12,6 +12,12 @@ REPOSITORY = "__repository__"
 SYNC_JOB = "sync_source"
 """The job that syncs one source."""
 
+FIGURES_JOB = "build_figures"
+"""The job that brings the figures of one source in step with its tables."""
+
+VERIFICATION_JOB = "verify_source"
+"""The job that carries out a session which compares a source's tables with the provider, and may mend them."""
+
 SOURCES_PARTITIONS = "payment_sources"
 """The partitions of the job: one per source, with keys like `acme:stripe`."""
 

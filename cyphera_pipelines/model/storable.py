@@ -4,7 +4,8 @@ import re
 from typing import Any, TypeGuard
 
 LONGEST_ID = 255
-"""Characters of an id, as many as Stripe promises at most. A parent's and a child's together fit into an index."""
+"""Characters of an id, as many as any provider promises at most. A parent's and a child's together fit into an
+index."""
 _USABLE_ID = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{LONGEST_ID}}}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -46,6 +46,8 @@ SHARED_TAIL_COLUMNS: dict[str, str] = {
 
 METADATA = json("metadata", "Key-value pairs that the workspace keeps on the object at the provider")
 
+PROVIDER_STATUS = "What the provider calls the status"
+
 CUSTOMERS = SyncedTable(
     "customers",
     Entity.CUSTOMERS,
@@ -77,12 +79,63 @@ CUSTOMERS = SyncedTable(
     ),
 )
 
+_DISCOUNT_COLUMNS = (
+    integer("position", "Its place among the discounts of the same object, from 0: they are taken off in that order"),
+    text("coupon_id", "Id of the coupon; NULL for a discount that was made for this object alone"),
+    text("coupon_name", "Name of the coupon, as customers see it"),
+    text("promotion_code_id", "Id of the promotion code that the customer entered"),
+    text("kind", "percent or amount; NULL where the provider does not tell, as of a coupon that is gone"),
+    numeric("percent_off", "How much is taken off, in percent; NULL where it is an amount"),
+    amount("amount_off", "How much is taken off; NULL where it is a percentage"),
+    text("currency", "Lower-case ISO code of the currency of `amount_off`"),
+    text("duration", "once, repeating or forever"),
+    integer("duration_in_months", "For how many months it applies, where it is repeating"),
+    timestamp("starts_at", "From when it applies"),
+    timestamp("ends_at", "When it stops to apply; NULL for one without an end, and for one that applies once"),
+    json("product_ids", "Ids of the products that it is limited to; NULL where it is for all of them"),
+)
+"""What is known of every discount, whatever it is on."""
+
+_TAX_RATE_COLUMNS = (
+    integer("position", "Its place among the tax rates of the same object, from 0"),
+    text("tax_rate_id", "Id of the tax rate"),
+    text("display_name", "What customers see it called, as in VAT"),
+    numeric("percentage", "The rate, in percent"),
+    boolean("inclusive", "Whether prices contain it already"),
+    text("country", "Two-letter country code"),
+    text("jurisdiction", "Where it is levied"),
+)
+
+CUSTOMER_DISCOUNTS = SyncedTable(
+    "customer_discounts",
+    Entity.CUSTOMERS,
+    "Discounts on customers: they apply to the subscriptions that have none of their own",
+    (text("customer_id", "Id of the customer", required=True), *_DISCOUNT_COLUMNS),
+    parent_column="customer_id",
+)
+
+CUSTOMER_TAX_IDS = SyncedTable(
+    "customer_tax_ids",
+    Entity.CUSTOMERS,
+    "Tax ids of customers, as in the number for VAT",
+    (
+        text("customer_id", "Id of the customer", required=True),
+        text("type", "What kind of number it is, as in eu_vat"),
+        personal(text("value", "The number")),
+        text("country", "Two-letter country code"),
+        text("verification_status", "pending, verified, unverified or unavailable"),
+        timestamp("created", "When it was entered"),
+    ),
+    parent_column="customer_id",
+    is_loose=True,
+)
+
 PRODUCTS = SyncedTable(
     "products",
     Entity.PRODUCTS,
     "Products: what is sold, active or not",
     (
-        timestamp("created", "When the product was created", required=True),
+        timestamp("created", "When the product was created; NULL where the provider does not say"),
         timestamp("updated", "When the product was last changed at the provider"),
         text("name", "Name shown to customers"),
         boolean("active", "Whether the product can be bought now"),
@@ -170,7 +223,11 @@ SUBSCRIPTIONS = SyncedTable(
     (
         timestamp("created", "When the subscription was created", required=True),
         text("customer_id", "Id of the customer"),
-        text("status", "active, trialing, past_due, canceled, paused, incomplete, incomplete_expired or unpaid"),
+        text(
+            "status",
+            "active, trialing, past_due, canceled, paused, incomplete, incomplete_expired or unpaid; scheduled where "
+            "it has yet to begin",
+        ),
         text("currency", "Lower-case ISO code of the subscription's currency"),
         text("collection_method", "charge_automatically or send_invoice"),
         timestamp("start_date", "When the subscription began, possibly before it was created here"),
@@ -194,6 +251,7 @@ SUBSCRIPTIONS = SyncedTable(
         json("discounts", "Discounts on the subscription"),
         text("test_clock_id", "Id of the test clock that the subscription belongs to"),
         METADATA,
+        later(text("provider_status", PROVIDER_STATUS)),
     ),
 )
 
@@ -217,6 +275,30 @@ SUBSCRIPTION_ITEMS = SyncedTable(
         json("discounts", "Discounts on the item"),
         METADATA,
         later(numeric("unit_amount_decimal", "Price of one unit in minor units, with up to 12 decimals")),
+    ),
+    parent_column="subscription_id",
+)
+
+SUBSCRIPTION_DISCOUNTS = SyncedTable(
+    "subscription_discounts",
+    Entity.SUBSCRIPTIONS,
+    "Discounts on subscriptions and on their items",
+    (
+        text("subscription_id", "Id of the subscription", required=True),
+        text("subscription_item_id", "Id of the item that it is on; NULL where it is on the whole subscription"),
+        *_DISCOUNT_COLUMNS,
+    ),
+    parent_column="subscription_id",
+)
+
+SUBSCRIPTION_TAX_RATES = SyncedTable(
+    "subscription_tax_rates",
+    Entity.SUBSCRIPTIONS,
+    "Tax rates of subscriptions and of their items, where they are set and not found out bill by bill",
+    (
+        text("subscription_id", "Id of the subscription", required=True),
+        text("subscription_item_id", "Id of the item that it is for; NULL where it is for the whole subscription"),
+        *_TAX_RATE_COLUMNS,
     ),
     parent_column="subscription_id",
 )
@@ -272,7 +354,21 @@ INVOICES = SyncedTable(
         json("discounts", "Discounts on the invoice"),
         text("test_clock_id", "Id of the test clock that the invoice belongs to"),
         METADATA,
+        later(text("provider_status", PROVIDER_STATUS)),
     ),
+    axes=("created", "effective_at"),
+)
+
+INVOICE_DISCOUNTS = SyncedTable(
+    "invoice_discounts",
+    Entity.INVOICES,
+    "Discounts that were taken off invoices, with what each took off",
+    (
+        text("invoice_id", "Id of the invoice", required=True),
+        *_DISCOUNT_COLUMNS,
+        amount("discounted", "What it took off the whole invoice"),
+    ),
+    parent_column="invoice_id",
 )
 
 INVOICE_LINE_ITEMS = SyncedTable(
@@ -306,18 +402,47 @@ INVOICE_LINE_ITEMS = SyncedTable(
     parent_column="invoice_id",
 )
 
+INVOICE_PAYMENTS = SyncedTable(
+    "invoice_payments",
+    Entity.INVOICES,
+    "Payments towards invoices, with what they were made by",
+    (
+        text("invoice_id", "Id of the invoice", required=True),
+        text("status", "paid, open, failed or canceled"),
+        amount("amount_requested", "What was to be paid by it"),
+        amount("amount_paid", "What was paid by it; NULL where it was not"),
+        text("currency", "Lower-case ISO code of the invoice's currency"),
+        text("type", "What it was made by: payment_intent, charge, payment_record or transaction"),
+        text("payment_intent_id", "Id of the payment intent"),
+        text("charge_id", "Id of the charge, where there is no payment intent"),
+        text("transaction_id", "Id of the transaction, or of the record of what was paid elsewhere"),
+        boolean("is_default", "Whether the provider made it by itself when the invoice was finalized"),
+        boolean("paid_out_of_band", "Whether it was paid elsewhere and only recorded at the provider"),
+        timestamp("created", "When it was made"),
+        timestamp("paid_at", "When it was paid"),
+    ),
+    parent_column="invoice_id",
+    is_loose=True,
+)
+
 SYNCED_TABLES: dict[str, SyncedTable] = {
     table.name: table
     for table in (
         CUSTOMERS,
+        CUSTOMER_DISCOUNTS,
+        CUSTOMER_TAX_IDS,
         PRODUCTS,
         PRICES,
         PRICE_TIERS,
         PRICE_CURRENCY_OPTIONS,
         SUBSCRIPTIONS,
         SUBSCRIPTION_ITEMS,
+        SUBSCRIPTION_DISCOUNTS,
+        SUBSCRIPTION_TAX_RATES,
         INVOICES,
+        INVOICE_DISCOUNTS,
         INVOICE_LINE_ITEMS,
+        INVOICE_PAYMENTS,
     )
 }
 """Every synced table by name, parents before their children."""
@@ -349,8 +474,18 @@ def entity_table(entity: Entity) -> SyncedTable:
 
 
 def child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
-    """The child tables that are replaced together with the entity's rows."""
+    """The child tables of the entity, loose ones included."""
     return tuple(table for table in SYNCED_TABLES.values() if table.entity is entity and table.is_child)
+
+
+def strict_child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
+    """The child tables that are replaced together with the entity's rows."""
+    return tuple(table for table in child_tables(entity) if not table.is_loose)
+
+
+def loose_child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
+    """The child tables whose rows are merged by themselves, wherever they are told."""
+    return tuple(table for table in child_tables(entity) if table.is_loose)
 
 
 def key_columns(table: SyncedTable) -> tuple[str, ...]:
@@ -416,4 +551,6 @@ __all__ = [
     "child_tables",
     "entity_table",
     "key_columns",
+    "loose_child_tables",
+    "strict_child_tables",
 ]

@@ -22,18 +22,28 @@ from pydantic import Field
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import ConflictStrategy, EntityProgress, SessionStatus, SyncRequest
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, TABLES_BY_ASSET_KEY, asset_key
 from cyphera_pipelines.orchestration.checks import CHECK_SPECS, check_tables
-from cyphera_pipelines.orchestration.failures import TextMetadata, failure, plain_failures
+from cyphera_pipelines.orchestration.failures import ERROR_CODE, TextMetadata, failure, plain_failures
+from cyphera_pipelines.orchestration.figure_reports import bring_figures_in_step
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.log_redaction import redact_logs
-from cyphera_pipelines.orchestration.materializations import SyncedSource, has_changes, is_complete, materialization
+from cyphera_pipelines.orchestration.materializations import (
+    SyncedSource,
+    has_changed_rows,
+    has_changes,
+    is_complete,
+    materialization,
+)
 from cyphera_pipelines.orchestration.partitions import payment_sources, source_key_of
 from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource
 from cyphera_pipelines.orchestration.run_sessions import (
+    LOOKS_FOR_CANCELLATION_EVERY,
     cancel_session_of_run,
     end_run_as_cancelled,
+    raise_if_cancelled,
     run_ends_with_its_session,
     session_for_run,
 )
@@ -106,7 +116,8 @@ def payment_tables(
     if source_key is None:
         raise failure(
             "This run has no partition key, so there is no source to sync. Choose one source in 'Materialize', or "
-            "several with a run for each, or sync one from the command line, as in: cyphera sync acme stripe"
+            "several with a run for each, or sync one from the command line, as in: cyphera sync acme stripe",
+            {ERROR_CODE: ErrorCode.INVALID_REQUEST.value},
         )
     with plain_failures({"source": source_key}), run_ends_with_its_session(context.instance, context.run):
         source = find_source(database.open(), source_key)
@@ -133,6 +144,8 @@ def payment_tables(
         outcome = run_interruptibly(
             lambda: run_sync(job),
             on_interrupt=lambda: cancel_session_of_run(database.open(), context.instance, context.run, session),
+            on_wait=lambda: raise_if_cancelled(context.instance, context.run),
+            wait_every=LOOKS_FOR_CANCELLATION_EVERY,
         )
         unchecked = set(context.selected_asset_keys)
         synced = SyncedSource(database.open(), source, session, time.monotonic() - started)
@@ -147,9 +160,17 @@ def payment_tables(
         ended = get_session(database.open(), session.workspace_id, session.id)
         if ended.status is SessionStatus.CANCELLED:
             end_run_as_cancelled(context.instance, context.run, f"Session {session.id} was cancelled.")
-            raise failure((ended.error_summary or {}).get("message", "The session was cancelled."), about)
+            why = (ended.error_summary or {}).get("message", "The session was cancelled.")
+            raise failure(why, about | {ERROR_CODE: ErrorCode.CANCELLED.value})
+        bring_figures_in_step(
+            context.instance,
+            database.open(),
+            source,
+            has_changed=has_changed_rows(outcome.entities),
+            show=context.log_event,
+        )
         if outcome.error_summary is not None:
-            raise failure(outcome.error_summary["message"], about | _what_is_missing(outcome))
+            raise failure(outcome.error_summary["message"], about | _what_went_wrong(outcome))
 
 
 def _selected_entities(context: AssetExecutionContext) -> tuple[Entity, ...]:
@@ -176,10 +197,12 @@ def _checks_but_of(context: AssetExecutionContext, unchecked: Collection[AssetKe
     return [key for key in context.selected_asset_check_keys if key.asset_key not in unchecked]
 
 
-def _what_is_missing(outcome: SyncOutcome) -> TextMetadata:
-    """The session's status, and a sentence for each entity that is not whole."""
+def _what_went_wrong(outcome: SyncOutcome) -> TextMetadata:
+    """The session's status and error code, and a sentence for each entity that is not whole."""
     summary: dict[str, dict[str, Any]] = (outcome.error_summary or {}).get("entities", {})
-    missing: TextMetadata = {"status": outcome.status.value}
+    wrong: TextMetadata = {"status": outcome.status.value}
+    if outcome.code is not None:
+        wrong[ERROR_CODE] = outcome.code.value
     for entity, counts in outcome.entities.items():
         if is_complete(counts):
             continue
@@ -188,5 +211,5 @@ def _what_is_missing(outcome: SyncOutcome) -> TextMetadata:
             if counts.failed
             else "The listing had not come to its end."
         )
-        missing[entity.value] = reason
-    return missing
+        wrong[entity.value] = reason
+    return wrong

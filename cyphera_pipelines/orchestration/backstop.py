@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRecord, RunsFilter
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.merged_rows import about_merged_rows_of
 from cyphera_pipelines.model.runs import PARTITION_TAG, SESSION_TAG, SOURCE_TAG, WILL_RETRY_TAG
-from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
+from cyphera_pipelines.model.sessions import SILENT_FOR, EventLevel, Session, SessionEvent, SessionStatus
 from cyphera_pipelines.model.source import split_source_key
 from cyphera_pipelines.orchestration.run_sessions import parse_session_id
 from cyphera_pipelines.store.database import Database
@@ -17,7 +18,6 @@ from cyphera_pipelines.store.locks import is_being_synced
 from cyphera_pipelines.store.schedules import SyncResult
 from cyphera_pipelines.store.sessions import finish_session, get_session, interruption_of, list_silent_sessions
 from cyphera_pipelines.store.workspaces import find_workspace
-from cyphera_pipelines.sync.request import SILENT_FOR
 
 _HOW_IT_ENDED = {
     SessionStatus.FAILED: "The run that carried out this sync ended before the sync did.",
@@ -26,10 +26,18 @@ _HOW_IT_ENDED = {
 _HAS_YET_TO_BEGIN = (DagsterRunStatus.NOT_STARTED, DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING)
 
 
-def end_session_of_run(database: Database, run: DagsterRun, status: SessionStatus, *, reason: str | None = None) -> str:
+def end_session_of_run(
+    database: Database,
+    run: DagsterRun,
+    status: SessionStatus,
+    *,
+    reason: str | None = None,
+    code: ErrorCode | None = None,
+) -> str:
     """Give the session of an ended run its final status, unless it has one; returns what was done, for a tick's log.
 
-    A session whose run Dagster retries, or that another run has taken over, goes on. `reason` is why the run ended.
+    A session whose run Dagster retries, or that another run has taken over, goes on. `reason` is why the run ended, and
+    `code` what kind of trouble that was; None if nobody knows.
     """
     session = _session_of(database, run)
     if session is None:
@@ -40,7 +48,7 @@ def end_session_of_run(database: Database, run: DagsterRun, status: SessionStatu
         return f"Session {session.id} goes on in the run's retry."
     if session.dagster_run_id not in (None, run.run_id):
         return f"Session {session.id} goes on in run {session.dagster_run_id}."
-    end_session(database, session, status, run_id=run.run_id, reason=reason)
+    end_session(database, session, status, run_id=run.run_id, reason=reason, code=code)
     return f"Session {session.id} is {status.value} now."
 
 
@@ -90,18 +98,31 @@ def _has_been_over(session: Session) -> bool:
 
 
 def end_session(
-    database: Database, session: Session, status: SessionStatus, *, run_id: str | None = None, reason: str | None = None
+    database: Database,
+    session: Session,
+    status: SessionStatus,
+    *,
+    run_id: str | None = None,
+    reason: str | None = None,
+    code: ErrorCode | None = None,
 ) -> None:
     """Give the session its final status, unless it has one, and say why."""
     how = f"{_HOW_IT_ENDED[status]} {about_merged_rows_of(session)} The next sync continues from there."
     message = " ".join(text for text in (how if run_id else None, reason) if text)
     summary = {"message": message} | ({"dagster_run_id": run_id} if run_id else {})
     level = EventLevel.WARNING if status is SessionStatus.CANCELLED else EventLevel.ERROR
-    event = SessionEvent(f"session_{status.value}", message, level=level)
-    end = interruption_of(session, message)
+    code = code or _code(session, status)
+    event = SessionEvent(f"session_{status.value}", message, level=level, code=code)
+    end = interruption_of(session, message, code)
     if status is SessionStatus.CANCELLED:
         end = replace(end, result=SyncResult.CANCELLED)
-    finish_session(database, session, status, error_summary=summary, event=event, end=end)
+    finish_session(database, session, status, error_summary=summary, code=code, event=event, end=end)
+
+
+def _code(session: Session, status: SessionStatus) -> ErrorCode:
+    if status is SessionStatus.CANCELLED:
+        return ErrorCode.CANCELLED
+    return ErrorCode.RUN_NOT_STARTED if session.started_at is None else ErrorCode.SESSION_DIED
 
 
 def _newest_run(instance: DagsterInstance, session: Session) -> RunRecord | None:

@@ -29,6 +29,7 @@ from cyphera_pipelines.orchestration.failures import plain_failures
 from cyphera_pipelines.orchestration.interruptible import run_interruptibly
 from cyphera_pipelines.orchestration.log_redaction import redact_logs
 from cyphera_pipelines.orchestration.resources import KeyringResource
+from cyphera_pipelines.orchestration.run_sessions import LOOKS_FOR_CANCELLATION_EVERY, raise_if_cancelled
 from cyphera_pipelines.orchestration.storage import keep_to_one_connection
 from cyphera_pipelines.settings import Settings, load_settings
 from cyphera_pipelines.store.claims import WORKER_NAME, Backlog, read_backlog
@@ -79,19 +80,24 @@ def take_due_sources(context: OpExecutionContext, config: BatchConfig, keyring: 
         )
         try:
             take_all_connections(database.engine, BATCH, database.patience)
-            options = BatchOptions(
-                run_id=context.run_id,
-                per_workspace=settings.most_sources_at_once,
-                seconds=config.seconds,
-                longest_pause=config.longest_pause,
-                report=BatchReports(context, database).show,
-                may_end=lambda: _may_end(context.instance, context.run_id, config.seconds, settings),
-            )
-            batch = Batch(database, keys, worker, options)
-            _takes_sources_for(context.instance, context.run_id, config.seconds)
-            counts = run_interruptibly(
-                batch.run, on_interrupt=lambda: batch.stop("The batch that made this sync was stopped.")
-            )
+            with BatchReports(context, database) as reports:
+                options = BatchOptions(
+                    run_id=context.run_id,
+                    per_workspace=settings.most_sources_at_once,
+                    seconds=config.seconds,
+                    longest_pause=config.longest_pause,
+                    report=reports.show,
+                    on_rest=reports.look_at_figures,
+                    may_end=lambda: _may_end(context.instance, context.run_id, config.seconds, settings),
+                )
+                batch = Batch(database, keys, worker, options)
+                _takes_sources_for(context.instance, context.run_id, config.seconds)
+                counts = run_interruptibly(
+                    batch.run,
+                    on_interrupt=lambda: batch.stop("The batch that made this sync was stopped."),
+                    on_wait=lambda: raise_if_cancelled(context.instance, context.run),
+                    wait_every=LOOKS_FOR_CANCELLATION_EVERY,
+                )
         finally:
             database.close()
         context.log.info(counts.in_words())

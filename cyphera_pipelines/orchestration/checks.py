@@ -16,6 +16,7 @@ from cyphera_pipelines.orchestration.partitions import payment_sources
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.checks import Finding, find_gaps, find_orphans, find_unknown_references
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.figure_checks import find_unlike_aging, find_unlike_revenue
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,21 @@ def _lines_have_no_gaps(table: SyncedTable) -> TableCheck:
     )
 
 
+_AGING_ADDS_UP = TableCheck(
+    SYNCED_TABLES["invoices"],
+    "aging_adds_up",
+    "The buckets of invoice_aging add up to what remains of open invoices, by currency. The samples are currencies.",
+    lambda database, source: find_unlike_aging(database, source, livemode=not source.is_test_mode),
+)
+
+_REVENUE_ADDS_UP = TableCheck(
+    SYNCED_TABLES["invoices"],
+    "revenue_adds_up",
+    "What of invoices is recognized, written off and deferred adds up to their lines, by currency and month.",
+    lambda database, source: find_unlike_revenue(database, source, livemode=not source.is_test_mode),
+)
+
+
 TABLE_CHECKS = {
     check.key: check
     for check in (
@@ -70,12 +86,15 @@ TABLE_CHECKS = {
         # Children come with their parents: what those refer to says enough.
         *(_references_are_known(reference) for reference in REFERENCES if not reference.table.is_child),
         _lines_have_no_gaps(SYNCED_TABLES["invoice_line_items"]),
+        _AGING_ADDS_UP,
+        _REVENUE_ADDS_UP,
     )
 }
 """All checks by key."""
 
 
-def _spec(key: AssetCheckKey, description: str) -> AssetCheckSpec:
+def partitioned_check(key: AssetCheckKey, description: str) -> AssetCheckSpec:
+    """What Dagster shows of a check that is asked source by source."""
     with warnings.catch_warnings():
         # Partitioned checks are a preview in this version of Dagster; the version is pinned and a test uses them.
         warnings.simplefilter("ignore", PreviewWarning)
@@ -83,8 +102,8 @@ def _spec(key: AssetCheckKey, description: str) -> AssetCheckSpec:
 
 
 CHECK_SPECS = [
-    *(_spec(key, check.description) for key, check in TABLE_CHECKS.items()),
-    *(_spec(key, DESCRIPTION) for key in FRESHNESS_CHECKS),
+    *(partitioned_check(key, check.description) for key, check in TABLE_CHECKS.items()),
+    *(partitioned_check(key, DESCRIPTION) for key in FRESHNESS_CHECKS),
 ]
 """What Dagster shows of each check."""
 

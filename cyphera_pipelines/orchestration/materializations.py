@@ -1,5 +1,6 @@
 """What a finished table shows in Dagster: counts, speed and a preview."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,8 +8,10 @@ from dagster import MaterializeResult, MetadataValue
 from dagster._core.definitions.metadata import RawMetadataValue
 
 from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import EntityProgress, Session
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import asset_key, table_name
 from cyphera_pipelines.orchestration.failures import text_value
 from cyphera_pipelines.orchestration.session_links import session_metadata
@@ -47,6 +50,11 @@ def changes(table: SyncedTable, counts: EntityProgress) -> dict[str, int]:
 def has_changes(table: SyncedTable, counts: EntityProgress) -> bool:
     """Whether any row of the table is another one than before."""
     return any(number for name, number in changes(table, counts).items() if name != "unchanged")
+
+
+def has_changed_rows(counts: Mapping[Entity, EntityProgress]) -> bool:
+    """Whether any row of these entities' tables is another one than before."""
+    return any(has_changes(table, counts[table.entity]) for table in SYNCED_TABLES.values() if table.entity in counts)
 
 
 def materialization(synced: SyncedSource, table: SyncedTable, counts: EntityProgress) -> MaterializeResult[Any]:

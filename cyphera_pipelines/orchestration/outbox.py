@@ -8,8 +8,16 @@ from dataclasses import dataclass, field
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
 
-from cyphera_pipelines.model.runs import SESSION_TAG, SOURCE_TAG, SOURCES_PARTITIONS, WILL_RETRY_TAG
-from cyphera_pipelines.model.sessions import Session, SessionStatus
+from cyphera_pipelines.model.error_codes import ErrorCode
+from cyphera_pipelines.model.runs import (
+    SESSION_TAG,
+    SOURCE_TAG,
+    SOURCES_PARTITIONS,
+    SYNC_JOB,
+    VERIFICATION_JOB,
+    WILL_RETRY_TAG,
+)
+from cyphera_pipelines.model.sessions import Session, SessionStatus, verification_in
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, tables_of
 from cyphera_pipelines.orchestration.asset_specs import entity_asset_keys
 from cyphera_pipelines.orchestration.backstop import end_session, end_session_of_run
@@ -72,16 +80,20 @@ def _settle(database: Database, session: Session, run: DagsterRun) -> None:
 
 def _refuse(database: Database, waiting: PendingSession) -> None:
     reason = f"The configuration of {waiting.source_key} was removed before this sync began. Add one, then sync again."
-    end_session(database, waiting.session, SessionStatus.FAILED, reason=reason)
+    end_session(database, waiting.session, SessionStatus.FAILED, reason=reason, code=ErrorCode.SOURCE_REMOVED)
 
 
 def run_request(session: Session, source_key: str) -> RunRequest:
     """The run that carries out a session: the same as the API would submit, under the same key."""
+    tags = {SESSION_TAG: str(session.id), SOURCE_TAG: source_key}
+    if verification_in(session.config) is not None:
+        return RunRequest(run_key=str(session.id), partition_key=source_key, job_name=VERIFICATION_JOB, tags=tags)
     all_of_them = len(tables_of(session.entity_types)) == len(SYNCED_TABLES)
     return RunRequest(
         run_key=str(session.id),
         partition_key=source_key,
+        job_name=SYNC_JOB,
         # All of them is the job itself: Dagster need not work out a part of it.
         asset_selection=None if all_of_them else entity_asset_keys(session.entity_types),
-        tags={SESSION_TAG: str(session.id), SOURCE_TAG: source_key},
+        tags=tags,
     )

@@ -18,6 +18,7 @@ from sqlalchemy import event as engine_event
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.connection_waits import RUN_PATIENCE, DatabaseUnavailableError, connect_when_free
 
@@ -30,6 +31,8 @@ class RunRecordLostError(DatabaseUnavailableError):
 
     What Dagster shows of the run is out of date until its daemon ends it.
     """
+
+    code = ErrorCode.RUN_RECORD_LOST
 
 
 class _Record:

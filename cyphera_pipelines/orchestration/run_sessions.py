@@ -6,11 +6,14 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.storage.tags import RETRY_NUMBER_TAG
+from sqlalchemy.exc import SQLAlchemyError
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.model.runs import RUN_KEY_TAG, SESSION_TAG, SOURCE_TAG
-from cyphera_pipelines.model.sessions import Session, SyncRequest
+from cyphera_pipelines.model.sessions import STARTED_IN_DAGSTER, Session, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sessions import claim_session, get_session
@@ -18,9 +21,15 @@ from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions
 from cyphera_pipelines.sync.engine import SessionEndedError
 from cyphera_pipelines.sync.request import open_session
 
+LOOKS_FOR_CANCELLATION_EVERY = 2.0
+"""Seconds; a look is one statement."""
+_log = logging.getLogger(__name__)
+
 
 class NothingToSyncError(CypheraError):
     """The run was started for one session only, and that has ended or is another run's."""
+
+    code = ErrorCode.SESSION_ENDED
 
 
 def session_for_run(
@@ -51,7 +60,7 @@ def session_for_run(
             request = SyncRequest.from_config(request.entities, session.config | own)
             session = None
     if session is None:
-        session = open_session(database, source, request, dagster_run_id=run.run_id)
+        session = open_session(database, source, request, dagster_run_id=run.run_id, origin=STARTED_IN_DAGSTER)
     else:
         request = SyncRequest.from_config(session.entity_types, session.config)
     instance.add_run_tags(run.run_id, {SESSION_TAG: str(session.id), SOURCE_TAG: source.key})
@@ -71,6 +80,22 @@ def cancel_session_of_run(database: Database, instance: DagsterInstance, run: Da
     is_cancelled = current is not None and current.status is DagsterRunStatus.CANCELING
     why = "The run of this sync was cancelled in Dagster." if is_cancelled else "The process of this sync was stopped."
     cancel_session(database, session, why)
+
+
+def raise_if_cancelled(instance: DagsterInstance, run: DagsterRun) -> None:
+    """Raise DagsterExecutionInterruptedError if somebody cancelled the run in Dagster.
+
+    Its process is told by a signal too, but Python may drop what a signal's handler raises (see `interruptible`), and
+    then nobody would hear of it.
+    """
+    try:
+        current = instance.get_run_by_id(run.run_id)
+    except SQLAlchemyError as error:
+        # The sync goes on without Dagster's database; whoever cannot record it says so.
+        _log.debug("Whether run %s was cancelled is not known: %s", run.run_id, error)
+        return
+    if current is not None and current.status is DagsterRunStatus.CANCELING:
+        raise DagsterExecutionInterruptedError
 
 
 @contextmanager

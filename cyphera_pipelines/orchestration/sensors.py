@@ -18,9 +18,12 @@ from dagster import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from cyphera_pipelines.alerts.looking import look
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.runs import OUTBOX_SENSOR
 from cyphera_pipelines.model.sessions import SessionStatus
+from cyphera_pipelines.operations.settling import settle_overdue
 from cyphera_pipelines.orchestration import partitions
 from cyphera_pipelines.orchestration.backstop import (
     end_runs_of_ended_sessions,
@@ -28,17 +31,25 @@ from cyphera_pipelines.orchestration.backstop import (
     end_vanished_sessions,
 )
 from cyphera_pipelines.orchestration.batches import end_dead_batches, look_at_backlog, sync_due_sources
+from cyphera_pipelines.orchestration.failures import error_code_in
 from cyphera_pipelines.orchestration.jobs import sync_source
 from cyphera_pipelines.orchestration.outbox import look_into_outbox
 from cyphera_pipelines.orchestration.purging import carry_out_purge
-from cyphera_pipelines.orchestration.resources import DatabaseResource
+from cyphera_pipelines.orchestration.resources import DatabaseResource, KeyringResource
+from cyphera_pipelines.orchestration.verification import verify_source
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.settings import load_settings
+from cyphera_pipelines.store.provider_writes import count_unsettled
 from cyphera_pipelines.store.purges import list_unfinished_purges
 from cyphera_pipelines.store.retention import forget_old
 
 PURGE_SECONDS = 20.0
 """Of all purges at one look."""
+SETTLE_SECONDS = 20.0
+"""In which the last write of one look is taken up; it may take as long again."""
+ALERT_SECONDS = 5.0
+"""In which messages of one look are begun. Few, since the other sensors wait meanwhile: what a slow receiver has not
+taken by then is left to its thread, which goes on in this process."""
 RETENTION_SECONDS = 20.0
 """Of one look: Dagster gives a sensor a minute, and the other sensors wait."""
 
@@ -64,7 +75,7 @@ def payment_sources_sensor(context: SensorEvaluationContext, database: DatabaseR
 
 @sensor(
     name=OUTBOX_SENSOR,
-    job=sync_source,
+    jobs=[sync_source, verify_source],
     # The daemon looks every five seconds: with five here, a look that comes a little early is one in ten seconds.
     minimum_interval_seconds=4,
     default_status=DefaultSensorStatus.RUNNING,
@@ -105,8 +116,10 @@ def due_sources(context: SensorEvaluationContext, database: DatabaseResource) ->
 )
 def sessions_of_failed_runs(context: RunFailureSensorContext, database: DatabaseResource) -> None:
     """A run that failed, or whose process vanished, leaves no session running."""
-    reason = redact(_reason(context))
-    done = end_session_of_run(database.open(), context.dagster_run, SessionStatus.FAILED, reason=reason)
+    reason, code = _reason(context)
+    done = end_session_of_run(
+        database.open(), context.dagster_run, SessionStatus.FAILED, reason=redact(reason), code=code
+    )
     context.log.info(done)
 
 
@@ -179,18 +192,51 @@ def requested_purges(context: SensorEvaluationContext, database: DatabaseResourc
     return SensorResult(skip_reason=SkipReason(" ".join(told) or "Nothing is to be purged."))
 
 
-def _reason(context: RunFailureSensorContext) -> str:
-    """Why the run failed: our own sentence if a step of ours failed, else what Dagster says of it."""
+@sensor(
+    name="unsettled_writes",
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Finds out what became of writes at providers of which no answer came: by reading, and by sending one "
+    "that is not there again under its idempotency key.",
+)
+def unsettled_writes(
+    context: SensorEvaluationContext, database: DatabaseResource, keyring: KeyringResource
+) -> SensorResult:
+    """Those that nobody has been at work on for a minute; of all workspaces in turn, a portion at a time."""
+    if not count_unsettled(database.open()):
+        return SensorResult(skip_reason=SkipReason("Every write is settled."))
+    portion = settle_overdue(database.open(), keyring.load(), within=SETTLE_SECONDS)
+    for configuration_id, reason in portion.failed.items():
+        context.log.warning(f"Writes of configuration {configuration_id} cannot be settled now: {redact(reason)}")
+    return SensorResult(skip_reason=SkipReason(f"{portion}."))
+
+
+@sensor(
+    name="alerts",
+    minimum_interval_seconds=30,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Looks at what is wrong with sources, and tells it, once, to the channels that people added: see "
+    "`cyphera alerts`.",
+)
+def alerts(context: SensorEvaluationContext, database: DatabaseResource, keyring: KeyringResource) -> SensorResult:
+    """One look at all sources; what a slow receiver has not taken in time is left to the next."""
+    del context
+    done = look(database.open(), keyring.load(), load_settings(), within=ALERT_SECONDS)
+    return SensorResult(skip_reason=SkipReason(f"{done}."))
+
+
+def _reason(context: RunFailureSensorContext) -> tuple[str, ErrorCode | None]:
+    """Why the run failed: our own sentence and its code if a step of ours failed, else what Dagster says of it."""
     for event in context.get_step_failure_events():
         failure = event.step_failure_data.user_failure_data
         if failure is not None and failure.description:
-            return failure.description
+            return failure.description, error_code_in(failure.metadata)
     # Of a process that was killed, only the event before the failure tells how.
     before = context.instance.get_records_for_run(
         context.dagster_run.run_id, of_type=DagsterEventType.ENGINE_EVENT, limit=1, ascending=False
     ).records
     messages = [context.failure_event.message, *(record.event_log_entry.message for record in before)]
-    return f"Dagster says: {' '.join(_first_sentence(message) for message in messages if message)}"
+    return f"Dagster says: {' '.join(_first_sentence(message) for message in messages if message)}", None
 
 
 def _first_sentence(message: str) -> str:

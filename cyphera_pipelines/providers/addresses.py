@@ -1,8 +1,10 @@
 """Which addresses a configuration may send its requests to."""
 
 import ipaddress
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.providers.registry import PROVIDERS
 from cyphera_pipelines.settings import Settings
@@ -11,8 +13,9 @@ from cyphera_pipelines.settings import Settings
 def check_base_url(base_url: str, settings: Settings) -> str:
     """Return the address without a trailing slash, or raise InvalidInputError.
 
-    Allowed are the hosts in `CYPHERA_PROVIDER_HOSTS` (each provider's own by default), over https; in embedded mode
-    also this machine (loopback), over http or https. Anything else would let a tenant aim requests at inner networks.
+    Allowed are the hosts in `CYPHERA_PROVIDER_HOSTS` (each provider's own by default; `.host` stands for every host
+    beneath it), over https; in embedded mode also this machine (loopback), over http or https. Anything else would let
+    a tenant aim requests at inner networks.
     """
     problem = InvalidInputError(f"base_url {base_url!r} is not an address; write https://host or https://host:port.")
     try:
@@ -25,19 +28,26 @@ def check_base_url(base_url: str, settings: Settings) -> str:
     if parts.scheme not in ("http", "https") or not host or is_odd:
         raise problem
     if any(character in base_url for character in "@?#"):
-        raise InvalidInputError("base_url must not hold a user name, a query or a fragment.")
+        raise InvalidInputError(
+            "base_url must not hold a user name, a query or a fragment.", code=ErrorCode.ADDRESS_NOT_ALLOWED
+        )
     if settings.is_embedded and is_loopback(host):
         return base_url.rstrip("/")
     allowed = settings.provider_hosts or tuple(provider.default_host for provider in PROVIDERS.values())
-    if host not in allowed and f"{host}:{port}" not in allowed:
+    if host not in allowed and f"{host}:{port}" not in allowed and not _is_beneath(host, allowed):
         raise InvalidInputError(
             f"base_url may not point to {host!r}; allowed are {', '.join(allowed)}"
             + (" and loopback addresses" if settings.is_embedded else "")
-            + ". The operator can add hosts with CYPHERA_PROVIDER_HOSTS."
+            + ". The operator can add hosts with CYPHERA_PROVIDER_HOSTS.",
+            code=ErrorCode.ADDRESS_NOT_ALLOWED,
         )
     if parts.scheme != "https" and not is_loopback(host):
-        raise InvalidInputError(f"base_url must use https for {host!r}.")
+        raise InvalidInputError(f"base_url must use https for {host!r}.", code=ErrorCode.ADDRESS_NOT_ALLOWED)
     return base_url.rstrip("/")
+
+
+def _is_beneath(host: str, allowed: Iterable[str]) -> bool:
+    return any(host.endswith(each) for each in allowed if each.startswith("."))
 
 
 def is_loopback(host: str) -> bool:

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from cyphera_pipelines.sandbox.accounts import SandboxAccount
+from cyphera_pipelines.sandbox.accounts import read_account
 from cyphera_pipelines.sandbox.options import Fault, SandboxOptions
 from cyphera_pipelines.sandbox.serialization import JsonObject, from_bytes, to_bytes
 from cyphera_pipelines.sandbox.state import SandboxState
-from cyphera_pipelines.sandbox.webhooks.control import webhook_handlers
+from cyphera_pipelines.sandbox.webhook_control import webhook_handlers
 
 _LINES_PER_CHUNK = 200
 
@@ -92,7 +92,7 @@ def control_routes(state: SandboxState) -> list[Route]:
         return _json([account.model_dump(mode="json") for account in state.accounts])
 
     async def put_account(request: Request) -> Response:
-        account = SandboxAccount.model_validate_json(await request.body())
+        account = read_account(await request.body())
         state.put_account(account)
         return _json(account.model_dump(mode="json"))
 

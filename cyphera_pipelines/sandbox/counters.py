@@ -19,7 +19,7 @@ class SeenRequest(NamedTuple):
 
 
 class Counters:
-    """Requests to `/v1`, counted since the start or the last reset."""
+    """Requests to the providers' APIs, counted since the start or the last reset."""
 
     def __init__(self) -> None:
         self._in_flight = 0

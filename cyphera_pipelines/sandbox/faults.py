@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from cyphera_pipelines.sandbox.generate.dice import Dice
+from cyphera_pipelines.sandbox.business.dice import Dice
 from cyphera_pipelines.sandbox.options import Fault
 
 
@@ -43,10 +43,12 @@ class Faults:
         """How many requests each fault has hit."""
         return list(self._hit)
 
-    def choose(self, path: str, account_id: str | None, limit: int | None) -> Fault | None:
+    def choose(self, path: str, account_id: str | None, limit: int | None, method: str = "GET") -> Fault | None:
         """Return the fault that hits this request, if any. `limit` is its page size parameter."""
         for index, fault in enumerate(self._faults):
             if not fnmatchcase(path, fault.path) or fault.account_id not in (None, account_id):
+                continue
+            if fault.method not in (None, method):
                 continue
             if fault.limit_over is not None and (limit is None or limit <= fault.limit_over):
                 continue

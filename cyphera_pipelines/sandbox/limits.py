@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 from cyphera_pipelines.sandbox.options import Limiter, SandboxOptions
 
+_OF_MINUTES = "per minute"
+"""What the limit of an account's minutes goes by, where others have an endpoint."""
 LimitReason = Literal["global-rate", "endpoint-rate", "global-concurrency", "endpoint-concurrency"]
 
 
@@ -54,11 +56,12 @@ class TokenBucket:
 
 
 class FixedWindow:
-    """Lets `rate` requests through in each whole second of the clock; there is no other burst."""
+    """Lets `rate` requests through in each whole second (or so many) of the clock; there is no other burst."""
 
-    def __init__(self, rate: float, _burst: float, _now: float) -> None:
+    def __init__(self, rate: float, _burst: float, _now: float, seconds: int = 1) -> None:
         self._rate = rate
-        self._second = 0
+        self._seconds = seconds
+        self._window = 0
         self._taken = 0
 
     def change(self, rate: float, _burst: float, _now: float) -> None:
@@ -67,8 +70,9 @@ class FixedWindow:
 
     def ready(self, now: float) -> bool:
         """See `RequestLimit`."""
-        if int(now) != self._second:
-            self._second, self._taken = int(now), 0
+        window = int(now) // self._seconds
+        if window != self._window:
+            self._window, self._taken = window, 0
         return self._taken < self._rate
 
     def take(self) -> None:
@@ -100,6 +104,8 @@ class RateLimits:
         self._options, now = options, self._clock()
         for key, limit in list(self._limits.items()):
             rate, burst = self._rate_and_burst(key[1])
+            if key[1] == _OF_MINUTES:
+                rate = options.account_per_minute
             if rate is None:
                 del self._limits[key]
             else:
@@ -126,11 +132,13 @@ class RateLimits:
         if self._is_beyond(options.endpoint_concurrency, account_key, endpoint):
             return "endpoint-concurrency"
         of_account, of_endpoint = self._limit(account_key, "", now), self._limit(account_key, endpoint, now)
-        if of_account is not None and not of_account.ready(now):
-            return "global-rate"
+        of_minutes = self._minutes(account_key)
+        for limit in (of_account, of_minutes):
+            if limit is not None and not limit.ready(now):
+                return "global-rate"
         if of_endpoint is not None and not of_endpoint.ready(now):
             return "endpoint-rate"
-        for limit in (of_account, of_endpoint):
+        for limit in (of_account, of_minutes, of_endpoint):
             if limit is not None:
                 limit.take()
         return None
@@ -145,6 +153,14 @@ class RateLimits:
         key = (account_key, endpoint)
         if key not in self._limits:
             self._limits[key] = _LIMITS[self._options.limiter](rate, burst, now)
+        return self._limits[key]
+
+    def _minutes(self, account_key: str) -> RequestLimit | None:
+        most, key = self._options.account_per_minute, (account_key, _OF_MINUTES)
+        if most is None:
+            return None
+        if key not in self._limits:
+            self._limits[key] = FixedWindow(most, 0.0, 0.0, seconds=60)
         return self._limits[key]
 
     def _rate_and_burst(self, endpoint: str) -> tuple[float | None, float]:

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import requests
 
-from cyphera_pipelines.sandbox.accounts import SandboxAccount
-from cyphera_pipelines.sandbox.changes import Change
+from cyphera_pipelines.sandbox.accounts import Account, read_account
+from cyphera_pipelines.sandbox.change import Change
 from cyphera_pipelines.sandbox.options import Fault, SandboxOptions
 from cyphera_pipelines.sandbox.serialization import JsonObject, from_bytes, to_bytes
 from cyphera_pipelines.sandbox.server import serve
@@ -31,7 +31,7 @@ class SandboxProcess:
 
     def __init__(
         self,
-        accounts: Iterable[SandboxAccount],
+        accounts: Iterable[Account],
         options: SandboxOptions | None = None,
         *,
         host: str = "127.0.0.1",
@@ -116,7 +116,7 @@ class SandboxProcess:
     def _read(self, method: str, path: str, body: Any = None) -> Any:
         return from_bytes(self._call(method, path, body).content)
 
-    def put_account(self, account: SandboxAccount) -> None:
+    def put_account(self, account: Account) -> None:
         """Add or replace an account."""
         self._call("POST", "/accounts", account.model_dump(mode="json"))
 
@@ -145,6 +145,14 @@ class SandboxProcess:
         """Return the ids of events by endpoint; see `SandboxState.webhooks_not_arrived`."""
         ids: JsonObject = self._read("GET", "/webhooks/not_arrived")
         return ids
+
+    def add_webhook_endpoint(
+        self, account_id: str, url: str, username: str | None = None, password: str | None = None
+    ) -> str:
+        """Send a Chargebee site's events somewhere; see `SandboxState.add_webhook_endpoint`."""
+        body = {"account": account_id, "url": url, "username": username, "password": password}
+        endpoint_id: str = self._read("POST", "/webhooks/endpoints", body)["id"]
+        return endpoint_id
 
     def resend(self, account_id: str, event_id: str, endpoint_id: str | None = None) -> list[str]:
         """Send an event once more; see `SandboxState.resend`."""
@@ -252,7 +260,7 @@ def _end_with_parent() -> None:
 def main() -> None:
     """Run the child: the set-up comes as one line of JSON on standard input, the URL goes to standard output."""
     setup = from_bytes(sys.stdin.buffer.readline())
-    accounts = [SandboxAccount.model_validate_json(to_bytes(account)) for account in setup["accounts"]]
+    accounts = [read_account(to_bytes(account)) for account in setup["accounts"]]
     options = SandboxOptions.model_validate_json(to_bytes(setup["options"]))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     serve(accounts, options, setup["host"], setup["port"], _say_url)

@@ -1,32 +1,19 @@
-"""The part of the server that a client takes for Stripe: everything under `/v1`."""
+"""What the APIs of all providers share: requests are counted, limited, kept waiting, answered or broken off."""
 
 import asyncio
-import base64
-import binascii
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
-from cyphera_pipelines.sandbox.accounts import API_VERSION
-from cyphera_pipelines.sandbox.answers import answer
+from cyphera_pipelines.sandbox.behaviour import Behaviour
 from cyphera_pipelines.sandbox.counters import SeenRequest
-from cyphera_pipelines.sandbox.dataset import Dataset
-from cyphera_pipelines.sandbox.endpoints import PERMISSIONS, Endpoint, find_endpoint
-from cyphera_pipelines.sandbox.errors import (
-    ProviderError,
-    invalid_api_key,
-    missing_permission,
-    no_api_key,
-    rate_limited,
-    server_error,
-    unrecognized_url,
-)
+from cyphera_pipelines.sandbox.limits import LimitReason
 from cyphera_pipelines.sandbox.options import Fault, FaultKind
-from cyphera_pipelines.sandbox.serialization import to_bytes
-from cyphera_pipelines.sandbox.state import SandboxState
-from cyphera_pipelines.sandbox.webhooks.requests import answer_write
 
 CLOSE_CONNECTION = "cyphera.close_connection"
 """The scope's entry that closes the connection at once, put there by our server."""
@@ -34,13 +21,43 @@ CLOSE_CONNECTION = "cyphera.close_connection"
 MOST_SENT = 100_000
 """Bytes of a request's body that are read."""
 
-_JSON = "application/json"
-_ACCOUNT_HEADERS = (b"stripe-account", b"stripe-context")
 _PROXY_PAGE = (
     b"<html>\r\n<head><title>%(status)d</title></head>\r\n<body><center><h1>%(status)d</h1></center></body></html>\r\n"
 )
 _PROXY_STATUS = {FaultKind.ERROR_502: 502, FaultKind.ERROR_503: 503}
-_CLOSING = {FaultKind.DROP, FaultKind.STALL, FaultKind.TRUNCATE}
+_CLOSING = {FaultKind.DROP, FaultKind.DROP_UNDONE, FaultKind.STALL, FaultKind.TRUNCATE}
+
+
+@dataclass(slots=True)
+class Call:
+    """A request: for which endpoint, and by whom.
+
+    `template` is as `GET /v1/invoices/:id`, `account_id` that of counters and faults, `limited_as` what limits go by
+    (None for a request that counts against none). `has_body` says whether a body is read.
+    """
+
+    scope: Scope
+    template: str
+    account_id: str | None
+    limited_as: str | None
+    has_body: bool
+
+    @property
+    def query_string(self) -> str:
+        """The query, as it came."""
+        query: str = self.scope["query_string"].decode("latin-1")
+        return query
+
+
+C = TypeVar("C", bound=Call)
+
+
+class Reply(NamedTuple):
+    """What a request is answered with."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
 
 
 def header_of(scope: Scope, wanted: bytes) -> str | None:
@@ -48,183 +65,78 @@ def header_of(scope: Scope, wanted: bytes) -> str | None:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
-def api_key_of(scope: Scope) -> str | None:
-    """Return the key that a request carries, as a Bearer token or as the user name of Basic auth."""
-    header = header_of(scope, b"authorization") or ""
-    scheme, _, credentials = header.partition(" ")
-    if scheme.lower() == "bearer":
-        return credentials.strip() or None
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(credentials, validate=True).decode().partition(":")[0] or None
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-    return None
+class ProviderApi(ABC, Generic[C]):
+    """An ASGI application: one provider's API."""
 
-
-def _page_size(query_string: str) -> int | None:
-    values = parse_qs(query_string).get("limit", [""])
-    return int(values[0]) if values[0].isdecimal() else None
-
-
-def _lacks(missing: frozenset[str], endpoint: Endpoint) -> bool:
-    """Whether a restricted key lacks what an endpoint asks for; `price`, `plan` and `rak_plan_read` name the same.
-
-    `webhook` names both reading and writing, `webhook_write` writing only.
-    """
-    access = "_read" if endpoint.writes is None else "_write"
-    names = {name.removeprefix("rak_").removesuffix(access).removesuffix("s") for name in missing}
-    permission = PERMISSIONS[endpoint.name]
-    return permission in names or (permission == "plan" and "price" in names)
-
-
-def _limits_key(dataset: Dataset | None) -> str:
-    return "" if dataset is None else f"{dataset.account.account_id}/{dataset.account.livemode}"
-
-
-class ProviderApi:
-    """An ASGI application."""
-
-    def __init__(self, state: SandboxState) -> None:
-        self._state = state
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
         # Request ids and jitter need not be repeatable: they depend on the order in which requests come in.
         self._random = random.Random()
 
+    @abstractmethod
+    def read(self, scope: Scope) -> C:
+        """Return what a request is for, and whose data it may see."""
+
+    @abstractmethod
+    def reply(self, call: C, sent: bytes, fault: Fault | None, broken: LimitReason | None) -> Reply:
+        """Return the answer to a request with the body `sent`, hit by a fault or beyond a limit as it may be."""
+
+    def arrived(self, call: C, sent: bytes) -> None:
+        """A request has come, and is kept waiting from now on: once for each that is read."""
+
+    def left(self, call: C) -> None:
+        """A request has been answered, or broken off: once for each that has come."""
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        state = self._state
-        method, path = scope["method"], scope["path"]
-        query_string = scope["query_string"].decode("latin-1")
-        endpoint = find_endpoint(method, path)
-        template = endpoint.template if endpoint else f"{method} (unknown)"
-        api_key = api_key_of(scope)
-        dataset, refusal = self._open(scope, api_key)
-        account_id = dataset.account.account_id if dataset else None
-        state.counters.begin()
-        told = _Once(lambda status: state.counters.end(SeenRequest(account_id, template, path, query_string, status)))
+        behaviour = self._behaviour
+        call, path = self.read(scope), scope["path"]
+        behaviour.counters.begin()
+        seen = (call.account_id, call.template, path, call.query_string)
+        told = _Once(lambda status: behaviour.counters.end(SeenRequest(*seen, status)))
         try:
-            fault = state.faults.choose(path, account_id, _page_size(query_string))
+            fault = behaviour.faults.choose(path, call.account_id, _page_size(call.query_string), scope["method"])
             if fault is not None:
-                state.counters.by_fault[fault.kind] += 1
-            with state.limits.on_its_way(_limits_key(dataset), template):
-                on_arrival = state.options.limited_on_arrival
-                refusal = refusal or (self._over_limit(dataset, template) if on_arrival else None)
+                behaviour.counters.by_fault[fault.kind] += 1
+            sent = await _body(receive) if call.has_body else b""
+            self.arrived(call, sent)
+            with behaviour.limits.on_its_way(call.limited_as or "", call.template):
+                on_arrival = behaviour.options.limited_on_arrival
+                broken = self._over_limit(call) if on_arrival else None
                 await self._wait()
-                refusal = refusal or (None if on_arrival else self._over_limit(dataset, template))
-            for watch in state.watchers:
-                watch(template, query_string)
-            headers = {
-                "Content-Type": _JSON,
-                "Request-Id": f"req_{self._random.getrandbits(56):014x}",
-                "Stripe-Version": API_VERSION,
-                "Cache-Control": "no-cache, no-store",
-            }
-            sent = await _body(receive) if endpoint is not None and endpoint.writes else b""
-            status, body = self._response(
-                scope, sent, query_string, endpoint, api_key, dataset, refusal, fault, headers
-            )
+                broken = broken if on_arrival else self._over_limit(call)
+            for watch in behaviour.watchers:
+                watch(call.template, call.query_string)
+            if fault is not None and fault.kind in _PROXY_STATUS:
+                reply = _proxy_page(_PROXY_STATUS[fault.kind])
+            elif fault is not None and fault.kind is FaultKind.DROP_UNDONE:
+                reply = Reply(0, {}, b"")
+            else:
+                reply = self.reply(call, sent, fault, broken)
+                if fault is not None and fault.kind is FaultKind.CUT_JSON and reply.status == 200:
+                    reply = reply._replace(body=reply.body[: len(reply.body) // 2])
             if fault is not None and fault.kind in _CLOSING:
-                await self._break_off(fault, status, headers, body, scope, receive, send, told)
+                await _break_off(fault, reply, scope, receive, send, told)
             else:
                 # Before the answer: whoever has it may look at the counts.
-                told(status)
-                await _respond(send, status, headers, body)
+                told(reply.status)
+                await _start(send, reply)
+                await send({"type": "http.response.body", "body": reply.body})
         finally:
+            self.left(call)
             told(0)
 
-    def _open(self, scope: Scope, api_key: str | None) -> tuple[Dataset | None, ProviderError | None]:
-        """What the request may read; or why it may not read the account that it names."""
-        if not api_key:
-            return None, None
-        headers = dict(scope["headers"])
-        account, context = (headers.get(name, b"").decode("latin-1") or None for name in _ACCOUNT_HEADERS)
-        try:
-            return self._state.opened(api_key, account, context), None
-        except ProviderError as refusal:
-            return None, refusal
-
-    def _over_limit(self, dataset: Dataset | None, template: str) -> ProviderError | None:
+    def _over_limit(self, call: C) -> LimitReason | None:
         """Count the request against the limits of the account that it may read, and return what it breaks, if any."""
-        if dataset is None:
-            return None
-        broken = self._state.limits.exceeded(_limits_key(dataset), template)
-        return None if broken is None else rate_limited(broken, self._state.options.retry_after)
+        return None if call.limited_as is None else self._behaviour.limits.exceeded(call.limited_as, call.template)
 
     async def _wait(self) -> None:
-        options = self._state.options
+        options = self._behaviour.options
         milliseconds = options.latency_ms
         if options.latency_jitter_ms:
             milliseconds += self._random.random() * options.latency_jitter_ms
         if milliseconds:
             await asyncio.sleep(milliseconds / 1_000)
-
-    def _response(
-        self, scope: Scope, sent: bytes, query_string: str, endpoint: Endpoint | None, api_key: str | None,
-        dataset: Dataset | None, refusal: ProviderError | None, fault: Fault | None, headers: dict[str, str],
-    ) -> tuple[int, bytes]:  # fmt: skip
-        """Return status and body; add to the headers what goes with them."""
-        if fault is not None and fault.kind in _PROXY_STATUS:
-            status = _PROXY_STATUS[fault.kind]
-            headers["Content-Type"] = "text/html"
-            return status, _PROXY_PAGE % {b"status": status}
-        try:
-            if refusal is not None:
-                raise refusal
-            body = self._answer(scope, sent, query_string, endpoint, api_key, dataset, fault)
-        except ProviderError as error:
-            headers.update(error.headers)
-            return error.status, to_bytes(error.body())
-        if fault is not None and fault.kind is FaultKind.CUT_JSON:
-            body = body[: len(body) // 2]
-        return 200, body
-
-    def _answer(
-        self, scope: Scope, sent: bytes, query_string: str, endpoint: Endpoint | None, api_key: str | None,
-        dataset: Dataset | None, fault: Fault | None,
-    ) -> bytes:  # fmt: skip
-        if not api_key:
-            raise no_api_key()
-        if dataset is None or (fault is not None and fault.kind is FaultKind.UNAUTHORIZED):
-            raise invalid_api_key(api_key)
-        account = dataset.account
-        if endpoint is None:
-            raise unrecognized_url(scope["method"], scope["path"])
-        if fault is not None and fault.kind is FaultKind.RATE_LIMIT:
-            raise rate_limited(fault.reason, fault.retry_after)
-        if fault is not None and fault.kind is FaultKind.ERROR_500:
-            raise server_error()
-        missing = account.restricted_keys.get(api_key)
-        is_forbidden = fault is not None and fault.kind is FaultKind.FORBIDDEN
-        if is_forbidden or (missing and _lacks(missing, endpoint)):
-            access = "read" if endpoint.writes is None else "write"
-            raise missing_permission(api_key, account.account_id, PERMISSIONS[endpoint.name], access)
-        if endpoint.writes is not None:
-            return answer_write(dataset, endpoint, sent, header_of(scope, b"idempotency-key"))
-        return answer(dataset, endpoint, query_string)
-
-    async def _break_off(
-        self, fault: Fault, status: int, headers: dict[str, str], body: bytes, scope: Scope, receive: Receive,
-        send: Send, told: "_Once",
-    ) -> None:  # fmt: skip
-        """Close the connection before or inside the response; the status that the client saw is told, 0 for none."""
-        close: Callable[[], None] | None = scope.get(CLOSE_CONNECTION)
-        if close is None:
-            raise RuntimeError("this fault needs a connection: run the sandbox with serve() or SandboxServer")
-        if fault.kind is FaultKind.STALL:
-            try:
-                await asyncio.wait_for(_gone(receive), fault.seconds)
-            except TimeoutError:
-                told(0)
-                close()
-        elif fault.kind is FaultKind.TRUNCATE:
-            told(status)
-            await _start(send, status, headers, len(body))
-            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-            close()
-        else:
-            told(0)
-            close()
-        await _gone(receive)
 
 
 class _Once:
@@ -237,6 +149,37 @@ class _Once:
         tell, self._tell = self._tell, None
         if tell is not None:
             tell(status)
+
+
+def _page_size(query_string: str) -> int | None:
+    values = parse_qs(query_string).get("limit", [""])
+    return int(values[0]) if values[0].isdecimal() else None
+
+
+def _proxy_page(status: int) -> Reply:
+    return Reply(status, {"Content-Type": "text/html"}, _PROXY_PAGE % {b"status": status})
+
+
+async def _break_off(fault: Fault, reply: Reply, scope: Scope, receive: Receive, send: Send, told: _Once) -> None:
+    """Close the connection before or inside the response; the status that the client saw is told, 0 for none."""
+    close: Callable[[], None] | None = scope.get(CLOSE_CONNECTION)
+    if close is None:
+        raise RuntimeError("this fault needs a connection: run the sandbox with serve() or SandboxServer")
+    if fault.kind is FaultKind.STALL:
+        try:
+            await asyncio.wait_for(_gone(receive), fault.seconds)
+        except TimeoutError:
+            told(0)
+            close()
+    elif fault.kind is FaultKind.TRUNCATE:
+        told(reply.status)
+        await _start(send, reply)
+        await send({"type": "http.response.body", "body": reply.body[: len(reply.body) // 2], "more_body": True})
+        close()
+    else:
+        told(0)
+        close()
+    await _gone(receive)
 
 
 async def _body(receive: Receive) -> bytes:
@@ -256,12 +199,7 @@ async def _gone(receive: Receive) -> None:
         continue
 
 
-async def _start(send: Send, status: int, headers: dict[str, str], length: int) -> None:
-    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    encoded.append((b"Content-Length", b"%d" % length))
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
-
-
-async def _respond(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
-    await _start(send, status, headers, len(body))
-    await send({"type": "http.response.body", "body": body})
+async def _start(send: Send, reply: Reply) -> None:
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+    encoded.append((b"Content-Length", b"%d" % len(reply.body)))
+    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})

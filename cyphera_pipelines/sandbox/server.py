@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from cyphera_pipelines.sandbox.accounts import SandboxAccount
+from cyphera_pipelines.sandbox.accounts import Account
 from cyphera_pipelines.sandbox.app import app_for
 from cyphera_pipelines.sandbox.options import SandboxOptions
 from cyphera_pipelines.sandbox.provider_api import CLOSE_CONNECTION
@@ -96,7 +96,7 @@ def _config(state: SandboxState) -> uvicorn.Config:
 
 
 def serve(
-    accounts: Iterable[SandboxAccount],
+    accounts: Iterable[Account],
     options: SandboxOptions | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -125,7 +125,7 @@ class SandboxServer:
 
     def __init__(
         self,
-        accounts: Iterable[SandboxAccount],
+        accounts: Iterable[Account],
         options: SandboxOptions | None = None,
         *,
         host: str = "127.0.0.1",

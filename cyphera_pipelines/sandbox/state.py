@@ -1,193 +1,120 @@
 """Everything that a running sandbox knows: its accounts, and how it behaves towards those who ask."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cyphera_pipelines.sandbox.accounts import SandboxAccount
-from cyphera_pipelines.sandbox.changes import Change
-from cyphera_pipelines.sandbox.counters import Counters
-from cyphera_pipelines.sandbox.dataset import Dataset
-from cyphera_pipelines.sandbox.errors import account_not_open, no_context
-from cyphera_pipelines.sandbox.faults import Faults
-from cyphera_pipelines.sandbox.limits import RateLimits
+from cyphera_pipelines.sandbox.accounts import Account
+from cyphera_pipelines.sandbox.behaviour import Behaviour
+from cyphera_pipelines.sandbox.change import Change
+from cyphera_pipelines.sandbox.chargebee.dataset import SiteDataset
+from cyphera_pipelines.sandbox.chargebee.hosted import ChargebeeSites
+from cyphera_pipelines.sandbox.chargebee.sites import ChargebeeSite
 from cyphera_pipelines.sandbox.options import SandboxOptions
 from cyphera_pipelines.sandbox.serialization import JsonObject
-from cyphera_pipelines.sandbox.webhooks.endpoints import WebhookEndpoint, WebhookEndpoints
-from cyphera_pipelines.sandbox.webhooks.happening import Happening
-from cyphera_pipelines.sandbox.webhooks.options import WebhookOptions
-from cyphera_pipelines.sandbox.webhooks.sending import Webhooks
-
-RequestWatcher = Callable[[str, str], None]
-"""Called with a request's endpoint template and query string, before it is answered."""
+from cyphera_pipelines.sandbox.stripe.dataset import Dataset
+from cyphera_pipelines.sandbox.stripe.hosted import StripeAccounts
+from cyphera_pipelines.sandbox.webhooks.addresses import is_of_this_machine
 
 
-class SandboxState:
-    """The accounts, options, faults and counters of one server.
+class SandboxState(Behaviour):
+    """The accounts of one server, beside its options, faults and counters.
 
     Methods that take an `account_id` raise KeyError for an unknown one. An account that is there in both modes is
-    named by `acct_...` for test mode and by `acct_.../live` for live mode.
+    named by `acct_...` for test mode and by `acct_.../live` for live mode; a Chargebee site by its name.
     """
 
-    def __init__(self, accounts: Iterable[SandboxAccount], options: SandboxOptions | None = None) -> None:
-        self.options = options or SandboxOptions()
-        self.faults = Faults(self.options.faults, self.options.fault_seed)
-        self.limits = RateLimits(self.options)
-        self.counters = Counters()
-        self.watchers: list[RequestWatcher] = []
-        self._webhooks = Webhooks(lambda: self.options.webhooks)
-        self._datasets: dict[tuple[str, bool], Dataset] = {}
-        self._by_key: dict[str, Dataset] = {}
-        self._by_organization_key: dict[str, dict[str, Dataset]] = {}
+    def __init__(self, accounts: Iterable[Account], options: SandboxOptions | None = None) -> None:
+        super().__init__(options)
+        self.stripe = StripeAccounts(lambda: self.options.webhooks)
+        self.chargebee = ChargebeeSites(lambda: self.options.webhooks)
         for account in accounts:
             self.put_account(account)
 
     @property
-    def accounts(self) -> list[SandboxAccount]:
-        """The accounts, in the order in which they were added."""
-        return [dataset.account for dataset in self._datasets.values()]
+    def accounts(self) -> list[Account]:
+        """The accounts: Stripe's, then Chargebee's, each in the order in which they were added."""
+        return [*self.stripe.accounts, *self.chargebee.sites]
 
-    def put_account(self, account: SandboxAccount) -> None:
+    def put_account(self, account: Account) -> None:
         """Add an account, or replace the one of the same id and mode with all its changes.
 
         Raises ValueError if one of its keys opens another account.
         """
-        place = (account.account_id, account.livemode)
-        for key in account.keys:
-            owner = self._by_key.get(key)
-            if owner is not None and (owner.account.account_id, owner.account.livemode) != place:
-                raise ValueError(f"a key of {account.account_id} already opens {owner.account.account_id}")
-        self.remove_account(*place)
-        dataset = self._datasets[place] = Dataset(account)
-        dataset.events.on_record = partial(self._tell, dataset)
-        self._by_key.update(dict.fromkeys(account.keys, dataset))
-        context = account.account_id if account.platform is None else f"{account.platform}/{account.account_id}"
-        for key in account.organization_keys:
-            self._by_organization_key.setdefault(key, {})[context] = dataset
+        if isinstance(account, ChargebeeSite):
+            self.chargebee.put(account)
+        else:
+            self.stripe.put(account)
 
     def remove_account(self, account_id: str, livemode: bool) -> None:
         """Remove an account, if it is there; its keys become unknown."""
-        removed = self._datasets.pop((account_id, livemode), None)
-        if removed is not None:
-            self._webhooks.forget(removed.webhook_endpoints)
-        self._by_key = {key: dataset for key, dataset in self._by_key.items() if dataset is not removed}
-        for contexts in self._by_organization_key.values():
-            for context in [context for context, dataset in contexts.items() if dataset is removed]:
-                del contexts[context]
+        self.stripe.remove(account_id, livemode)
+        self.chargebee.remove(account_id)
 
     def dataset(self, account_id: str) -> Dataset:
-        """Return what an account holds."""
-        bare, _, mode = account_id.partition("/")
-        modes = (True,) if mode == "live" else (False, True)
-        for livemode in modes:
-            found = self._datasets.get((bare, livemode))
-            if found is not None:
-                return found
-        raise KeyError(account_id)
+        """Return what a Stripe account holds."""
+        return self.stripe.dataset(account_id)
 
-    def opened(self, api_key: str, account: str | None, context: str | None) -> Dataset | None:
-        """Return what a request may read: its key's account, or the one that its headers name.
+    def site(self, site: str) -> SiteDataset:
+        """Return what a Chargebee site holds. Raises KeyError for an unknown one."""
+        return self.chargebee.dataset(site)
 
-        `account` is the value of `Stripe-Account`, `context` that of `Stripe-Context`. None for an unknown key. Raises
-        ProviderError for an account that the key does not open.
+    def _of(self, account_id: str) -> Dataset | SiteDataset:
+        try:
+            return self.stripe.dataset(account_id)
+        except KeyError:
+            return self.chargebee.dataset(account_id)
+
+    def add_webhook_endpoint(
+        self, account_id: str, url: str, username: str | None = None, password: str | None = None
+    ) -> str:
+        """Send a Chargebee site's events to an address of this machine, with Basic auth if named; return its id.
+
+        Stripe's endpoints are made through its API. Raises KeyError for an unknown site, ValueError for an address.
         """
-        of_organization = self._by_organization_key.get(api_key)
-        if of_organization is not None:
-            if context is None:
-                raise no_context()
-            if context not in of_organization:
-                raise account_not_open(api_key, context)
-            return of_organization[context]
-        own, wanted = self._by_key.get(api_key), account or context
-        if own is None or wanted is None or wanted == own.account.account_id:
-            return own
-        connected = self._datasets.get((wanted, own.account.livemode))
-        if connected is None or connected.account.platform != own.account.account_id:
-            raise account_not_open(api_key, wanted)
-        return connected
-
-    def set_options(self, options: SandboxOptions) -> None:
-        """Replace the options; faults and rate limits start afresh."""
-        self.options = options
-        self.limits.set(options)
-        self.faults = Faults(options.faults, options.fault_seed)
-
-    def change_options(self, options: SandboxOptions) -> None:
-        """Go on with other options: faults count on unless they change, and what was used of the limits stays used."""
-        if (options.faults, options.fault_seed) != (self.options.faults, self.options.fault_seed):
-            self.faults = Faults(options.faults, options.fault_seed)
-        self.options = options
-        self.limits.change(options)
-
-    def change_webhooks(self, **changes: Any) -> None:
-        """Send webhooks otherwise from now on, as in `lost=0.1`. Raises ValueError for what makes no sense."""
-        webhooks = WebhookOptions.model_validate({**self.options.webhooks.model_dump(), **changes})
-        self.change_options(self.options.model_copy(update={"webhooks": webhooks}))
+        if not is_of_this_machine(url):
+            raise ValueError(f"a sandbox sends to this machine only (127.0.0.1, ::1 or localhost), not to {url!r}")
+        return self.chargebee.add_webhook_endpoint(account_id, url, username, password).id
 
     def webhook_statistics(self) -> JsonObject:
         """Return how webhooks are sent, and for each endpoint what became of what it was to get; see `Tally`."""
-        shown = [
-            {"account": account_id, **each.as_json(), "statistics": self._webhooks.of(each)}
-            for account_id, each in self._endpoints()
-        ]
-        return {"options": self.options.webhooks.model_dump(mode="json"), "endpoints": shown}
+        return {
+            "options": self.options.webhooks.model_dump(mode="json"),
+            "endpoints": [*self.stripe.webhook_statistics(), *self.chargebee.webhook_statistics()],
+        }
 
     def webhooks_not_arrived(self) -> JsonObject:
         """Return by endpoint the ids of the events that it never got: `lost` and `given_up`."""
-        return {each.id: self._webhooks.ids_of(each) for _account_id, each in self._endpoints()}
+        return self.stripe.webhooks_not_arrived() | self.chargebee.webhooks_not_arrived()
 
     def resend(self, account_id: str, event_id: str, endpoint_id: str | None = None) -> list[str]:
         """Send an event of an account once more, to one endpoint or to all that want it; return the endpoints' ids.
 
         Raises KeyError for an unknown event, and for an endpoint that does not want it.
         """
-        dataset = self.dataset(account_id)
-        with dataset.lock:
-            number = dataset.events.number_of(event_id)
-            if number is None:
-                raise KeyError(event_id)
-            event, snapshot = dataset.events.whole(number), dataset.events.snapshot(number)
-        happening = Happening(dataset.account, event, snapshot, time.monotonic())
-        return self._webhooks.tell_again(happening, self._told_of(dataset), endpoint_id)
+        if isinstance(self._of(account_id), SiteDataset):
+            return self.chargebee.resend(account_id, event_id, endpoint_id)
+        return self.stripe.resend(account_id, event_id, endpoint_id)
 
     def close(self) -> None:
         """End what runs in the background: webhooks that were not sent yet never will be."""
-        self._webhooks.close()
-
-    def _tell(self, dataset: Dataset, event: JsonObject, snapshot: JsonObject) -> None:
-        happening = Happening(dataset.account, event, snapshot, time.monotonic())
-        self._webhooks.tell(happening, self._told_of(dataset))
-
-    def _told_of(self, dataset: Dataset) -> list[WebhookEndpoints]:
-        """The endpoints of an account, then those of its platform."""
-        account = dataset.account
-        platform = self._datasets.get((account.platform or "", account.livemode))
-        return [each.webhook_endpoints for each in (dataset, platform) if each is not None]
-
-    def _endpoints(self) -> list[tuple[str, WebhookEndpoint]]:
-        """All that are there, each with its account's id."""
-        return [
-            (dataset.account.account_id, endpoint)
-            for dataset in list(self._datasets.values())
-            for endpoint in dataset.webhook_endpoints.present()
-        ]
+        self.stripe.close()
+        self.chargebee.close()
 
     def warm(self, account_id: str) -> None:
         """Fill an account's cache (`cache_megabytes`), so that a benchmark does not pay for generating."""
-        self.dataset(account_id).warm()
+        self._of(account_id).warm()
 
     def truth(self, account_id: str, collection: str) -> Iterator[JsonObject]:
         """Yield every object of a collection, whole; see `Dataset.truth`."""
-        return self.dataset(account_id).truth(collection)
+        return self._of(account_id).truth(collection)
 
     def deleted_ids(self, account_id: str, collection: str) -> list[str]:
         """Return the ids of the deleted objects of a collection."""
-        return self.dataset(account_id).deleted_ids(collection)
+        return self._of(account_id).deleted_ids(collection)
 
     def object(self, account_id: str, object_id: str) -> JsonObject:
         """Return one object, whole. Raises KeyError for an unknown or deleted id."""
-        return self.dataset(account_id).object(object_id)
+        return self._of(account_id).object(object_id)
 
     def apply_changes(
         self,
@@ -199,7 +126,7 @@ class SandboxState:
         at: int | None = None,
     ) -> list[Change]:
         """Create, update and delete so many objects; see `Dataset.apply_changes`."""
-        return self.dataset(account_id).apply_changes(create, update, delete, at)
+        return self._of(account_id).apply_changes(create, update, delete, at)
 
     def patch(
         self,
@@ -212,12 +139,12 @@ class SandboxState:
         at: int | None = None,
     ) -> Change:
         """Overwrite and remove fields of one object; see `Dataset.patch`."""
-        return self.dataset(account_id).patch(object_id, patch, remove, with_event, at)
+        return self._of(account_id).patch(object_id, patch, remove, with_event, at)
 
     def poison(self, account_id: str, object_id: str, kind: str, *, with_event: bool = False) -> Change:
         """Make one object awkward; see `Dataset.poison`."""
-        return self.dataset(account_id).poison(object_id, kind, with_event)
+        return self._of(account_id).poison(object_id, kind, with_event)
 
     def delete(self, account_id: str, object_id: str, *, at: int | None = None) -> Change:
         """Delete one object; see `Dataset.delete`."""
-        return self.dataset(account_id).delete(object_id, at)
+        return self._of(account_id).delete(object_id, at)

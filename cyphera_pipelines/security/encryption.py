@@ -1,20 +1,23 @@
 """Credentials at rest: AES-256-GCM, bound to the row that they belong to.
 
 An envelope reads `v1.<key id>.<base64 of nonce and ciphertext>`. The additional data names workspace, configuration and
-provider, so that a ciphertext moved to another row does not open.
+provider, or the channel of alerts, so that a ciphertext moved to another row does not open.
 """
 
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 
 KEY_BYTES = 32
@@ -25,18 +28,68 @@ VERSION = "v1"
 class DecryptionError(CypheraError):
     """A stored configuration does not open; the message names the configuration."""
 
+    code = ErrorCode.CREDENTIALS_UNREADABLE
+
+
+class Bound(Protocol):
+    """The row that a ciphertext belongs to."""
+
+    def additional_data(self) -> bytes:
+        """The bytes that are authenticated together with the ciphertext."""
+
+    def described(self) -> str:
+        """The row, for people."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do if the value was altered."""
+
 
 @dataclass(frozen=True)
 class Binding:
-    """The row that a ciphertext belongs to."""
+    """The row that a ciphertext belongs to: a configuration's, or that of a write for its account."""
 
     workspace_id: UUID
     configuration_id: UUID
     provider: str
+    write_id: UUID | None = None
 
     def additional_data(self) -> bytes:
         """The bytes that are authenticated together with the ciphertext."""
-        return f"{self.workspace_id}|{self.configuration_id}|{self.provider}".encode()
+        of_configuration = f"{self.workspace_id}|{self.configuration_id}|{self.provider}"
+        return (of_configuration if self.write_id is None else f"{of_configuration}|{self.write_id}").encode()
+
+    def described(self) -> str:
+        """The row, for people."""
+        configuration = f"onfiguration {self.configuration_id} of workspace {self.workspace_id} ({self.provider})"
+        return f"C{configuration}" if self.write_id is None else f"Write {self.write_id} of c{configuration}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do if the value was altered."""
+        return "Enter its credentials again." if self.write_id is None else "It cannot be settled any more."
+
+
+@dataclass(frozen=True)
+class ChannelBinding:
+    """The row of a channel of alerts; `workspace_id` is None for one of the deployment's."""
+
+    channel_id: UUID
+    workspace_id: UUID | None
+
+    def additional_data(self) -> bytes:
+        """The bytes that are authenticated together with the ciphertext."""
+        return f"alert channel|{self.channel_id}|{self.workspace_id}".encode()
+
+    def described(self) -> str:
+        """The row, for people."""
+        whose = "the deployment" if self.workspace_id is None else f"workspace {self.workspace_id}"
+        return f"Channel {self.channel_id} of {whose}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do if the value was altered."""
+        return "Remove it and add it anew."
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +112,8 @@ class EncryptionKey:
             value = b""
         if len(value) != KEY_BYTES:
             raise InvalidInputError(
-                f"{variable} must be base64 of {KEY_BYTES} bytes; make one with: openssl rand -base64 {KEY_BYTES}"
+                f"{variable} must be base64 of {KEY_BYTES} bytes; make one with: openssl rand -base64 {KEY_BYTES}",
+                code=ErrorCode.ENCRYPTION_KEY_UNUSABLE,
             )
         return cls(value)
 
@@ -102,16 +156,27 @@ class Keyring:
         """The key of that id, if it is here."""
         return next((key for key in (self.current, *self.previous) if key.key_id == key_id), None)
 
-    def encrypt(self, plaintext: bytes, binding: Binding) -> str:
+    def encrypt(self, plaintext: bytes, binding: Bound) -> str:
         """Return the envelope of `plaintext` for the row that `binding` names."""
         key = self.newest().current
         nonce = os.urandom(NONCE_BYTES)
         sealed = AESGCM(key.value).encrypt(nonce, plaintext, binding.additional_data())
         return f"{VERSION}.{key.key_id}.{base64.b64encode(nonce + sealed).decode()}"
 
-    def decrypt(self, envelope: str, binding: Binding) -> bytes:
+    def fingerprint(self, text: bytes) -> str:
+        """What tells this text from others to holders of the key alone: nobody else can find it by guessing."""
+        key = self.newest().current
+        return f"{key.key_id}.{_keyed_digest(key, text)}"
+
+    def is_of(self, fingerprint: str, text: bytes) -> bool:
+        """Whether the fingerprint is of this text; it is not if its key is gone."""
+        key_id, _, digest = fingerprint.partition(".")
+        key = self.newest().key(key_id)
+        return key is not None and hmac.compare_digest(_keyed_digest(key, text), digest)
+
+    def decrypt(self, envelope: str, binding: Bound) -> bytes:
         """Return the plaintext, or raise DecryptionError that names the configuration and the reason."""
-        where = f"Configuration {binding.configuration_id} of workspace {binding.workspace_id} ({binding.provider})"
+        where = binding.described()
         key_id = key_id_of(envelope)
         if key_id is None:
             raise DecryptionError(f"{where} cannot be decrypted: its stored value is not an encrypted configuration.")
@@ -128,6 +193,11 @@ class Keyring:
             return AESGCM(key.value).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], binding.additional_data())
         except (InvalidTag, binascii.Error, ValueError):
             raise DecryptionError(
-                f"{where} cannot be decrypted: the value was altered or belongs to another configuration. "
-                "Enter its credentials again."
+                f"{where} cannot be decrypted: the value was altered or belongs to another row. {binding.remedy}"
             ) from None
+
+
+def _keyed_digest(key: EncryptionKey, text: bytes) -> str:
+    # Under a key of its own, so that neither use of the same 256 bits says anything of the other.
+    own = hmac.digest(key.value, b"cyphera fingerprint", "sha256")
+    return hmac.digest(own, text, "sha256").hex()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.security.deployed import deployed_value
 from cyphera_pipelines.security.encryption import EncryptionKey, Keyring
@@ -43,7 +44,8 @@ def _read(settings: Settings, *, fresh: bool) -> Keyring:
     else:
         raise InvalidInputError(
             "PAYMENT_SYNC_ENCRYPTION_KEY is not set; credentials cannot be read or written without it. "
-            "Set it to base64 of 32 bytes (openssl rand -base64 32) and keep a copy in a safe place."
+            "Set it to base64 of 32 bytes (openssl rand -base64 32) and keep a copy in a safe place.",
+            code=ErrorCode.ENCRYPTION_KEY_UNUSABLE,
         )
     current, *previous = keys
     return Keyring(current, tuple(dict.fromkeys([*previous, *_previous_keys(settings, fresh=fresh)])))
@@ -75,7 +77,10 @@ def _keys_from_file(path: Path) -> list[EncryptionKey]:
         _create_key_file(path)
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        raise InvalidInputError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
+        raise InvalidInputError(
+            f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}",
+            code=ErrorCode.ENCRYPTION_KEY_UNUSABLE,
+        )
     return _keys_of(SecretStr(path.read_text()), str(path))
 
 

@@ -2,6 +2,7 @@
 
 from pydantic import SecretStr
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.security.deployed import deployed_value
 from cyphera_pipelines.settings import Settings
@@ -9,6 +10,8 @@ from cyphera_pipelines.settings import Settings
 
 class NoPlatformKeyError(InvalidInputError):
     """The operator deploys no key of the platform at that provider."""
+
+    code = ErrorCode.PLATFORM_KEY_MISSING
 
     def __init__(self, provider: str, variable: str | None) -> None:
         remedy = "Give the configuration a key of its own."

@@ -19,7 +19,7 @@ MASK = "***"
 SHORTEST_SECRET = 6
 """Characters. Shorter values would only garble texts."""
 _KEY_SHAPES = re.compile(
-    r"\b((?:sk|rk|pk)_(?:live|test)_|(?:sk|rk)_org_(?:(?:live|test)_)?|whsec_|cyk_)[A-Za-z0-9_+/=-]{6,}"
+    r"\b((?:sk|rk|pk)_(?:live|test)_|(?:sk|rk)_org_(?:(?:live|test)_)?|whsec_|cy[ko]_)[A-Za-z0-9_+/=-]{6,}"
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
@@ -34,6 +35,8 @@ _REASONS = {
 
 class SecretsManagerError(CypheraError):
     """A secret cannot be read; the message names its variable and ARN and says why."""
+
+    code = ErrorCode.SECRETS_MANAGER_FAILED
 
 
 def read_secret(arn: str, variable: str) -> tuple[SecretStr, SecretStr | None]:

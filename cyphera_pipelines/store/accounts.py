@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.audit import Action
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.source import Source
@@ -57,6 +58,8 @@ class AccountClaim:
 
 class AccountTakenError(ConflictError):
     """The account is another workspace's. The message does not say whose."""
+
+    code = ErrorCode.ACCOUNT_TAKEN
 
     def __init__(self, account_id: str) -> None:
         super().__init__(

@@ -1,14 +1,16 @@
 """The keys of the HTTP API: made and revoked by operators, looked up at every request."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 
 from cyphera_pipelines.model.actor import acting_as, api_key_actor
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.key_levels import KeyExpiredError, KeyLevel
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.api_keys import PresentedKey, new_key
 from cyphera_pipelines.store.access.matrix import Role
@@ -30,6 +32,12 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    level: KeyLevel
+    expires_at: datetime | None
+
+    def works_at(self, moment: datetime) -> bool:
+        """Whether it opens the workspace then."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > moment)
 
 
 @dataclass(frozen=True)
@@ -39,27 +47,48 @@ class Caller:
     workspace: Workspace
     key_id: UUID
     key_name: str
+    level: KeyLevel
 
 
 _USE_IS_TO_BE_NOTED = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < func.now() - USE_IS_NOTED_EVERY)
 _SHOWN = [api_keys.c[name] for name in ApiKey.__dataclass_fields__]
 
 
-def create_api_key(database: Database, workspace: Workspace, name: str) -> tuple[ApiKey, PresentedKey]:
-    """Make a key that opens the workspace. The second value cannot be had again: only its hash is kept."""
+def create_api_key(
+    database: Database,
+    workspace: Workspace,
+    name: str,
+    level: KeyLevel = KeyLevel.SYNC,
+    *,
+    expires_in: timedelta | None = None,
+) -> tuple[ApiKey, PresentedKey]:
+    """Make a key that opens the workspace. The second value cannot be had again: only its hash is kept.
+
+    `expires_in` is how long it works; None is until it is revoked.
+    """
     key = new_key()
-    values = {"id": key.id, "workspace_id": workspace.id, "name": name, "key_hash": key.digest()}
+    values = {
+        "id": key.id,
+        "workspace_id": workspace.id,
+        "name": name,
+        "key_hash": key.digest(),
+        "level": level.value,
+        "expires_at": None if expires_in is None else func.now() + expires_in,
+    }
     with database.control() as connection:
         row = connection.execute(insert(api_keys).values(values).returning(*_SHOWN)).one()
-        record_action(connection, workspace.id, Action.KEY_CREATED, key.id, {"name": name})
-    return ApiKey(**row._mapping), key
+        details: dict[str, Any] = {"name": name, "level": level.value}
+        if row.expires_at is not None:
+            details["expires_at"] = row.expires_at.isoformat(timespec="seconds")
+        record_action(connection, workspace.id, Action.KEY_CREATED, key.id, details)
+    return _to_key(row), key
 
 
 def list_api_keys(database: Database, workspace: Workspace) -> list[ApiKey]:
     """The workspace's keys, revoked ones too, oldest first."""
     statement = select(*_SHOWN).order_by(api_keys.c.created_at, api_keys.c.id)
     with database.tenant(workspace.id) as connection:
-        return [ApiKey(**row._mapping) for row in connection.execute(statement)]
+        return [_to_key(row) for row in connection.execute(statement)]
 
 
 def revoke_api_key(database: Database, key_id: UUID) -> ApiKey:
@@ -76,7 +105,7 @@ def revoke_api_key(database: Database, key_id: UUID) -> ApiKey:
             record_action(connection, row.workspace_id, Action.KEY_REVOKED, key_id, {"name": row.name})
         exists = connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is not None
     if row is not None:
-        return ApiKey(**row._mapping)
+        return _to_key(row)
     if exists:
         raise ConflictError(f"Key {key_id} was revoked already.")
     raise NotFoundError(f"There is no key {key_id}. See: cyphera key list SLUG")
@@ -85,6 +114,8 @@ def revoke_api_key(database: Database, key_id: UUID) -> ApiKey:
 def find_caller(database: Database, workspace_id: UUID, key: PresentedKey) -> Caller | None:
     """Who the key belongs to, or None: a wrong, revoked or unknown key, and another workspace's, are all the same.
 
+    Raises KeyExpiredError where the key was right and its time is over: its holder may know.
+
     The look-up is made as the claimed workspace, under whose row-level security other workspaces' keys do not exist.
     """
     statement = (
@@ -92,6 +123,9 @@ def find_caller(database: Database, workspace_id: UUID, key: PresentedKey) -> Ca
             api_keys.c.key_hash,
             api_keys.c.name.label("key_name"),
             api_keys.c.revoked_at,
+            api_keys.c.level,
+            api_keys.c.expires_at,
+            (api_keys.c.expires_at <= func.now()).label("is_expired"),
             _USE_IS_TO_BE_NOTED.label("use_is_to_be_noted"),
             workspaces,
         )
@@ -107,8 +141,24 @@ def find_caller(database: Database, workspace_id: UUID, key: PresentedKey) -> Ca
             with acting_as(api_key_actor(key.id, row.key_name)):
                 record_refused_key(connection, workspace_id, key.id, reason)
             return None
-        if row.use_is_to_be_noted:
+        if row.is_expired:
+            with acting_as(api_key_actor(key.id, row.key_name)):
+                record_refused_key(connection, workspace_id, key.id, "It has expired.")
+        elif row.use_is_to_be_noted:
             # Asked again, so that of many requests at once only one writes.
             noted = update(api_keys).where(api_keys.c.id == key.id, _USE_IS_TO_BE_NOTED)
             connection.execute(noted.values(last_used_at=func.now()))
-    return Caller(Workspace(row.id, row.slug, row.name, row.created_at, row.is_demo), key.id, row.key_name)
+    if row.is_expired:
+        raise KeyExpiredError(f"This API key expired at {row.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
+    workspace = Workspace(row.id, row.slug, row.name, row.created_at, row.is_demo)
+    return Caller(workspace, key.id, row.key_name, KeyLevel(row.level))
+
+
+def find_workspace_of_key(database: Database, key: PresentedKey) -> UUID | None:
+    """Which workspace a key would open if it is right, for whoever has the key alone; None if there is no such key."""
+    with database.control() as connection:
+        return connection.execute(select(api_keys.c.workspace_id).where(api_keys.c.id == key.id)).scalar_one_or_none()
+
+
+def _to_key(row: Row[Any]) -> ApiKey:
+    return ApiKey(**{**row._mapping, "level": KeyLevel(row.level)})

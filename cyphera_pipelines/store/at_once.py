@@ -28,7 +28,8 @@ class TargetState:
     """What is known of a webhook's configuration, which nobody removes or changes until the transaction ends.
 
     `leaves_rows`: a session of the source waits or runs that leaves rows as they are. `was_listed`: one of its entities
-    was listed to its end. `is_note_due`: nobody has noted for a while when the last webhook came.
+    was listed to its end. `is_note_due`: nobody has noted for a while when the last webhook came. `known` are the
+    events, of those asked for, that the inbox has already, handled or not.
     """
 
     slug: str
@@ -38,6 +39,7 @@ class TargetState:
     leaves_rows: bool
     was_listed: bool
     is_note_due: bool
+    known: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,13 @@ class TableState:
     """From when on an entity's table does not hold everything yet, in seconds since 1970; None if it never was listed.
 
     `leaves_rows`: its last listing leaves rows as they are, and is not over. `owed` are objects that a sync has to ask
-    for.
+    for, `missing` those, of the ones that were asked for, that are noted as missing from the table.
     """
 
     since: float | None
     leaves_rows: bool
     owed: frozenset[str]
+    missing: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -77,52 +80,44 @@ class Entry:
         }
 
 
-def bound_waits(connection: Connection) -> None:
-    """Let no statement of the transaction wait for long: the provider waits for the answer."""
-    connection.execute(_BOUND_WAITS)
+def hold_target(connection: Connection, target: WebhookTarget, external_ids: Collection[str]) -> TargetState | None:
+    """The state of the configuration, which is held; None if it is not there any more, or not active.
 
-
-def hold_target(connection: Connection, target: WebhookTarget) -> TargetState | None:
-    """The state of the configuration, which is held; None if it is not there any more, or not active."""
-    parameters = {"id": target.configuration_id, "provider": target.provider, "workspace_id": target.workspace_id}
+    From here on no statement of the transaction waits for long: the provider waits for the answer. Much is asked for at
+    once: on its way to a server and back a statement takes longer than it takes there.
+    """
+    parameters = {**_of_source(target), "id": target.configuration_id, "external_ids": list(external_ids)}
     row = connection.execute(_HOLD_TARGET, parameters).one_or_none()
-    return None if row is None else TargetState(**row._mapping)
+    return None if row is None else TargetState(**{**row._mapping, "known": frozenset(row.known)})
 
 
-def hold_tables(connection: Connection, target: WebhookTarget, key_digest: bytes) -> dict[Entity, TableState]:
+def hold_tables(
+    connection: Connection, target: WebhookTarget, key_digest: bytes, object_ids: Collection[str]
+) -> dict[Entity, TableState]:
     """The state of the source's tables, of those that were listed from the account that this key opens.
 
     Until the transaction ends no other account takes them over, and no other transaction holds them so.
     """
-    rows = connection.execute(_HOLD_TABLES, {**_of_source(target), "key_digest": key_digest})
+    parameters = {**_of_source(target), "key_digest": key_digest, "object_ids": list(object_ids)}
+    rows = connection.execute(_HOLD_TABLES, parameters)
     return {Entity(row.entity_type): _to_table(row) for row in rows if row.is_own_account and row.entity_type}
 
 
 def _to_table(row: Row[Any]) -> TableState:
     known = [moment for moment in (row.since, row.listed_since) if moment is not None]
     leaves_rows = row.strategy is not None and row.strategy != ConflictStrategy.OVERWRITE.value
-    return TableState(max(known, default=None), leaves_rows, frozenset(row.owed))
-
-
-def find_known(connection: Connection, target: WebhookTarget, external_ids: Collection[str]) -> set[str]:
-    """Which of these events the inbox has already, handled or not."""
-    parameters = {**_of_source(target), "ids": list(external_ids)}
-    return set(connection.execute(_FIND_KNOWN, parameters).scalars())
-
-
-def find_missing_ids(
-    connection: Connection, target: WebhookTarget, ids: Mapping[Entity, Collection[str]]
-) -> set[tuple[Entity, str]]:
-    """Which of these objects are noted as missing from the tables."""
-    pairs = [(entity.value, object_id) for entity, object_ids in ids.items() for object_id in object_ids]
-    parameters = {**_of_source(target), "entities": [pair[0] for pair in pairs], "ids": [pair[1] for pair in pairs]}
-    return {(Entity(entity), object_id) for entity, object_id in connection.execute(_FIND_MISSING, parameters)}
+    return TableState(max(known, default=None), leaves_rows, frozenset(row.owed), frozenset(row.missing))
 
 
 def insert_entries(connection: Connection, target: WebhookTarget, entries: Sequence[Entry]) -> set[str]:
     """Put the events into the inbox, and return the ids of those that were not there."""
     rows = sorted((entry.as_json() for entry in entries), key=lambda row: str(row["external_id"]))
     return set(connection.execute(_INSERT, {**_of_source(target), "rows": json.dumps(rows)}).scalars())
+
+
+def wait_patiently(connection: Connection) -> None:
+    """Bound no more waits in the transaction: what is wanted must not be lost because somebody claims the source."""
+    connection.execute(_WAIT_PATIENTLY)
 
 
 def want_sync(connection: Connection, target: WebhookTarget) -> None:
@@ -147,9 +142,11 @@ def _of_source(target: WebhookTarget) -> dict[str, Any]:
     }
 
 
-_BOUND_WAITS = text(f"SET LOCAL lock_timeout = {LOCKS_WAIT_MS}; SET LOCAL statement_timeout = {STATEMENTS_TAKE_MS}")
+_OF_SOURCE = "workspace_id = :workspace_id AND provider_name = :provider AND livemode = :livemode"
 _HOLD_TARGET = text(
     f"""
+    SET LOCAL lock_timeout = {LOCKS_WAIT_MS};
+    SET LOCAL statement_timeout = {STATEMENTS_TAKE_MS};
     SELECT workspace.slug, configuration.updated_at,
         coalesce(configuration.metadata->>'store_raw', '') <> 'false' AS store_raw,
         schedule.paused_at IS NOT NULL AS is_paused,
@@ -164,7 +161,10 @@ _HOLD_TARGET = text(
             WHERE cursor.workspace_id = :workspace_id AND cursor.provider_name = :provider
             AND cursor.livemode <> configuration.is_test_mode AND cursor.full_listing_at IS NOT NULL
         ) AS was_listed,
-        coalesce(configuration.last_webhook_at < now() - {NOTED_EVERY}, true) AS is_note_due
+        coalesce(configuration.last_webhook_at < now() - {NOTED_EVERY}, true) AS is_note_due,
+        ARRAY (
+            SELECT external_id FROM sync.webhook_events WHERE {_OF_SOURCE} AND external_id = ANY (:external_ids)
+        ) AS known
     FROM sync.workspace_payment_configurations AS configuration
     JOIN sync.workspaces AS workspace ON workspace.id = configuration.workspace_id
     LEFT JOIN sync.source_schedules AS schedule
@@ -173,7 +173,6 @@ _HOLD_TARGET = text(
     FOR SHARE OF configuration
     """
 )
-_OF_SOURCE = "workspace_id = :workspace_id AND provider_name = :provider AND livemode = :livemode"
 # What a check found unchanged is as good as a watermark: the next sync asks from then on.
 _HOLD_TABLES = text(
     f"""
@@ -187,19 +186,16 @@ _HOLD_TABLES = text(
             coalesce(cursor.watermark, cursor.full_listing_at),
             CASE WHEN schedule.unchanged_key_digest = :key_digest THEN schedule.unchanged_until END
         ) END) AS float8) AS since,
-        CAST(cursor.unfinished->>'watermark' AS float8) AS listed_since
+        CAST(cursor.unfinished->>'watermark' AS float8) AS listed_since,
+        ARRAY (
+            SELECT object_id FROM sync.missing_objects
+            WHERE {_OF_SOURCE} AND entity_type = cursor.entity_type AND object_id = ANY (:object_ids)
+        ) AS missing
     FROM account
     LEFT JOIN sync.sync_cursors AS cursor ON cursor.workspace_id = :workspace_id
         AND cursor.provider_name = :provider AND cursor.livemode = :livemode
     LEFT JOIN sync.source_schedules AS schedule
         ON schedule.workspace_id = :workspace_id AND schedule.provider_name = :provider
-    """
-)
-_FIND_KNOWN = text(f"SELECT external_id FROM sync.webhook_events WHERE {_OF_SOURCE} AND external_id = ANY (:ids)")
-_FIND_MISSING = text(
-    f"""
-    SELECT entity_type, object_id FROM sync.missing_objects WHERE {_OF_SOURCE}
-    AND (entity_type, object_id) IN (SELECT * FROM unnest(CAST(:entities AS text[]), CAST(:ids AS text[])))
     """
 )
 _INSERT = text(
@@ -213,6 +209,7 @@ _INSERT = text(
     ON CONFLICT DO NOTHING RETURNING external_id
     """
 )
+_WAIT_PATIENTLY = text("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
 _WANT = text(
     "UPDATE sync.source_schedules SET wanted_at = coalesce(wanted_at, now()) "
     "WHERE workspace_id = :workspace_id AND provider_name = :provider"

@@ -15,6 +15,8 @@ from cyphera_pipelines.store.tables import audit_entries as entries
 
 MOST_REFUSALS_PER_HOUR = 60
 """Of one workspace: what is refused again and again is told once in a while, and fills no table."""
+OF_DEPLOYMENT = UUID(int=0)
+"""Stands for the workspace where something is no workspace's: the deployment's alerts, and operators' keys."""
 _SHOWN = [entries.c[name] for name in AuditEntry.__dataclass_fields__]
 
 
@@ -27,6 +29,14 @@ def record_action(
 ) -> None:
     """Note that the current actor does this, within the transaction that does it. Secrets are cut out."""
     _write(connection, _values(workspace_id, action, subject, Outcome.DONE, details or {}))
+
+
+def record_write(
+    connection: Connection, workspace_id: UUID, subject: object, details: Mapping[str, Any], *, is_done: bool
+) -> None:
+    """Note what became of a write at a provider, within the transaction that settles it. Refusals are all told."""
+    outcome = Outcome.DONE if is_done else Outcome.REFUSED
+    _write(connection, _values(workspace_id, Action.OBJECT_WRITTEN, subject, outcome, details))
 
 
 def record_refusal(database: Database, workspace_id: UUID, action: Action, subject: object, reason: str) -> None:
@@ -93,7 +103,8 @@ def _to_entry(row: Row[Any]) -> AuditEntry:
 
 _MAY_TELL_OF_REFUSAL = text(
     "SELECT count(*) < :most FROM sync.audit_entries "
-    "WHERE workspace_id = :workspace_id AND outcome = 'refused' AND occurred_at > now() - interval '1 hour'"
+    "WHERE workspace_id = :workspace_id AND outcome = 'refused' AND action <> 'object.written' "
+    "AND occurred_at > now() - interval '1 hour'"
 )
 _WAS_TOLD_LATELY = text(
     "SELECT EXISTS (SELECT FROM sync.audit_entries WHERE workspace_id = :workspace_id AND action = :action "

@@ -4,12 +4,15 @@ The provider tells an item with its price in the price's own currency, and what 
 price. Items and prices come in any order: so this is settled once both are in the tables.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
+
+_RECORDED_AT_ONCE = 5_000
 
 
 def settle_billed_amounts(connection: Connection, source: Source, *, livemode: bool) -> int:
@@ -23,9 +26,10 @@ def settle_billed_amounts(connection: Connection, source: Source, *, livemode: b
     # Of tables that have just been filled, the planner expects a row and looks at every item for every option: that
     # took 50 seconds for 48,000 items, and takes a tenth of one if all are read once.
     connection.execute(text("SET LOCAL enable_nestloop = off"))
-    settled = connection.execute(text(_SETTLE), parameters).rowcount
+    settled = connection.execute(text(_SETTLE), parameters).scalars().all()
     connection.execute(text("SET LOCAL enable_nestloop TO DEFAULT"))
-    return settled
+    _record(connection, parameters, settled)
+    return len(settled)
 
 
 def settle_billed_amounts_of(
@@ -33,7 +37,15 @@ def settle_billed_amounts_of(
 ) -> None:
     """The same for the items of a few subscriptions, which have just been written."""
     parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
-    connection.execute(text(_SETTLE_SOME), {**parameters, "ids": list(subscription_ids)})
+    settled = connection.execute(text(_SETTLE_SOME), {**parameters, "ids": list(subscription_ids)}).scalars().all()
+    _record(connection, parameters, settled)
+
+
+def _record(connection: Connection, parameters: Mapping[str, Any], subscription_ids: Sequence[str]) -> None:
+    """Bring the history of these subscriptions in step, whose own rows were not written."""
+    ids = sorted(set(subscription_ids))
+    for at in range(0, len(ids), _RECORDED_AT_ONCE):
+        connection.execute(text(_RECORD), {**parameters, "ids": ids[at : at + _RECORDED_AT_ONCE]})
 
 
 _OF_SOURCE = "{0}.workspace_id = CAST(:workspace_id AS uuid) AND {0}.provider = :provider AND {0}.livemode = :livemode"
@@ -58,6 +70,7 @@ FROM (
 WHERE {_OF_SOURCE.format("item")} AND item.deleted_at IS NULL
 AND item.price_id = known.price_id AND item.currency = known.currency
 AND (item.unit_amount, item.unit_amount_decimal) IS DISTINCT FROM (known.unit_amount, known.unit_amount_decimal)
+RETURNING item.subscription_id
 """
 
 _SETTLE_SOME = f"""
@@ -70,4 +83,13 @@ AND option.price_id = item.price_id AND option.currency = item.currency
 AND {_OF_SOURCE.format("price")} AND price.deleted_at IS NULL
 AND price.id = item.price_id AND price.currency <> option.currency
 AND (item.unit_amount, item.unit_amount_decimal) IS DISTINCT FROM (option.unit_amount, option.unit_amount_decimal)
+RETURNING item.subscription_id
+"""
+
+_RECORD = f"""
+SELECT {PAYMENTS_SCHEMA}.record_subscriptions(
+    array_agg(CAST(:workspace_id AS uuid)), array_agg(CAST(:provider AS text)), array_agg(CAST(:livemode AS boolean)),
+    array_agg(id), 'settled'
+)
+FROM unnest(CAST(:ids AS text[])) AS id
 """

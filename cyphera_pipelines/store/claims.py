@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, and_, case, func, literal, text
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.schedule import DAY, HOUR, MINUTE
 from cyphera_pipelines.store.database import Database
@@ -41,13 +42,15 @@ _log = logging.getLogger(__name__)
 class ClaimLostError(CypheraError):
     """Another worker has the source now: this one was not heard of for too long, and may not write any more."""
 
+    code = ErrorCode.OVERTAKEN
+
 
 @dataclass(frozen=True)
 class Claim:
     """A source that this worker, and no other, is at work on.
 
     `claimed_at` is the database's time, `waited` the seconds since the source was due, `is_listing_due` whether all of
-    it is to be listed anew, `has_failed` whether its last syncs failed.
+    it is to be listed anew, `has_failed` whether its last syncs failed, `is_wanted` whether it was wanted out of turn.
     """
 
     workspace_id: UUID
@@ -58,6 +61,7 @@ class Claim:
     waited: float
     is_listing_due: bool
     has_failed: bool
+    is_wanted: bool = False
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,7 @@ def _to_claim(row: Row[Any], worker: UUID) -> Claim:
         waited=max(0.0, float(row.waited)),
         is_listing_due=row.is_listing_due,
         has_failed=row.has_failed,
+        is_wanted=row.is_wanted,
     )
 
 
@@ -298,7 +303,7 @@ def _claim(found: str) -> str:
             GROUP BY schedule.workspace_id, schedule.provider_name
         ),
         locked AS (
-            SELECT schedule.workspace_id, schedule.provider_name, ranked.since
+            SELECT schedule.workspace_id, schedule.provider_name, ranked.since, ranked.is_wanted
             FROM ranked JOIN sync.source_schedules AS schedule USING (workspace_id, provider_name)
             WHERE ranked.turn <= :per_workspace AND schedule.paused_at IS NULL
               AND (schedule.due_at <= now() OR schedule.wanted_at IS NOT NULL) AND {_IS_FREE}
@@ -312,7 +317,7 @@ def _claim(found: str) -> str:
         WHERE claimed.workspace_id = locked.workspace_id AND claimed.provider_name = locked.provider_name
         RETURNING claimed.workspace_id, claimed.provider_name, claimed.claim_number, now() AS claimed_at,
             extract(epoch FROM now() - locked.since) AS waited, claimed.listing_due_at <= now() AS is_listing_due,
-            claimed.last_failure IS NOT NULL AS has_failed
+            claimed.last_failure IS NOT NULL AS has_failed, locked.is_wanted
     """
 
 

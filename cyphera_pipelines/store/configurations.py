@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.configuration import Configuration, Credentials
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
 from cyphera_pipelines.model.quotas import Quotas
 from cyphera_pipelines.model.schedule import Schedule
@@ -88,7 +89,8 @@ def create_configuration(
         reason = f"Workspace {workspace.slug!r} has an active {provider} source already."
         record_refusal(database, workspace.id, Action.CONFIGURATION_CREATED, provider, reason)
         raise ConflictError(
-            f"{reason} Remove it first with: cyphera source remove {workspace.slug} {provider}"
+            f"{reason} Remove it first with: cyphera source remove {workspace.slug} {provider}",
+            code=ErrorCode.CONFIGURATION_ACTIVE,
         ) from None
     return _to_configuration(row)
 
@@ -198,7 +200,8 @@ def _change(
         configuration = _to_configuration(connection.execute(statement.returning(*_PUBLIC_COLUMNS)).one())
     except IntegrityError:
         raise ConflictError(
-            f"The workspace has another active {row.provider_name} configuration. Make that one inactive first."
+            f"The workspace has another active {row.provider_name} configuration. Make that one inactive first.",
+            code=ErrorCode.CONFIGURATION_ACTIVE,
         ) from None
     changed += _change_schedule(connection, configuration, change.schedule, was_active=values["is_active"])
     record_action(connection, workspace_id, change.action, configuration_id, details)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import Dialect
 from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.security.secrets import redact
 
@@ -37,9 +38,13 @@ _NONE_IS_FREE = re.compile(
 class DatabaseUnavailableError(CypheraError):
     """The database cannot be reached or refuses us; the message names the address, without its password."""
 
+    code = ErrorCode.DATABASE_UNAVAILABLE
+
 
 class NoConnectionError(DatabaseUnavailableError):
     """The server had no connection to give for as long as this process was ready to wait; `reason` is what it said."""
+
+    code = ErrorCode.DATABASE_FULL
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(

@@ -1,9 +1,11 @@
 """What a database error is about: the data of its statement, the connection, or the database. Decided here only."""
 
 import psycopg2
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from cyphera_pipelines.model.error_codes import ErrorCode
+from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError
 
@@ -34,6 +36,7 @@ _WHAT_HAPPENED = {
     "57014": "was stopped by a time limit of its database, or by somebody who cancelled a statement",
 }
 _OTHERWISE = "was stopped by its database"
+_NO_ROOM = "53"
 
 
 def is_about_data(error: Exception) -> bool:
@@ -83,6 +86,20 @@ def _what_happened(error: Exception) -> str:
     if is_about_data(error):
         return "had something to write that its database refuses"
     return _WHAT_HAPPENED.get(state) or _WHAT_HAPPENED.get(state[:2], _OTHERWISE)
+
+
+def error_code_of(error: BaseException) -> ErrorCode:
+    """The code of any error: its own, that of what the database does, else UNEXPECTED."""
+    if isinstance(error, CypheraError):
+        return error.code
+    if not isinstance(error, SQLAlchemyError):
+        return ErrorCode.UNEXPECTED
+    state = _sqlstate(error)
+    is_unconnected = state is None and isinstance(error, DBAPIError) and error.statement is None
+    if is_lost(error) or is_unconnected:
+        return ErrorCode.DATABASE_UNAVAILABLE
+    is_full = isinstance(error, PoolTimeoutError) or (state or "").startswith(_NO_ROOM)
+    return ErrorCode.DATABASE_FULL if is_full else ErrorCode.DATABASE_ERROR
 
 
 def reason_of(error: Exception) -> str:

@@ -14,7 +14,8 @@ _OTHER_TABLES = text(
     """
     SELECT relnamespace::regnamespace || '.' || relname FROM pg_class
     WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition AND relpersistence <> 't'
-    AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'sync', 'payments', 'analytics')
+    AND relnamespace::regnamespace::text NOT IN
+    ('pg_catalog', 'information_schema', 'sync', 'payments', 'figures', 'analytics', 'analytics_test')
     AND relnamespace::regnamespace::text NOT LIKE 'pg\\_toast%' ORDER BY 1
     """
 )

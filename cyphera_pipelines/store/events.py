@@ -14,7 +14,7 @@ from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.security.secrets import redact, redact_values
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.kept_objects import DEEPEST, cut_depth, plain_json
-from cyphera_pipelines.store.loader import DifferingRow
+from cyphera_pipelines.store.load_result import DifferingRow
 from cyphera_pipelines.store.tables import payment_sync_events as events
 
 
@@ -30,13 +30,20 @@ class RecordedEvent:
     event_details: dict[str, Any]
     occurred_at: datetime
 
+    @property
+    def error_code(self) -> str | None:
+        """What kind of trouble it tells of; None where it tells of none, and in old rows."""
+        code = self.event_details.get("code")
+        return code if isinstance(code, str) else None
+
 
 ROW_DIFFERS = "row_differs"
 LONGEST_ID = 255
 LONGEST_MESSAGE = 4_000
 """Characters."""
 DEEPEST_DETAILS = DEEPEST + 2
-_SHOWN = [events.c[name] for name in RecordedEvent.__dataclass_fields__]
+SHOWN = [events.c[name] for name in RecordedEvent.__dataclass_fields__]
+"""The columns of a `RecordedEvent`."""
 
 
 def insert_events(connection: Connection, session: Session, batch: Sequence[SessionEvent]) -> None:
@@ -58,7 +65,7 @@ def insert_events(connection: Connection, session: Session, batch: Sequence[Sess
                 "external_id": _clean(event.external_id, LONGEST_ID) if event.external_id else None,
                 "event_type": event.event_type,
                 "event_message": _clean(event.event_message, LONGEST_MESSAGE),
-                "event_details": _clean_details({"level": event.level.value, **event.event_details}),
+                "event_details": _clean_details(_details(event)),
             }
             for event in batch
         ],
@@ -109,7 +116,7 @@ def record_events(database: Database, session: Session, batch: Sequence[SessionE
 
 def list_events(database: Database, workspace_id: UUID, session_id: UUID, *, limit: int = 200) -> list[RecordedEvent]:
     """The session's events, oldest first."""
-    statement = select(*_SHOWN).where(events.c.session_id == session_id).order_by(events.c.occurred_at).limit(limit)
+    statement = select(*SHOWN).where(events.c.session_id == session_id).order_by(events.c.occurred_at).limit(limit)
     with database.tenant(workspace_id) as connection:
         return [RecordedEvent(**row._mapping) for row in connection.execute(statement)]
 
@@ -119,10 +126,15 @@ def page_events(
 ) -> tuple[list[RecordedEvent], int]:
     """A page of the session's events, oldest first, and how many there are in all."""
     of_session = events.c.session_id == session_id
-    page = select(*_SHOWN).where(of_session).order_by(events.c.occurred_at, events.c.id).limit(limit).offset(offset)
+    page = select(*SHOWN).where(of_session).order_by(events.c.occurred_at, events.c.id).limit(limit).offset(offset)
     with database.tenant(workspace_id) as connection:
         found = [RecordedEvent(**row._mapping) for row in connection.execute(page)]
         return found, connection.execute(select(func.count()).where(of_session)).scalar_one()
+
+
+def _details(event: SessionEvent) -> dict[str, Any]:
+    code = {} if event.code is None else {"code": event.code.value}
+    return {"level": event.level.value, **code, **event.event_details}
 
 
 def _clean(text: str, longest: int) -> str:

@@ -23,6 +23,8 @@ from cyphera_pipelines.store.provisioning import connected, connection_problem
 from cyphera_pipelines.store.server import NEWEST_VERSION, OLDEST_VERSION, server_version
 from cyphera_pipelines.store.server_connections import read_server_connections, shortage
 from cyphera_pipelines.store.stored_credentials import unreadable_credentials
+from cyphera_pipelines.store.views.apply import OLDEST_VERSION as OLDEST_WITH_VIEWS
+from cyphera_pipelines.store.views.apply import has_views, view_differences
 
 SHOWN = 5
 """Differences of one kind that are named; the others are counted."""
@@ -142,6 +144,13 @@ def _row_level_security(database: Database, _settings: Settings) -> Finding:
     return _of_differences("row-level security", database, row_level_security_differences)
 
 
+def _views(database: Database, _settings: Settings) -> Finding:
+    with database.engine.connect() as connection:
+        if not has_views(connection):
+            return Finding("views", State.OK, f"none: they need PostgreSQL {OLDEST_WITH_VIEWS} or newer")
+    return _of_differences("views", database, view_differences)
+
+
 def _of_differences(name: str, database: Database, differences: Callable[[Connection], list[str]]) -> Finding:
     with database.engine.connect() as connection:
         found = differences(connection)
@@ -195,10 +204,11 @@ _LOOKS: dict[str, Callable[[Database, Settings], Finding]] = {
     "roles": _roles,
     "grants": _grants,
     "row-level security": _row_level_security,
+    "views": _views,
     "connections": _connections,
 }
 _NEEDED_BY_OTHERS = ("database", "schema", "roles")
-_NEED_A_SCHEMA = ("schema", "roles", "grants", "row-level security")
+_NEED_A_SCHEMA = ("schema", "roles", "grants", "row-level security", "views")
 _KEYS, _DAGSTER = "encryption keys", "Dagster's database"
 _ABOUT = text(
     """

@@ -5,27 +5,30 @@ are to be emptied again, take 25.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.model.synced_tables import child_tables, entity_table
+from cyphera_pipelines.model.synced_tables import entity_table, strict_child_tables
 from cyphera_pipelines.store.copying import copy_lines
 from cyphera_pipelines.store.database_errors import is_about_data, reason_of
 from cyphera_pipelines.store.encoding import encode
 from cyphera_pipelines.store.given_rows import given_rows
 from cyphera_pipelines.store.known_rows import KnownRow, confirm_rows, find_known_rows
+from cyphera_pipelines.store.load_result import DifferingRow, LoadResult, TableCounts
+from cyphera_pipelines.store.loose_children import load_loose_children
+from cyphera_pipelines.store.staged import empty_staging
 from cyphera_pipelines.store.staging import (
     MergeStatement,
     copy_into_staging,
-    create_staging,
     differences_statement,
     merge_statement,
     staging_name,
@@ -33,7 +36,6 @@ from cyphera_pipelines.store.staging import (
 
 FEW_ROWS = 200
 """So many, children included, are given to the merge itself."""
-_STAGED_IN = "cyphera_staged_in"  # where a connection keeps the transaction in which it last staged rows
 
 
 @dataclass(frozen=True)
@@ -42,53 +44,6 @@ class _How:
 
     rewrites: bool = False
     only_older: bool = False
-
-
-@dataclass
-class TableCounts:
-    """What a merge did to one table."""
-
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-
-    def add(self, other: "TableCounts") -> None:
-        """Add the other's counts to these."""
-        self.created += other.created
-        self.updated += other.updated
-        self.unchanged += other.unchanged
-        self.deleted += other.deleted
-
-
-@dataclass(frozen=True)
-class DifferingRow:
-    """A row that was left as it is although the provider's object differs, and the columns in which it does."""
-
-    id: str
-    columns: tuple[str, ...]
-
-
-@dataclass
-class LoadResult:
-    """What loading a batch did, by table, what Postgres refused to take, and what was left although it differs."""
-
-    tables: dict[str, TableCounts] = field(default_factory=dict)
-    refused: list[UnmappableObject] = field(default_factory=list)
-    differing: list[DifferingRow] = field(default_factory=list)
-
-    def count_unchanged(self, entity: Entity, obj: MappedObject) -> None:
-        """Count an object that was left as it is, with its children."""
-        self.tables.setdefault(entity.value, TableCounts()).unchanged += 1
-        for name, children in obj.children.items():
-            self.tables.setdefault(name, TableCounts()).unchanged += len(children)
-
-    def add(self, other: "LoadResult") -> None:
-        """Add the other's results to these."""
-        for name, counts in other.tables.items():
-            self.tables.setdefault(name, TableCounts()).add(counts)
-        self.refused.extend(other.refused)
-        self.differing.extend(other.differing)
 
 
 def load(
@@ -113,6 +68,7 @@ def load(
     hashes included: for states that were read to repair rows which are known to be wrong.
     A batch that `finds_nothing` is not looked up first: its tables held no rows of the source, and what has come since
     is left as it is by the merge where it is newer or the same.
+    Loose children are merged by themselves, whether or not their parents changed; see `store/loose_children.py`.
     """
     batch = _newest_of_each(objects)
     known = {} if rewrites or finds_nothing else find_known_rows(connection, source, entity, batch)
@@ -134,11 +90,17 @@ def load(
         of_mode = [obj for obj in changed if obj.livemode is livemode]
         if of_mode:
             result.add(_load_changed(connection, source, entity, of_mode, strategy, _How(rewrites=rewrites)))
+    telling = objects
+    if strategy is not ConflictStrategy.OVERWRITE:
+        telling = [obj for obj in objects if (row := known.get((obj.livemode, obj.id))) is None or row.is_deleted]
+    result.add(load_loose_children(connection, source, entity, telling, rewrites=rewrites, finds_nothing=finds_nothing))
     return result
 
 
 class OvertakenError(CypheraError):
     """Somebody else has written a row meanwhile that was not there before: look again."""
+
+    code = ErrorCode.OVERTAKEN
 
 
 def load_newer(
@@ -150,7 +112,8 @@ def load_newer(
 ) -> LoadResult:
     """Merge objects of one mode, of each one state, which is newer than that of its known row.
 
-    The known rows are locked. Raises OvertakenError if a row that was not there is now, and no older.
+    The known rows are locked. Raises OvertakenError if a row that was not there is now, and no older. A few objects are
+    merged all or none: if Postgres refuses one of them, its error is raised, and the transaction is over.
     """
     result, changed, confirmed = LoadResult(), list[MappedObject](), list[MappedObject]()
     for obj in objects:
@@ -163,11 +126,14 @@ def load_newer(
     if confirmed:
         confirm_rows(connection, source, entity, confirmed)
     if changed:
-        merged = _load_changed(connection, source, entity, changed, ConflictStrategy.OVERWRITE, _How(only_older=True))
+        # A savepoint is two statements more, and mostly for nothing.
+        merge = _merge_given if _is_few(changed) else _load_changed
+        merged = merge(connection, source, entity, changed, ConflictStrategy.OVERWRITE, _How(only_older=True))
         counts = merged.tables.get(entity.value, TableCounts())
         if counts.created + counts.updated + len(merged.refused) < len(changed):
             raise OvertakenError("Rows came meanwhile.")
         result.add(merged)
+    result.add(load_loose_children(connection, source, entity, objects))
     return result
 
 
@@ -191,7 +157,7 @@ def _load_changed(
     """Load objects of one mode; what Postgres refuses is found by halving the batch."""
     is_given = _is_few(batch) and strategy is not ConflictStrategy.FLAG
     if not is_given:
-        _empty_staging(connection, (entity_table(entity), *child_tables(entity)))
+        empty_staging(connection, (entity_table(entity), *strict_child_tables(entity)))
     try:
         with connection.begin_nested():
             if is_given:
@@ -210,18 +176,8 @@ def _load_changed(
     return result
 
 
-def _empty_staging(connection: Connection, tables: Sequence[SyncedTable]) -> None:
-    """Make the staging tables if there are none yet. The end of a transaction empties them; within one, we have to."""
-    for table in tables:
-        connection.execute(text(create_staging(table)))
-    transaction = connection.get_transaction()
-    if connection.info.get(_STAGED_IN) is transaction:
-        connection.execute(text(f"TRUNCATE {', '.join(f'pg_temp.{staging_name(table)}' for table in tables)}"))
-    connection.info[_STAGED_IN] = transaction
-
-
 def _is_few(batch: Sequence[MappedObject]) -> bool:
-    rows = len(batch) + sum(len(children) for obj in batch for children in obj.children.values())
+    rows = len(batch) + sum(len(children) for obj in batch for children in obj.children.values())  # loose ones too
     # What was encoded ahead is to go by COPY.
     return rows <= FEW_ROWS and all(obj.encoded is None for obj in batch)
 
@@ -242,7 +198,7 @@ def _merge_given(
         only_older=how.only_older,
     )
     rows = {staging_name(table): given_rows(entity, table, batch, source.store_raw) for table in _tables_of(entity)}
-    numbers = connection.execute(text(merge.sql), {**_parameters(source, batch), **rows}).one()
+    numbers = connection.execute(merge.sql, {**_parameters(source, batch), **rows}).one()
     return _counted(merge, numbers, _staged_counts(entity, batch))
 
 
@@ -265,14 +221,14 @@ def _merge(
     merge = merge_statement(
         entity, replaces=strategy is ConflictStrategy.OVERWRITE, rewrites=how.rewrites, only_older=how.only_older
     )
-    numbers = connection.execute(text(merge.sql), parameters).one()
+    numbers = connection.execute(merge.sql, parameters).one()
     result = _counted(merge, numbers, _staged_counts(entity, batch))
     result.differing = differing
     return result
 
 
 def _tables_of(entity: Entity) -> tuple[SyncedTable, ...]:
-    return (entity_table(entity), *child_tables(entity))
+    return (entity_table(entity), *strict_child_tables(entity))
 
 
 def _parameters(source: Source, batch: Sequence[MappedObject]) -> dict[str, Any]:
@@ -281,7 +237,7 @@ def _parameters(source: Source, batch: Sequence[MappedObject]) -> dict[str, Any]
 
 def _staged_counts(entity: Entity, batch: Sequence[MappedObject]) -> dict[str, int]:
     of_children = {
-        table.name: sum(len(obj.children.get(table.name, ())) for obj in batch) for table in child_tables(entity)
+        table.name: sum(len(obj.children.get(table.name, ())) for obj in batch) for table in strict_child_tables(entity)
     }
     return {entity.value: len(batch), **of_children}
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_result, wait_fixed
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
@@ -29,6 +30,8 @@ ENDING_PATIENCE_SECONDS = 15.0
 
 class SourceBusyError(ConflictError):
     """Another process is syncing this source right now."""
+
+    code = ErrorCode.SOURCE_BUSY
 
 
 class HeldLock:

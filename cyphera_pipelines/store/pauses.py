@@ -1,5 +1,7 @@
 """Sources that a person paused, or that were paused because their syncs cannot succeed: see `schedules.note_sync`."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.actor import API_KEY_PREFIX, current_actor
 from cyphera_pipelines.model.audit import Action
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.pauses import Pause
 from cyphera_pipelines.model.schedule import PauseKind
@@ -23,12 +26,15 @@ from cyphera_pipelines.store.schedules import (
     pause_of,
     write_schedule,
 )
+from cyphera_pipelines.store.tables import audit_entries as entries
 from cyphera_pipelines.store.tables import source_schedules as schedules
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
 
 
 class SourcePausedError(ConflictError):
     """The source is paused: no sync of it may start."""
+
+    code = ErrorCode.SOURCE_PAUSED
 
     def __init__(self, source: Source, pause: Pause) -> None:
         command = f"cyphera source resume {source.workspace_slug} {source.provider}"
@@ -103,6 +109,43 @@ def find_pause(database: Database, workspace_id: UUID, provider: str) -> Pause |
         return _find(connection, workspace_id, provider)
 
 
+@dataclass(frozen=True)
+class PauseChange:
+    """That a source was paused, or resumed; `reason` is empty where none was given."""
+
+    changed_at: datetime
+    is_pause: bool
+    actor: str
+    actor_name: str | None
+    reason: str
+
+
+def list_pause_changes(database: Database, source: Source, *, limit: int) -> list[PauseChange]:
+    """The source's last pauses and what ended them, newest first, as far as the audit trail goes back."""
+    told = (Action.SOURCE_PAUSED.value, Action.SOURCE_RESUMED.value)
+    statement = (
+        select(entries)
+        .where(
+            entries.c.workspace_id == source.workspace_id,
+            entries.c.action.in_(told),
+            entries.c.subject_id == source.key,
+        )
+        .order_by(entries.c.occurred_at.desc(), entries.c.id)
+        .limit(limit)
+    )
+    with database.tenant(source.workspace_id) as connection:
+        return [
+            PauseChange(
+                row.occurred_at,
+                row.action == Action.SOURCE_PAUSED.value,
+                row.actor,
+                row.actor_name,
+                str(row.details.get("reason") or ""),
+            )
+            for row in connection.execute(statement)
+        ]
+
+
 def check_not_paused(connection: Connection, source: Source) -> None:
     """Raise SourcePausedError if a person paused the source. In a transaction that is alone nobody does so meanwhile.
 
@@ -120,7 +163,11 @@ def _find(connection: Connection, workspace_id: UUID, provider: str) -> Pause | 
 
 def _pause_of(workspace_id: UUID, provider: str) -> Select[Any]:
     return select(
-        schedules.c.paused_at, schedules.c.paused_by, schedules.c.paused_reason, schedules.c.paused_kind
+        schedules.c.paused_at,
+        schedules.c.paused_by,
+        schedules.c.paused_reason,
+        schedules.c.paused_kind,
+        schedules.c.paused_code,
     ).where(
         schedules.c.workspace_id == workspace_id,
         schedules.c.provider_name == provider,

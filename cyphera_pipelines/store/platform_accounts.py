@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.actor import current_actor
 from cyphera_pipelines.model.audit import Action
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.store.audit import record_action
@@ -38,6 +39,8 @@ class PlatformAccount:
 
 class AccountNotAllowedError(ConflictError):
     """The workspace may not read that account with the platform's key."""
+
+    code = ErrorCode.ACCOUNT_NOT_ALLOWED
 
     def __init__(self, account_id: str | None) -> None:
         named = "the platform's own account" if account_id is None else f"account {account_id}"
@@ -68,7 +71,8 @@ def allow_account(
         if is_of_other or connection.execute(reached).first() is not None:
             raise ConflictError(
                 f"{account_id or 'The own account of the platform'} is another workspace's: an account belongs to one. "
-                "See: cyphera workspace allowed-accounts, and cyphera source list."
+                "See: cyphera workspace allowed-accounts, and cyphera source list.",
+                code=ErrorCode.ACCOUNT_TAKEN,
             )
         if is_new:
             details = {"provider": provider, "livemode": livemode}

@@ -13,10 +13,10 @@ from sqlalchemy.pool import NullPool
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.access.administrator import AdministratorNeededError
+from cyphera_pipelines.store.access.catalog import SCHEMAS
 from cyphera_pipelines.store.access.roles import put_roles_in_place
 from cyphera_pipelines.store.connection_waits import COMMAND_PATIENCE, DatabaseUnavailableError, wait_for_connections
 from cyphera_pipelines.store.server import ENCODING, check_version
-from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, PAYMENTS_SCHEMA
 
 _ALWAYS_THERE = ("postgres", "template1")
 """Databases that are on nearly every server, from which one can ask for others."""
@@ -159,7 +159,7 @@ def _advice(url: URL, problem: str) -> str:
 _DATABASE = text("SELECT FROM pg_database WHERE datname = :name")
 _LACKS_RIGHTS_FOR_OURS = f"""
     SELECT NOT has_database_privilege(current_database(), 'CREATE')
-        AND (to_regnamespace('{CONTROL_SCHEMA}') IS NULL OR to_regnamespace('{PAYMENTS_SCHEMA}') IS NULL)
+        AND EXISTS (SELECT FROM unnest(ARRAY{list(SCHEMAS)}) AS name WHERE to_regnamespace(name) IS NULL)
 """
 _LACKS_RIGHTS_FOR_DAGSTER = """
     SELECT to_regclass('runs') IS NULL AND NOT has_schema_privilege(current_schema(), 'CREATE')

@@ -22,13 +22,16 @@ class Forgotten:
     webhooks: int = 0
     configurations: int = 0
     audit_entries: int = 0
+    writes: int = 0
+    alerts: int = 0
     is_all: bool = True
 
     def __str__(self) -> str:
-        """As in "2 sessions, 31 events, 0 webhooks, 0 removed configurations and 0 audit entries"."""
+        """As in "2 sessions, 31 events, ..., 0 alerts and 0 audit entries"."""
         return (
             f"{self.sessions} sessions, {self.events} events, {self.webhooks} webhooks, "
-            f"{self.configurations} removed configurations and {self.audit_entries} audit entries"
+            f"{self.configurations} removed configurations, {self.writes} writes, {self.alerts} alerts and "
+            f"{self.audit_entries} audit entries"
         )
 
 
@@ -49,6 +52,8 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
         "most_unrouted": retention.unrouted_webhooks,
         "removed": retention.removed_configurations_days,
         "audit": retention.audit_days,
+        "writes": retention.writes_days,
+        "alerts": retention.alerts_days,
         "most": retention.handled_webhooks,
         "most_audit": retention.audit_entries,
         "limit": ROWS_AT_ONCE,
@@ -79,6 +84,11 @@ def forget_old(database: Database, retention: Retention, *, within: float) -> Fo
     for statement in (_HANDLED, _TOO_MANY_HANDLED, _WAITING, _ORPHANED, _DEAD, _UNROUTED, _TOO_MANY_UNROUTED):
         forgotten.webhooks += delete(statement)
     forgotten.configurations += delete(_REMOVED)
+    forgotten.writes += delete(_WRITES)
+    delete(_PAGE_ACTIONS)
+    forgotten.alerts += delete(_ALERTS)
+    for statement in (_DELIVERIES, _REMOVED_CHANNELS):
+        delete(statement)
     for statement in (_AUDIT, _TOO_MUCH_AUDIT, _PURGES):
         forgotten.audit_entries += delete(statement)
     return forgotten
@@ -147,6 +157,28 @@ _ORPHANED = _first_rows(
 )
 _TOO_MANY_HANDLED = _beyond_the_newest("sync.webhook_events", "handled_at", "most")
 _REMOVED = _first_rows("sync.workspace_payment_configurations", f"deleted_at {_BEFORE.format('removed')}")
+_WRITES = _first_rows("sync.provider_writes", f"settled_at {_BEFORE.format('writes')}")
+_PAGE_ACTIONS = _first_rows("sync.page_actions", "created_at < now() - interval '7 days'")
+_ALERTS = _first_rows("sync.alerts", f"ended_at {_BEFORE.format('alerts')}")
+# What an open alert was told by stays, or it would be told again.
+_DELIVERIES = _first_rows(
+    "sync.alert_deliveries",
+    f"""
+    created_at {_BEFORE.format("alerts")} AND NOT EXISTS (
+        SELECT FROM sync.alert_announcements AS told
+        JOIN sync.alert_channels AS channel ON channel.id = told.channel_id AND channel.removed_at IS NULL
+        WHERE told.told_by = alert_deliveries.id AND told.cleared_at IS NULL
+    )
+    """,
+)
+_REMOVED_CHANNELS = _first_rows(
+    "sync.alert_channels",
+    f"""
+    removed_at {_BEFORE.format("alerts")} AND NOT EXISTS (
+        SELECT FROM sync.alert_deliveries AS delivery WHERE delivery.channel_id = alert_channels.id
+    )
+    """,
+)
 _AUDIT = _first_rows("sync.audit_entries", f"occurred_at {_BEFORE.format('audit')}")
 _PURGES = _first_rows("sync.purges", f"completed_at {_BEFORE.format('audit')}")
 _TOO_MUCH_AUDIT = _beyond_the_newest("sync.audit_entries", "occurred_at", "most_audit")

@@ -5,7 +5,6 @@ from typing import Any
 from sqlalchemy import func, select
 
 from cyphera_pipelines.model.columns import SyncedTable
-from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import personal_columns
 from cyphera_pipelines.store.database import Database
@@ -33,22 +32,6 @@ def has_rows(database: Database, source: Source, table: SyncedTable, *, livemode
         target.c.workspace_id == source.workspace_id,
         target.c.provider == source.provider,
         target.c.livemode == livemode,
-    )
-    with database.tenant(source.workspace_id) as connection:
-        return connection.execute(rows.limit(1)).first() is not None
-
-
-def has_unlisted_rows(
-    database: Database, source: Source, entity: Entity, unlisted_with: str, *, livemode: bool
-) -> bool:
-    """Whether the entity has live rows with a value in that column."""
-    target = synced_tables[entity.value]
-    rows = select(target.c.id).where(
-        target.c.workspace_id == source.workspace_id,
-        target.c.provider == source.provider,
-        target.c.livemode == livemode,
-        target.c.deleted_at.is_(None),
-        target.c[unlisted_with].is_not(None),
     )
     with database.tenant(source.workspace_id) as connection:
         return connection.execute(rows.limit(1)).first() is not None

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.actor import current_actor
 from cyphera_pipelines.model.audit import Action
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.pauses import Pause
 from cyphera_pipelines.model.schedule import (
@@ -42,8 +43,8 @@ INTERRUPTIONS_BEFORE_WAIT = 3
 MOST_OF_A_MESSAGE = 2_000
 """Characters of a failure's sentence that are kept here; its session has all of it."""
 
-NOT_PAUSED: Mapping[str, Any] = dict.fromkeys(("paused_at", "paused_reason", "paused_by", "paused_kind"))
-NOT_FAILING: Mapping[str, Any] = {"failures": 0, "failing_since": None, "last_failure": None}
+NOT_PAUSED: Mapping[str, Any] = dict.fromkeys(("paused_at", "paused_reason", "paused_by", "paused_kind", "paused_code"))
+NOT_FAILING: Mapping[str, Any] = {"failures": 0, "failing_since": None, "last_failure": None, "last_failure_code": None}
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class ScheduleState:
     failures: int
     failing_since: datetime | None
     last_failure: str | None
+    last_failure_code: str | None
     pause: Pause | None
 
     @property
@@ -89,15 +91,16 @@ class SyncResult(StrEnum):
 class SyncEnd:
     """How a sync or a check of a whole source ended.
 
-    `began_at`: by the database's clock, before the credentials were read. `message` says what failed. `level_since`:
-    from when on the tables are level; None is now. `listed_at`: when the entity that was listed longest ago was; None
-    if one never was. `claim_number` is that of the claim it was made under; `also` are values of the row that its
-    maker writes with it, as those that end the claim.
+    `began_at`: by the database's clock, before the credentials were read. `message` says what failed, `code` what kind
+    of failure that is. `level_since`: from when on the tables are level; None is now. `listed_at`: when the entity that
+    was listed longest ago was; None if one never was. `claim_number` is that of the claim it was made under; `also` are
+    values of the row that its maker writes with it, as those that end the claim.
     """
 
     result: SyncResult
     began_at: datetime
     message: str | None = None
+    code: ErrorCode | None = None
     level_since: datetime | None = None
     listed_at: datetime | None = None
     claim_number: int | None = None
@@ -190,13 +193,13 @@ def note_sync(connection: Connection, workspace_id: UUID, provider: str, end: Sy
     values = {**_told_by(state, end, now), **end.also}
     if end.result is SyncResult.REJECTED and _is_key_the_same(connection, state, end.began_at):
         reason = f"The credentials were rejected: {end.message}" if end.message else "The credentials were rejected."
-        values |= _pause(connection, state, PauseKind.CREDENTIALS, reason)
+        values |= _pause(connection, state, PauseKind.CREDENTIALS, reason, end.code)
     elif end.result is SyncResult.FAILED and _has_failed_for_long(state, now):
         reason = (
             f"{state.failures + 1} syncs in a row have failed since {state.failing_since:%Y-%m-%d %H:%M} UTC, "
             f"the last so: {end.message}"
         )
-        values |= _pause(connection, state, PauseKind.FAILURES, reason)
+        values |= _pause(connection, state, PauseKind.FAILURES, reason, end.code)
     elif end.result in (SyncResult.LEVEL, SyncResult.BEHIND):
         values |= _end_pause_of_ours(connection, state)
     write_schedule(connection, state, values)
@@ -229,7 +232,11 @@ def _told_by(state: ScheduleState, end: SyncEnd, now: datetime) -> dict[str, Any
 
 def _failing(state: ScheduleState, end: SyncEnd, now: datetime) -> dict[str, Any]:
     message = storable(end.message or "It failed without a word of why.")
-    return {"failing_since": state.failing_since or now, "last_failure": str(message)[:MOST_OF_A_MESSAGE]}
+    return {
+        "failing_since": state.failing_since or now,
+        "last_failure": str(message)[:MOST_OF_A_MESSAGE],
+        "last_failure_code": end.code,
+    }
 
 
 def due_after_failures(schedule: Schedule, offset: float, now: datetime, failures: int) -> datetime:
@@ -264,7 +271,9 @@ def _is_key_the_same(connection: Connection, state: ScheduleState, began_at: dat
     return connection.execute(changed).first() is None
 
 
-def _pause(connection: Connection, state: ScheduleState, kind: PauseKind, reason: str) -> dict[str, Any]:
+def _pause(
+    connection: Connection, state: ScheduleState, kind: PauseKind, reason: str, code: ErrorCode | None
+) -> dict[str, Any]:
     """The columns of a pause that nobody asked for; none if the source is paused already."""
     if state.pause is not None:
         return {}
@@ -275,6 +284,7 @@ def _pause(connection: Connection, state: ScheduleState, kind: PauseKind, reason
         "paused_reason": reason,
         "paused_by": current_actor().id,
         "paused_kind": kind.value,
+        "paused_code": code,
     }
 
 
@@ -352,7 +362,7 @@ def pause_of(row: Row[Any]) -> Pause | None:
     if row.paused_at is None:
         return None
     kind = PauseKind(row.paused_kind or PauseKind.PERSON)
-    return Pause(row.paused_at, row.paused_by, row.paused_reason, kind)
+    return Pause(row.paused_at, row.paused_by, row.paused_reason, kind, row.paused_code)
 
 
 def to_state(row: Row[Any]) -> ScheduleState:
@@ -369,6 +379,7 @@ def to_state(row: Row[Any]) -> ScheduleState:
         failures=row.failures,
         failing_since=row.failing_since,
         last_failure=row.last_failure,
+        last_failure_code=row.last_failure_code,
         pause=pause_of(row),
     )
 

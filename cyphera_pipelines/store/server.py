@@ -2,6 +2,7 @@
 
 from sqlalchemy import Connection, text
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError
 
 OLDEST_VERSION, NEWEST_VERSION = 14, 18
@@ -12,6 +13,8 @@ ENCODING = "UTF8"
 
 class UnsuitableServerError(DatabaseUnavailableError):
     """The server can be reached, but this program cannot work with it; the message says why and what to do."""
+
+    code = ErrorCode.DATABASE_UNSUITABLE
 
 
 def server_version(connection: Connection) -> tuple[int, ...]:

@@ -11,12 +11,24 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import cast
 from sqlalchemy.sql.dml import ReturningInsert
 
+from cyphera_pipelines.model.actor import current_actor
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.merged_rows import about_merged_rows_of
 from cyphera_pipelines.model.quotas import Quotas
-from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SessionType, SyncRequest
+from cyphera_pipelines.model.sessions import (
+    ASKED_FOR,
+    Session,
+    SessionEvent,
+    SessionOrigin,
+    SessionStatus,
+    SessionTrigger,
+    SessionType,
+    SyncRequest,
+)
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import insert_events
 from cyphera_pipelines.store.pauses import check_not_paused
@@ -31,7 +43,13 @@ _UNFINISHED = (SessionStatus.PENDING.value, SessionStatus.RUNNING.value)
 
 
 def create_session(
-    database: Database, source: Source, kind: SessionType, request: SyncRequest, *, dagster_run_id: str | None = None
+    database: Database,
+    source: Source,
+    kind: SessionType,
+    request: SyncRequest,
+    *,
+    dagster_run_id: str | None = None,
+    origin: SessionOrigin = ASKED_FOR,
 ) -> Session:
     """Ask for a sync: a pending session, with the run that will carry it out if that is known.
 
@@ -39,7 +57,7 @@ def create_session(
     """
     with database.tenant(source.workspace_id, alone=True) as connection:
         _check_may_begin(connection, source)
-        return _to_session(connection.execute(_insertion(source, kind, request, dagster_run_id)).one())
+        return to_session(connection.execute(_insertion(source, kind, request, dagster_run_id, origin)).one())
 
 
 def _check_may_begin(connection: Connection, source: Source) -> None:
@@ -50,6 +68,8 @@ def _check_may_begin(connection: Connection, source: Source) -> None:
 
 class SourceActiveError(ConflictError):
     """The source has a session that waits or runs already; `session` is that one."""
+
+    code = ErrorCode.SESSION_ACTIVE
 
     def __init__(self, source: Source, session: Session) -> None:
         super().__init__(
@@ -62,7 +82,7 @@ class SourceActiveError(ConflictError):
 def list_active_sessions(database: Database, source: Source) -> list[Session]:
     """The source's pending and running sessions, oldest first."""
     with database.tenant(source.workspace_id) as connection:
-        return [_to_session(row) for row in connection.execute(_active_sessions(source))]
+        return [to_session(row) for row in connection.execute(_active_sessions(source))]
 
 
 def list_unfinished_sessions(database: Database, workspace_id: UUID, provider: str | None) -> list[Session]:
@@ -71,7 +91,7 @@ def list_unfinished_sessions(database: Database, workspace_id: UUID, provider: s
     if provider is not None:
         statement = statement.where(sessions.c.provider_name == provider)
     with database.control() as connection:
-        return [_to_session(row) for row in connection.execute(statement.order_by(sessions.c.created_at))]
+        return [to_session(row) for row in connection.execute(statement.order_by(sessions.c.created_at))]
 
 
 def has_running_session(database: Database, source: Source) -> bool:
@@ -90,6 +110,7 @@ def create_only_session(
     ignoring: Collection[UUID] = (),
     quotas: Quotas | None = None,
     dagster_run_id: str | None = None,
+    origin: SessionOrigin = ASKED_FOR,
 ) -> Session:
     """Like `create_session`, but raise SourceActiveError if the source has an active session that is not ignored.
 
@@ -101,10 +122,10 @@ def create_only_session(
         _check_may_begin(connection, source)
         for row in connection.execute(_active_sessions(source)):
             if row.id not in ignoring:
-                raise SourceActiveError(source, _to_session(row))
+                raise SourceActiveError(source, to_session(row))
         if quotas is not None:
             check_sessions(connection, quotas)
-        return _to_session(connection.execute(_insertion(source, kind, request, dagster_run_id)).one())
+        return to_session(connection.execute(_insertion(source, kind, request, dagster_run_id, origin)).one())
 
 
 def claim_session(database: Database, session: Session, dagster_run_id: str, *, instead_of: str | None = None) -> bool:
@@ -153,16 +174,20 @@ def finish_session(
     *,
     progress: dict[str, Any] | None = None,
     error_summary: dict[str, Any] | None = None,
+    code: ErrorCode | None = None,
     event: SessionEvent | None = None,
     end: SyncEnd | None = None,
 ) -> bool:
     """Give the session its final status, and the event that tells of it; and tell its source's schedule of the `end`.
+
+    `code` is that of what went wrong; None only for a session that is completed.
 
     A session that has ended already keeps its status, gets no event, and tells no schedule: returns False.
     """
     values: dict[str, Any] = {
         "status": status.value,
         "error_summary": error_summary,
+        "error_code": code,
         "completed_at": func.now(),
         "updated_at": func.now(),
     }
@@ -203,22 +228,31 @@ def fail_abandoned_sessions(database: Database, source: Source, *, keep: UUID) -
     """
     abandoned = _active_sessions(source).where(sessions.c.status == SessionStatus.RUNNING.value, sessions.c.id != keep)
     with database.tenant(source.workspace_id) as connection:
-        found = [_to_session(row) for row in connection.execute(abandoned.with_for_update())]
+        found = [to_session(row) for row in connection.execute(abandoned.with_for_update())]
         for session in found:
             message = (
                 "The process that ran this sync ended before the sync did. "
                 f"{about_merged_rows_of(session)} The next sync continues from there."
             )
-            ended = {"status": SessionStatus.FAILED.value, "error_summary": {"message": message}}
+            ended = {
+                "status": SessionStatus.FAILED.value,
+                "error_summary": {"message": message},
+                "error_code": ErrorCode.SESSION_DIED.value,
+            }
             now = {"completed_at": func.now(), "updated_at": func.now()}
             connection.execute(update(sessions).where(sessions.c.id == session.id).values(**ended, **now))
-            note_sync(connection, source.workspace_id, source.provider, interruption_of(session, message))
+            note_sync(
+                connection,
+                source.workspace_id,
+                source.provider,
+                interruption_of(session, message, ErrorCode.SESSION_DIED),
+            )
     return [session.id for session in found]
 
 
-def interruption_of(session: Session, message: str) -> SyncEnd:
+def interruption_of(session: Session, message: str, code: ErrorCode) -> SyncEnd:
     """What the schedule of its source is told of a session whose process is gone."""
-    return SyncEnd(SyncResult.INTERRUPTED, session.started_at or session.created_at, message)
+    return SyncEnd(SyncResult.INTERRUPTED, session.started_at or session.created_at, message, code)
 
 
 def get_session(database: Database, workspace_id: UUID, session_id: UUID) -> Session:
@@ -227,7 +261,7 @@ def get_session(database: Database, workspace_id: UUID, session_id: UUID) -> Ses
         row = connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no session {session_id} in this workspace.")
-    return _to_session(row)
+    return to_session(row)
 
 
 @dataclass(frozen=True)
@@ -261,7 +295,7 @@ def read_queue(database: Database, session: Session) -> Queue:
     with database.control() as connection:
         own = connection.execute(of_source.order_by(sessions.c.created_at).limit(1)).one_or_none()
         row = connection.execute(counts).one()
-    return Queue(None if own is None else _to_session(own), row.ahead, row.running)
+    return Queue(None if own is None else to_session(own), row.ahead, row.running)
 
 
 def has_session_of_run(database: Database, dagster_run_id: str) -> bool:
@@ -284,7 +318,7 @@ def find_session(database: Database, session_id: UUID) -> Session:
         row = connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no session {session_id}. See: cyphera sessions")
-    return _to_session(row)
+    return to_session(row)
 
 
 def list_sessions(database: Database, workspace_id: UUID | None = None, *, limit: int = 20) -> list[Session]:
@@ -292,9 +326,9 @@ def list_sessions(database: Database, workspace_id: UUID | None = None, *, limit
     statement = select(sessions).order_by(sessions.c.created_at.desc()).limit(limit)
     if workspace_id is None:
         with database.control() as connection:
-            return [_to_session(row) for row in connection.execute(statement)]
+            return [to_session(row) for row in connection.execute(statement)]
     with database.tenant(workspace_id) as connection:
-        return [_to_session(row) for row in connection.execute(statement)]
+        return [to_session(row) for row in connection.execute(statement)]
 
 
 def page_sessions(
@@ -314,7 +348,7 @@ def page_sessions(
         wanted = wanted.where(sessions.c.status == status.value)
     page = wanted.order_by(sessions.c.created_at.desc(), sessions.c.id).limit(limit).offset(offset)
     with database.tenant(workspace_id) as connection:
-        found = [_to_session(row) for row in connection.execute(page)]
+        found = [to_session(row) for row in connection.execute(page)]
         total = connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
     return found, total
 
@@ -332,7 +366,7 @@ def list_silent_sessions(database: Database, *, silent_for: float) -> list[Sessi
         sessions.c.updated_at < _seconds_ago(silent_for),
     )
     with database.control() as connection:
-        return [_to_session(row) for row in connection.execute(statement)]
+        return [to_session(row) for row in connection.execute(statement)]
 
 
 @dataclass(frozen=True)
@@ -365,14 +399,15 @@ def list_sessions_without_run(database: Database, *, pending_for: float, limit: 
     )
     with database.control() as connection:
         return [
-            PendingSession(_to_session(row), f"{row.slug}:{row.provider_name}", row.has_source)
+            PendingSession(to_session(row), f"{row.slug}:{row.provider_name}", row.has_source)
             for row in connection.execute(statement)
         ]
 
 
 def _insertion(
-    source: Source, kind: SessionType, request: SyncRequest, dagster_run_id: str | None = None
+    source: Source, kind: SessionType, request: SyncRequest, dagster_run_id: str | None, origin: SessionOrigin
 ) -> ReturningInsert[Any]:
+    actor = current_actor()
     values = {
         "workspace_id": source.workspace_id,
         "provider_name": source.provider,
@@ -381,6 +416,10 @@ def _insertion(
         "entity_types": [entity.value for entity in request.entities],
         "config": request.as_config(),
         "dagster_run_id": dagster_run_id,
+        "trigger": origin.trigger.value,
+        "requested_by": storable(actor.id),
+        "requested_by_name": storable(actor.name),
+        "retry_of": origin.retry_of,
     }
     return insert(sessions).values(values).returning(sessions)
 
@@ -411,10 +450,12 @@ def _is_unfinished(session: Session) -> ColumnElement[bool]:
     return and_(sessions.c.id == session.id, sessions.c.status.in_(_UNFINISHED))
 
 
-def _to_session(row: Row[Any]) -> Session:
+def to_session(row: Row[Any]) -> Session:
+    """The session that a row of the table holds."""
     values = {name: row._mapping[name] for name in Session.__dataclass_fields__}
     values["session_type"] = SessionType(values["session_type"])
     values["status"] = SessionStatus(values["status"])
+    values["trigger"] = None if values["trigger"] is None else SessionTrigger(values["trigger"])
     # A newer version may know of more; one session that this one cannot read must not hide all the others.
     values["entity_types"] = tuple(entity for entity in Entity if entity.value in values["entity_types"])
     return Session(**values)

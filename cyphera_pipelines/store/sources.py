@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
 from cyphera_pipelines.model.errors import NotFoundError
 from cyphera_pipelines.model.limits import HIGHEST_RATE, LOWEST_RATE, RateLimits
 from cyphera_pipelines.model.source import Source, split_source_key
+from cyphera_pipelines.model.writes import Write
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import missing_objects, workspaces
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
@@ -135,6 +136,33 @@ def find_source_of(database: Database, workspace_id: UUID, provider: str) -> Sou
     return None if row is None else _to_source(row)
 
 
+def find_source_of_write(database: Database, write: Write) -> Source:
+    """The source whose account the write was for: the active one, or else its own configuration if that is not removed.
+
+    Raises NotFoundError where there is neither: its credentials are not to be used any more.
+    """
+    of_write = and_(configurations.c.id == write.configuration_id, configurations.c.deleted_at.is_(None))
+    is_active = and_(configurations.c.is_active, configurations.c.deleted_at.is_(None))
+    statement = (
+        _sources(or_(is_active, of_write))
+        .where(
+            workspaces.c.id == write.workspace_id,
+            configurations.c.provider_name == write.provider_name,
+            configurations.c.is_test_mode == (not write.livemode),
+        )
+        .order_by(configurations.c.is_active.desc())
+        .limit(1)
+    )
+    with database.control() as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFoundError(
+            f"Write {write.id} cannot be looked into: its {write.provider_name} configuration was removed. Connect the "
+            "account again, and it will be settled."
+        )
+    return _to_source(row)
+
+
 def exists_still(database: Database, source: Source) -> bool:
     """Whether the source's configuration is still there, active or not."""
     existing = select(configurations.c.id).where(
@@ -145,6 +173,10 @@ def exists_still(database: Database, source: Source) -> bool:
 
 
 def _active_sources() -> Select[Any]:
+    return _sources(and_(configurations.c.is_active, configurations.c.deleted_at.is_(None)))
+
+
+def _sources(condition: ColumnElement[bool]) -> Select[Any]:
     return (
         select(
             workspaces.c.id,
@@ -159,7 +191,7 @@ def _active_sources() -> Select[Any]:
             configurations.c.metadata[("rate_limits", "endpoint")].astext.label("rate_of_endpoint"),
         )
         .join(configurations, configurations.c.workspace_id == workspaces.c.id)
-        .where(configurations.c.is_active, configurations.c.deleted_at.is_(None))
+        .where(condition)
     )
 
 

@@ -7,9 +7,11 @@ given to the merge itself instead: emptying the staging tables at the end of a t
 from dataclasses import dataclass
 from functools import cache
 
+from sqlalchemy import TextClause, text
+
 from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.synced_tables import OCCURRENCE, child_tables, entity_table, key_columns
+from cyphera_pipelines.model.synced_tables import OCCURRENCE, entity_table, key_columns, strict_child_tables
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 from cyphera_pipelines.store.versions import is_older, may_follow
 
@@ -60,7 +62,7 @@ class MergeStatement:
     each table, under the name of its staging table.
     """
 
-    sql: str
+    sql: TextClause
     tables: tuple[str, ...]
 
 
@@ -72,18 +74,18 @@ def merge_statement(
 
     A row is written only if it is new, or differs, or comes back from deletion, and never by an older state. The
     children of a written row are replaced in the same statement; the children of an unchanged row are not touched:
-    the parent's content hash covers them. If it `rewrites`, every row is written, whatever is there. If it
-    `takes_rows`, they are given to it and not staged. If it replaces `only_older` ones, a state of the same version
-    stays.
+    the parent's content hash covers them. Loose children have a statement of their own. If it `rewrites`, every row is
+    written, whatever is there. If it `takes_rows`, they are given to it and not staged. If it replaces `only_older`
+    ones, a state of the same version stays.
     """
     parent = entity_table(entity)
-    given = [_given(table) for table in (parent, *child_tables(entity)) if takes_rows]
+    given = [_given(table) for table in (parent, *strict_child_tables(entity)) if takes_rows]
     upsert = _upsert(parent, _staged(parent, takes_rows), replaces, rewrites, only_older)
     parts = [*given, f"written AS ({upsert} RETURNING id, (xmax = 0) AS created)"]
     counts = ["count(*) FILTER (WHERE created)", "count(*) FILTER (WHERE NOT created)", "0"]
     selects = [f"(SELECT {count} FROM written)" if count != "0" else "0" for count in counts]
     names = [parent.name]
-    for child in child_tables(entity):
+    for child in strict_child_tables(entity):
         name, gone = f"written_{child.name}", f"gone_{child.name}"
         upsert = _upsert(child, _staged_children(child, takes_rows), replaces, rewrites, False)
         parts.append(f"{name} AS ({upsert} RETURNING (xmax = 0) AS created)")
@@ -91,7 +93,22 @@ def merge_statement(
         selects += [f"(SELECT {count} FROM {name})" for count in counts[:2]]
         selects.append(f"(SELECT count(*) FROM {gone})")
         names.append(child.name)
-    return MergeStatement(f"WITH {', '.join(parts)} SELECT {', '.join(selects)}", tuple(names))
+    return MergeStatement(text(f"WITH {', '.join(parts)} SELECT {', '.join(selects)}"), tuple(names))
+
+
+@cache
+def loose_merge_statement(table: SyncedTable, *, rewrites: bool, takes_rows: bool) -> TextClause:
+    """Build the merge of a loose table's staged rows, all of one mode: it returns how many were created and updated.
+
+    It takes what `merge_statement` takes. A row is written only if it is new, or differs, or comes back from deletion,
+    and never by an older state; every one, if it `rewrites`.
+    """
+    upsert = _upsert(table, _staged(table, takes_rows), replaces=True, rewrites=rewrites, only_older=False)
+    given = f"{_given(table)}, " if takes_rows else ""
+    return text(
+        f"WITH {given}written AS ({upsert} RETURNING (xmax = 0) AS created) "
+        "SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM written"
+    )
 
 
 @cache

@@ -11,17 +11,43 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
 from cyphera_pipelines.model.synced_tables import child_tables, entity_table
-from cyphera_pipelines.store.loader import TableCounts
+from cyphera_pipelines.store.load_result import TableCounts
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 from cyphera_pipelines.store.versions import is_older, may_follow, storable_moment
 
 
 @dataclass(frozen=True)
 class TimeSpan:
-    """Creation times in seconds since 1970, exclusive of `after` and inclusive of `until`; None is without bound."""
+    """Moments in the column `axis`, in seconds since 1970, exclusive of `after` and inclusive of `until`.
 
+    None is without bound. Without an axis it is all of the entity's rows, whatever the bounds.
+    """
+
+    axis: str | None
     after: int | None
     until: int | None
+
+
+@dataclass(frozen=True)
+class Unlisted:
+    """Which rows' objects lists may leave out: those with a value in one column, and those without one in another."""
+
+    with_value_in: str | None = None
+    without_value_in: str | None = None
+
+    @property
+    def condition(self) -> str:
+        """The same in SQL."""
+        conditions = [f"{column} IS NOT NULL" for column in (self.with_value_in,) if column is not None]
+        conditions += [f"{column} IS NULL" for column in (self.without_value_in,) if column is not None]
+        return f"({' OR '.join(conditions) or 'false'})"
+
+    @property
+    def in_words(self) -> str:
+        """The same for people, as in `with a test_clock_id`."""
+        words = [f"with a {column}" for column in (self.with_value_in,) if column is not None]
+        words += [f"without a time in {column}" for column in (self.without_value_in,) if column is not None]
+        return " or ".join(words)
 
 
 def tombstone_missing(
@@ -41,7 +67,7 @@ def tombstone_missing(
     a listing need not show them. Children go with their parents. Returns the number of rows marked, by table.
     """
     parameters = _of_span(source, span, present, livemode, version)
-    return _mark(connection, entity, _missing(unlisted_with), parameters)
+    return _mark(connection, entity, _missing(span.axis, unlisted_with), parameters)
 
 
 def find_unlisted(
@@ -51,13 +77,13 @@ def find_unlisted(
     present: Sequence[str],
     *,
     livemode: bool,
-    unlisted_with: str,
+    unlisted: Unlisted,
     limit: int,
 ) -> list[str]:
-    """The ids of live rows with a value in that column but for those that are present, longest unconfirmed first."""
+    """The ids of live rows that lists may leave out but for those that are present, longest unconfirmed first."""
     statement = (
         f"SELECT id FROM {PAYMENTS_SCHEMA}.{entity.value} WHERE {_OF_SOURCE} AND deleted_at IS NULL "
-        f"AND {unlisted_with} IS NOT NULL AND id <> ALL (CAST(:present AS text[])) "
+        f"AND {unlisted.condition} AND id <> ALL (CAST(:present AS text[])) "
         "ORDER BY source_version, id LIMIT :limit"
     )
     parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
@@ -79,7 +105,7 @@ def find_missing(
     """The ids of the rows that `tombstone_missing` would mark."""
     statement = (
         f"SELECT id FROM {PAYMENTS_SCHEMA}.{entity.value} WHERE {_OF_SOURCE} AND deleted_at IS NULL "
-        f"AND {_MAY_FOLLOW} AND {_missing(unlisted_with)} ORDER BY id"
+        f"AND {_MAY_FOLLOW} AND {_missing(span.axis, unlisted_with)} ORDER BY id"
     )
     return list(connection.execute(text(statement), _of_span(source, span, present, livemode, version)).scalars())
 
@@ -123,14 +149,16 @@ _OF_SOURCE = "workspace_id = CAST(:workspace_id AS uuid) AND provider = :provide
 
 _MAY_FOLLOW = may_follow("source_version", "to_timestamp(:version)")
 
-_MISSING = (
-    "created > coalesce(to_timestamp(:after), '-infinity') AND created <= coalesce(to_timestamp(:until), 'infinity') "
-    "AND id <> ALL (CAST(:present AS text[]))"
-)
 
-
-def _missing(unlisted_with: str | None) -> str:
-    return _MISSING if unlisted_with is None else f"{_MISSING} AND {unlisted_with} IS NULL"
+@cache
+def _missing(axis: str | None, unlisted_with: str | None) -> str:
+    conditions = ["id <> ALL (CAST(:present AS text[]))"]
+    if axis is not None:
+        conditions.append(f"{axis} > coalesce(to_timestamp(:after), '-infinity')")
+        conditions.append(f"{axis} <= coalesce(to_timestamp(:until), 'infinity')")
+    if unlisted_with is not None:
+        conditions.append(f"{unlisted_with} IS NULL")
+    return " AND ".join(conditions)
 
 
 @cache

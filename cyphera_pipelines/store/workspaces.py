@@ -57,6 +57,13 @@ def workspace_slugs(database: Database) -> dict[UUID, str]:
         return {row.id: row.slug for row in connection.execute(select(workspaces.c.id, workspaces.c.slug))}
 
 
+def slug_of_workspace(database: Database, workspace_id: UUID) -> str:
+    """The workspace's slug, of a deleted one too; what is purged has none, and its id is told."""
+    with database.control() as connection:
+        found = connection.execute(select(workspaces.c.slug).where(workspaces.c.id == workspace_id))
+        return found.scalar_one_or_none() or str(workspace_id)
+
+
 def rename_workspace(database: Database, workspace: Workspace, name: str) -> Workspace:
     """Change what people call the workspace; its slug, which is part of partition keys, stays."""
     renamed = update(workspaces).where(workspaces.c.id == workspace.id).values(name=name).returning(*_SHOWN)

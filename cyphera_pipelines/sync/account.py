@@ -2,6 +2,7 @@
 
 import logging
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
@@ -66,6 +67,8 @@ def settle_account(context: SyncContext) -> ProviderAccount | None:
             "whose objects it does not have are marked as deleted."
         )
         record_events(
-            context.database, context.session, [SessionEvent("account_changed", message, level=EventLevel.WARNING)]
+            context.database,
+            context.session,
+            [SessionEvent("account_changed", message, level=EventLevel.WARNING, code=ErrorCode.ACCOUNT_CHANGED)],
         )
     return account

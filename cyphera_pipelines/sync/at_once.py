@@ -1,8 +1,8 @@
 """Webhooks, applied as they come: what an event tells for certain is merged in the transaction that keeps it.
 
 By the same rules of order as everything else, whatever else goes on for the source: no lock is taken that a sync holds.
-What cannot be decided from the event stays in the inbox, and one sync of the source's changes is wanted for all that
-waits there:
+What cannot be decided from the event, in all that it changes, stays in the inbox, and one sync of the source's changes
+is wanted for all that waits there:
 
 - its object has to be asked for: another API version, unfinished nested lists, a time that cannot be believed;
 - another state of the same second is known of the object: nobody can tell which came last;
@@ -14,29 +14,23 @@ waits there:
 Watermarks stay where they are: the next sync of changes finds these rows as the provider has them.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
 from cyphera_pipelines.model.quotas import QuotaReachedError, Quotas
-from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.base import Change, WebhookEvent
-from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.providers.base import WebhookEvent
 from cyphera_pipelines.store.at_once import (
     Entry,
-    TableState,
     TargetState,
-    bound_waits,
-    find_known,
-    find_missing_ids,
     hold_tables,
     hold_target,
     insert_entries,
@@ -52,9 +46,16 @@ from cyphera_pipelines.store.quotas import check_webhooks
 from cyphera_pipelines.store.tombstones import tombstone_object
 from cyphera_pipelines.store.webhooks import WebhookTarget
 from cyphera_pipelines.sync.client import key_digest
-
-NEVER = 0.0
-_Name = tuple[Entity, str]
+from cyphera_pipelines.sync.told import (
+    NEVER,
+    Decided,
+    Told,
+    by_entity,
+    decide_together,
+    may_be_merged,
+    tell,
+    whole_events,
+)
 
 
 class Taken(StrEnum):
@@ -68,31 +69,7 @@ class Taken(StrEnum):
 class ConfigurationChangedError(ConflictError):
     """The configuration is not any more what it was when the event's signature was checked: read it anew."""
 
-
-@dataclass(frozen=True)
-class _Told:
-    """What one event tells of one object: its state, as a row, or that it is gone.
-
-    Of an object that is gone `obj` is what was known of it last.
-    """
-
-    event: WebhookEvent
-    change: Change
-    obj: MappedObject
-
-    @property
-    def name(self) -> _Name:
-        return self.change.entity, self.obj.id
-
-    def is_held_by(self, row: KnownRow) -> bool:
-        """Whether the row says the same."""
-        return row.is_deleted if self.change.is_deleted else row.is_unchanged(self.obj)
-
-    def says_as(self, other: "_Told") -> bool:
-        """Whether another event tells the same."""
-        if self.change.is_deleted or other.change.is_deleted:
-            return self.change.is_deleted and other.change.is_deleted
-        return self.obj.content_hash == other.obj.content_hash
+    code = ErrorCode.CONFIGURATION_CHANGED
 
 
 def take_in_events(
@@ -107,38 +84,22 @@ def take_in_events(
     Raises NotFoundError if the configuration was removed meanwhile, ConfigurationChangedError if it was changed since
     `target` was read, and database errors.
     """
-    told = _tell(target, credentials, events)
+    told = tell(target, credentials, events)
     try:
         taken, is_note_due = _take_in(database, target, credentials, events, told, quotas)
     except (*DATABASE_ERRORS, OvertakenError) as error:
         # Somebody holds a row, or will not take one: that is not what the provider should wait for.
         if not isinstance(error, OvertakenError) and not (told and (gives_way(error) or is_about_data(error))):
             raise
+        if len(events) > 1 and is_about_data(error):
+            # One may be the fault of all.
+            middle = len(events) // 2
+            halves = (events[:middle], events[middle:])
+            return [each for half in halves for each in take_in_events(database, target, credentials, half, quotas)]
         taken, is_note_due = _take_in(database, target, credentials, events, {}, quotas)
     if is_note_due:
         note_received(database, target)
     return taken
-
-
-def _tell(target: WebhookTarget, credentials: Credentials, events: Iterable[WebhookEvent]) -> dict[str, _Told]:
-    """What can be decided from the events alone, by their ids."""
-    provider, api_key = find_provider(target.provider), credentials.api_key.get_secret_value()
-    told = {}
-    for event in events:
-        if event.problem is not None or len(event.changes) != 1:
-            continue
-        (change,) = event.changes
-        state = change.last_known if change.is_deleted else change.snapshot
-        if state is None:
-            continue
-        version = NEVER if change.is_deleted else change.version
-        mapped = provider.map_told(api_key, change.entity, [state], version=version)
-        # Whatever is odd about it, a session's events have to tell.
-        if len(mapped.objects) == 1 and not mapped.cleaned:
-            (obj,) = mapped.objects
-            if obj.id == change.object_id and obj.livemode is not target.is_test_mode:
-                told[event.id] = _Told(event, change, obj)
-    return told
 
 
 def _take_in(
@@ -146,19 +107,17 @@ def _take_in(
     target: WebhookTarget,
     credentials: Credentials,
     events: Sequence[WebhookEvent],
-    told: Mapping[str, _Told],
+    told: Mapping[str, Sequence[Told]],
     quotas: Quotas | None,
 ) -> tuple[list[Taken | QuotaReachedError], bool]:
     with database.tenant(target.workspace_id) as connection:
-        bound_waits(connection)
-        state = hold_target(connection, target)
+        state = hold_target(connection, target, {event.id for event in events})
         if state is None:
             raise NotFoundError("There is no active configuration with this id and a webhook_secret.")
         if target.updated_at is not None and state.updated_at != target.updated_at:
             raise ConfigurationChangedError("The configuration was changed just now.")
-        known = find_known(connection, target, {event.id for event in events})
-        new = {event.id: event for event in events if event.id not in known}
-        candidates = [each for event_id, each in told.items() if event_id in new]
+        new = {event.id: event for event in events if event.id not in state.known}
+        candidates = [each for event_id, these in told.items() if event_id in new for each in these]
         applied = _apply(connection, target, credentials, state, candidates)
         entries = {
             event.id: Entry(event.id, event.kind, event.entity, event.payload, event.id in applied)
@@ -201,13 +160,13 @@ def _apply(
     target: WebhookTarget,
     credentials: Credentials,
     state: TargetState,
-    told: Sequence[_Told],
+    told: Sequence[Told],
 ) -> set[str]:
     """Merge what is certain. Returns the ids of the events that the tables hold now, or hold newer states than."""
     if not told or state.is_paused or state.leaves_rows:
         return set()
     digest = key_digest(credentials, target.connected_account_id, target.provider)
-    tables = hold_tables(connection, target, digest)
+    tables = hold_tables(connection, target, digest, {each.obj.id for each in told})
     source = Source(
         target.workspace_id,
         state.slug,
@@ -217,39 +176,26 @@ def _apply(
         store_raw=state.store_raw,
         connected_account_id=target.connected_account_id,
     )
-    by_entity = defaultdict[Entity, list[_Told]](list)
-    for each in told:
-        by_entity[each.change.entity].append(each)
-    missing = find_missing_ids(
-        connection, target, {entity: {each.obj.id for each in these} for entity, these in by_entity.items()}
-    )
-    applied = set[str]()
-    for entity in Entity:  # always in the same order, lest two transactions wait for each other
-        table = tables.get(entity)
-        if table is None or table.since is None or table.leaves_rows:
-            continue
-        certain = [
-            each for each in by_entity.get(entity, []) if each.name not in missing and each.obj.id not in table.owed
-        ]
-        if certain:
-            applied |= _apply_to(connection, source, entity, table, certain)
-    return applied
+    certain = whole_events(told, [each for each in told if may_be_merged(each, tables)])
+    known = dict[Entity, Mapping[tuple[bool, str], KnownRow]]()
+    # Always in the same order, lest two transactions wait for each other.
+    for entity, these in by_entity(certain).items():
+        known[entity] = find_known_rows(connection, source, entity, [each.obj for each in these], locks=True)
+    settled, refused = set[str](), set[str]()
+    for entity, decided in decide_together(certain, tables, known).items():
+        settled |= decided.event_ids
+        refused |= _merge(connection, source, entity, decided, known[entity])
+    return settled - refused
 
 
-@dataclass
-class _Decided:
-    """Of one entity: what is to be merged, and the events that are in the tables when it is."""
-
-    newer: list[_Told] = field(default_factory=list)
-    gone: list[_Told] = field(default_factory=list)
-    settled: dict[_Name, list[str]] = field(default_factory=dict)
-
-
-def _apply_to(
-    connection: Connection, source: Source, entity: Entity, table: TableState, told: Sequence[_Told]
+def _merge(
+    connection: Connection,
+    source: Source,
+    entity: Entity,
+    decided: Decided,
+    known: Mapping[tuple[bool, str], KnownRow],
 ) -> set[str]:
-    known = find_known_rows(connection, source, entity, [each.obj for each in told], locks=True)
-    decided = _decide(told, table, known)
+    """Merge what was decided. Returns the ids of the events of which a row was refused."""
     refused = set[str | None]()
     if decided.newer:
         objects = sorted((each.obj for each in decided.newer), key=lambda obj: obj.id)
@@ -263,32 +209,4 @@ def _apply_to(
         tombstone_object(
             connection, source, entity, each.obj.id, livemode=each.obj.livemode, version=each.change.version
         )
-    return {event_id for name, event_ids in decided.settled.items() if name[1] not in refused for event_id in event_ids}
-
-
-def _decide(told: Iterable[_Told], table: TableState, known: Mapping[tuple[bool, str], KnownRow]) -> _Decided:
-    """Of each object its newest event decides, and the older ones with it."""
-    decided, by_name = _Decided(), defaultdict[_Name, list[_Told]](list)
-    for each in told:
-        by_name[each.name].append(each)
-    for name, these in by_name.items():
-        newest = max(these, key=lambda each: each.change.version)
-        of_its_second = [each for each in these if each.change.version == newest.change.version]
-        if not all(each.says_as(newest) for each in of_its_second):
-            continue
-        row = known.get((newest.obj.livemode, newest.obj.id))
-        if row is not None and not row.is_version_known:
-            continue
-        if row is not None and (
-            newest.change.version < row.version or (newest.change.version == row.version and newest.is_held_by(row))
-        ):
-            decided.settled[name] = [each.event.id for each in these]
-            continue
-        if row is not None and newest.change.version == row.version:
-            continue
-        is_new = row is None or not newest.is_held_by(row)
-        if is_new and (table.since is None or newest.change.version < table.since):
-            continue
-        decided.settled[name] = [each.event.id for each in these]
-        (decided.gone if newest.change.is_deleted else decided.newer).append(newest)
-    return decided
+    return {each.event.id for name, these in decided.settled.items() if name[1] in refused for each in these}

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from cyphera_pipelines.connection_budget import SYNCS_OF_A_BATCH
 from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
-from cyphera_pipelines.model.sessions import Session, SyncRequest
+from cyphera_pipelines.model.sessions import Session, SessionOrigin, SessionTrigger, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import RequestAbandonedError
-from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.providers.registry import PROVIDERS, find_provider
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.claims import (
     LEASE_SECONDS,
@@ -61,6 +61,8 @@ LINGERS_FOR = 10.0
 
 NOT_AGAIN_FOR = 60.0
 """Seconds that a source is left alone at least after a sync of it, or an attempt at one."""
+WITHOUT_PROVIDER_FOR = 900.0
+"""Seconds that a source is left alone whose provider's package is not there, or cannot be loaded."""
 SILENT_FOR = 20.0
 """Seconds without a heartbeat after which a session whose lock nobody holds was a dead worker's."""
 DATABASE_PATIENCE = 120.0
@@ -109,6 +111,8 @@ class SyncedInBatch:
 class BatchOptions:
     """How a batch works. `report` hears of every sync that has ended, in the thread that made it.
 
+    `on_rest` hears of every source in which nothing has happened, once that is noted.
+
     `may_end` is asked once `seconds` have passed: a batch that may not end yet goes on for as long again.
     """
 
@@ -117,6 +121,7 @@ class BatchOptions:
     seconds: float = 300.0
     longest_pause: float = LONGEST_PAUSE
     report: Callable[[SyncedInBatch], None] = lambda _synced: None
+    on_rest: Callable[[Source], None] = lambda _source: None
     may_end: Callable[[], bool] = lambda: True
 
 
@@ -243,6 +248,10 @@ class Batch:
         if source is None:
             self._give_back(claim, not_before=NOT_AGAIN_FOR)
             return True
+        if source.provider not in PROVIDERS:
+            _log.warning("A source is left alone: the provider %s is not installed here.", source.provider)
+            self._give_back(claim, not_before=WITHOUT_PROVIDER_FOR)
+            return True
         try:
             found = look(
                 self._database,
@@ -260,6 +269,7 @@ class Batch:
             return False
         if isinstance(found, Nothing):
             self._note_nothing(claim, source, found)
+            self._options.on_rest(source)
             return True
         self._begin(claim, found, source, None)
         return False
@@ -296,6 +306,7 @@ class Batch:
                 needed.request,
                 dagster_run_id=self._options.run_id,
                 silent_for=SILENT_FOR,
+                origin=SessionOrigin(SessionTrigger.WEBHOOK if claim.is_wanted else SessionTrigger.SCHEDULE),
             )
         except (ConflictError, NotFoundError):
             # Somebody else syncs it, or it was paused, removed or is purged.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from cyphera_pipelines.model.actor import Actor
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.merged_rows import NO_ROW, about_merged_rows, about_merged_rows_of
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent, SessionStatus
@@ -34,6 +36,11 @@ class Cancellation:
         return cls(
             f"{what} through the API with key {key_name!r} ({key_id}).", {"api_key_id": str(key_id), "name": key_name}
         )
+
+    @classmethod
+    def on_page(cls, what: str, actor: Actor) -> "Cancellation":
+        """`what` was done on the operations page."""
+        return cls(f"{what} on the operations page with the key {actor.name!r}.", {"page": actor.id})
 
     @classmethod
     def with_command(cls, what: str, command: str) -> "Cancellation":
@@ -79,9 +86,10 @@ def _cancel(database: Database, session: Session, cancellation: Cancellation) ->
         "cancelled_by": dict(cancellation.cancelled_by),
         "merged": merged,
     }
-    event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING)
-    end = SyncEnd(SyncResult.CANCELLED, session.started_at or session.created_at, message)
-    finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, event=event, end=end)
+    code = ErrorCode.CANCELLED
+    event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING, code=code)
+    end = SyncEnd(SyncResult.CANCELLED, session.started_at or session.created_at, message, code)
+    finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, code=code, event=event, end=end)
     return get_session(database, session.workspace_id, session.id)
 
 

@@ -25,7 +25,8 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.store.cursors import read_owed, save_owed
 from cyphera_pipelines.store.events import insert_events, not_flagged_yet
 from cyphera_pipelines.store.known_rows import find_known_rows
-from cyphera_pipelines.store.loader import LoadResult, load
+from cyphera_pipelines.store.load_result import LoadResult
+from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.missing import forget_missing, note_missing
 from cyphera_pipelines.store.tombstones import tombstone_object
 from cyphera_pipelines.sync.context import SyncContext
@@ -34,7 +35,7 @@ from cyphera_pipelines.sync.listing import MOST_OWED
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.pages import SyncCancelledError
 
-FETCHES_AT_ONCE = 32  # Stripe's 25 per second, up to 1.3 s each
+FETCHES_AT_ONCE = 32  # 25 per second, up to 1.3 s each
 OWED_AT_ONCE = 50
 NEVER = 0.0
 """The version of a state that is only there to be marked as gone, or that is known to be out of date."""

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.addresses import check_base_url
 from cyphera_pipelines.providers.base import (
@@ -21,7 +22,7 @@ from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.settings import load_settings
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.sync.limits.account import account_limits
+from cyphera_pipelines.sync.limits.account import AccountLimits, account_limits
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class OpenedAccount:
     """A client of the account, to be closed.
 
     `key_digest` tells the key and the connected account that opened it from others, `scope` whose events are its own.
+    `published` is what the provider allows it.
     """
 
     client: ProviderClient
     key_digest: bytes
     scope: AccountScope
+    published: RateLimits
 
 
 def open_client(
@@ -57,12 +60,9 @@ def open_client(
     """
     binding = Binding(source.workspace_id, source.configuration_id, source.provider)
     credentials = read_credentials(database, keyring, binding)
-    provider, api_key = find_provider(source.provider), credentials.api_key.get_secret_value()
+    provider = find_provider(source.provider)
     check_allowed_address(credentials)
-    address = credentials.base_url or provider.default_host
-    published = source.rate_limits or provider.published_limits(api_key)
-    opens = _opens(credentials, source.connected_account_id)
-    limits = _CountedLimits(account_limits(opens, address, published), on_request)
+    limits = _CountedLimits(shared_limits(source, credentials), on_request)
     options = ClientOptions(
         on_retry=on_retry,
         on_answer=on_answer,
@@ -74,12 +74,26 @@ def open_client(
     )
     client = provider.connect(credentials, options, source.connected_account_id)
     digest = key_digest(credentials, source.connected_account_id, source.provider)
-    return OpenedAccount(client, digest, provider.scope(api_key, source.connected_account_id))
+    scope = provider.scope(credentials, source.connected_account_id)
+    return OpenedAccount(client, digest, scope, provider.published_limits(credentials))
+
+
+def shared_limits(source: Source, credentials: Credentials) -> AccountLimits:
+    """The limits that everything in this process keeps to that calls the source's account, to read or to write.
+
+    Rates that the source names are per second, whatever while the provider counts by, and replace what it publishes.
+    """
+    provider = find_provider(source.provider)
+    limits, rates = provider.published_limits(credentials), source.rate_limits
+    if rates is not None:
+        while_ = limits.per_seconds
+        limits = replace(limits, account=rates.account * while_, endpoint=rates.endpoint * while_)
+    return account_limits(_opens(credentials, source.connected_account_id), provider.address(credentials), limits)
 
 
 def key_digest(credentials: Credentials, connected_account_id: str | None, provider: str) -> bytes:
     """Tells one key and the connected account that it is used for, at one address, from all others."""
-    address = credentials.base_url or find_provider(provider).default_host
+    address = find_provider(provider).address(credentials)
     return hashlib.sha256(f"{address} {_opens(credentials, connected_account_id)}".encode()).digest()
 
 
@@ -101,7 +115,7 @@ class _CountedLimits:
         self._limits = limits
         self._on_request = on_request
 
-    def turn(self, endpoint: str, /) -> Turn:
+    def turn(self, endpoint: str, /, *, is_write: bool = False) -> Turn:
         """See `Limits`."""
         self._on_request()
-        return self._limits.turn(endpoint)
+        return self._limits.turn(endpoint, is_write=is_write)

@@ -1,14 +1,13 @@
 """How many of an entity's pages are on their way at once: as many as the provider's rate takes at its latency.
 
-Too few leave the rate unused: with eight, a first load at 800 ms latency took 4.3 times as long as Stripe's limits
-allow. Too many cost requests, since each needs a slice of its own, and memory for the pages that then come faster than
-they can be merged.
+Too few leave the rate unused: with eight, a first load at 800 ms latency took 4.3 times as long as limits of 25 per
+second allow. Too many cost requests, since each needs a slice of its own, and memory for the pages that then come
+faster than they can be merged.
 """
 
 import math
 
-REQUESTS_PER_SECOND = 25.0
-"""What Stripe allows at one endpoint. Who is allowed more mostly answers soon."""
+from cyphera_pipelines.model.limits import RateLimits
 
 MARGIN = 2.0
 """Latency is measured by its least; requests take longer than that, and some wait for a slice to divide."""
@@ -21,9 +20,14 @@ answers are slow, merging keeps up with them."""
 
 
 class Concurrency:
-    """What the answers so far say. Not safe for threads by itself."""
+    """What the answers so far say, and what the provider publishes. Not safe for threads by itself.
 
-    def __init__(self) -> None:
+    A source that is allowed more than is published mostly answers soon: it needs no more.
+    """
+
+    def __init__(self, published: RateLimits) -> None:
+        self._rate = published.endpoint_rate
+        self._most = MOST_AT_ONCE if published.at_once is None else min(MOST_AT_ONCE, published.at_once)
         self._latency = 0.0
         self._is_known = False
 
@@ -35,8 +39,8 @@ class Concurrency:
     @property
     def at_once(self) -> int:
         """How many pages to ask for at once."""
-        needed = math.ceil(REQUESTS_PER_SECOND * self._latency * MARGIN)
-        return max(FEWEST_AT_ONCE, min(MOST_AT_ONCE, needed))
+        needed = math.ceil(self._rate * self._latency * MARGIN)
+        return min(self._most, max(FEWEST_AT_ONCE, needed))
 
     @property
     def held(self) -> int:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import (
@@ -64,6 +65,19 @@ class ProblemCode(StrEnum):
     WRONG_ACCOUNT = "wrong_account"
 
 
+_ERROR_CODES = {
+    ProblemCode.WRONG_KEY: ErrorCode.CREDENTIALS_REJECTED,
+    ProblemCode.WRONG_MODE: ErrorCode.ACCESS_UNUSABLE,
+    ProblemCode.MISSING_PERMISSION: ErrorCode.PERMISSION_MISSING,
+    ProblemCode.ACCOUNT_UNREADABLE: ErrorCode.PERMISSION_MISSING,
+    ProblemCode.EVENTS_UNREADABLE: ErrorCode.CATCH_UP_IMPOSSIBLE,
+    ProblemCode.NETWORK_FAILURE: ErrorCode.PROVIDER_UNREACHABLE,
+    ProblemCode.PROVIDER_DOWN: ErrorCode.PROVIDER_UNAVAILABLE,
+    ProblemCode.RATE_LIMITED: ErrorCode.RATE_LIMITED,
+    ProblemCode.PROVIDER_ERROR: ErrorCode.PROVIDER_ERROR,
+    ProblemCode.ADDRESS_NOT_ALLOWED: ErrorCode.ADDRESS_NOT_ALLOWED,
+    ProblemCode.WRONG_ACCOUNT: ErrorCode.ACCOUNT_NOT_OPEN,
+}
 _HARMLESS = (ProblemCode.ACCOUNT_UNREADABLE, ProblemCode.EVENTS_UNREADABLE)
 
 
@@ -75,6 +89,11 @@ class ConnectionProblem:
     message: str
     entity: Entity | None = None
     permission: str | None = None
+
+    @property
+    def error_code(self) -> ErrorCode:
+        """The same kind of problem, by the word that everything else has for it."""
+        return _ERROR_CODES[self.code]
 
 
 @dataclass(frozen=True)
@@ -120,11 +139,10 @@ def try_connection(source: Source, credentials: Credentials) -> ConnectionReport
     """The part of `check_connection` that asks the provider: it needs no database, and ends within `REPORT_WITHIN`."""
     deadline = time.monotonic() + REPORT_WITHIN
     provider = find_provider(source.provider)
-    api_key = credentials.api_key.get_secret_value()
-    if provider.is_test_key(api_key) is (not source.is_test_mode):
+    if provider.is_test_mode(credentials) is (not source.is_test_mode):
         return ConnectionReport(None, problems=(_wrong_mode(source),))
     try:
-        provider.check_access(api_key, source.connected_account_id)
+        provider.check_access(credentials, source.connected_account_id)
         check_allowed_address(credentials)
     except UnusableAccessError as error:
         return ConnectionReport(None, problems=(ConnectionProblem(ProblemCode.WRONG_ACCOUNT, str(error)),))

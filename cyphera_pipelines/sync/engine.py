@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.merged_rows import about_merged_rows
 from cyphera_pipelines.model.sessions import (
@@ -28,7 +29,7 @@ from cyphera_pipelines.store.claims import Claim, check_claim
 from cyphera_pipelines.store.configurations import record_sync
 from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
-from cyphera_pipelines.store.database_errors import is_lost, what_happened
+from cyphera_pipelines.store.database_errors import error_code_of, is_lost, what_happened
 from cyphera_pipelines.store.events import count_flagged, record_events
 from cyphera_pipelines.store.locks import HeldLock, SourceBusyError, source_lock
 from cyphera_pipelines.store.missing import list_missing
@@ -48,6 +49,7 @@ from cyphera_pipelines.sync.memory import rare_collections, share_arenas
 from cyphera_pipelines.sync.notices import NoticeLog
 from cyphera_pipelines.sync.outcome import SyncOutcome, judge
 from cyphera_pipelines.sync.progress import SyncProgress
+from cyphera_pipelines.sync.request import of_provider
 from cyphera_pipelines.sync.retries import RetryLog
 from cyphera_pipelines.sync.run_log import RunLog
 from cyphera_pipelines.sync.schedule_notes import end_of_sync, failure_of_sync
@@ -59,6 +61,8 @@ _log = logging.getLogger(__name__)
 
 class SessionEndedError(CypheraError):
     """The session had ended (it was cancelled), or another run had it, before its sync could begin."""
+
+    code = ErrorCode.SESSION_ENDED
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     KeyboardInterrupt.
     """
     share_arenas()
+    job = replace(job, request=of_provider(job.request, job.source.provider))
     progress = SyncProgress(job.request.entities)
     progress.resume(job.session.progress)
     try:
@@ -110,23 +115,23 @@ def run_sync(job: SyncJob) -> SyncOutcome:
     except SessionEndedError:
         raise
     except DATABASE_ERRORS as error:
-        message = _about_database(job, error, progress)
-        _give_up(job, SessionStatus.FAILED, message, progress, is_of_source=True)
-        raise CypheraError(message) from None
+        message, code = _about_database(job, error, progress), error_code_of(error)
+        _give_up(job, SessionStatus.FAILED, message, code, progress, is_of_source=True)
+        raise CypheraError(message, code=code) from None
     except SourceBusyError as error:
-        _give_up(job, SessionStatus.FAILED, str(error), progress)
+        _give_up(job, SessionStatus.FAILED, str(error), error.code, progress)
         raise
     except CypheraError as error:
-        _give_up(job, SessionStatus.FAILED, str(error), progress, is_of_source=True)
+        _give_up(job, SessionStatus.FAILED, str(error), error.code, progress, is_of_source=True)
         raise
     except Exception as error:
         message = redact(f"The sync of {job.source.key} met an error of ours: {type(error).__name__}: {error}.")
-        _give_up(job, SessionStatus.FAILED, message, progress, is_of_source=True)
+        _give_up(job, SessionStatus.FAILED, message, ErrorCode.UNEXPECTED, progress, is_of_source=True)
         raise
     except BaseException:
         merged = _about_merged_rows(job, progress)
         message = f"The sync was interrupted. {merged} The next sync continues from there."
-        _give_up(job, SessionStatus.CANCELLED, message, progress)
+        _give_up(job, SessionStatus.CANCELLED, message, ErrorCode.INTERRUPTED, progress)
         raise
 
 
@@ -160,7 +165,7 @@ def _begin(job: SyncJob, progress: SyncProgress) -> None:
     events = [SessionEvent("session_started", f"Syncing {entities} of {job.source.key}.")]
     for session_id in abandoned:
         message = f"The process of session {session_id} died while it ran. What it had merged stays."
-        events.append(SessionEvent("session_abandoned", message, level=EventLevel.WARNING))
+        events.append(SessionEvent("session_abandoned", message, level=EventLevel.WARNING, code=ErrorCode.SESSION_DIED))
     record_events(job.database, job.session, events)
     record_waits(job.database, job.session)
 
@@ -185,6 +190,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: Held
             client=opened.client,
             key_digest=opened.key_digest,
             scope=opened.scope,
+            published=opened.published,
             source=job.source,
             session=job.session,
             request=job.request,
@@ -223,7 +229,7 @@ def _failed(job: SyncJob, error: CypheraError, progress: SyncProgress) -> SyncOu
     """What a sync comes to that meets this error whatever it asks for."""
     errors = dict.fromkeys(job.request.entities, error)
     for entity in errors:
-        progress.failed(entity, str(error))
+        progress.failed(entity, error)
     counts = {entity: progress.entity(entity) for entity in job.request.entities}
     return judge(job.session, counts, errors, is_cancelled=False)
 
@@ -235,7 +241,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
         parts.append(summary["message"])
     message = " ".join([*parts, *still_missing])
     level = EventLevel.INFO if outcome.status is SessionStatus.COMPLETED else EventLevel.ERROR
-    event = SessionEvent(f"session_{outcome.status.value}", message, level=level)
+    event = SessionEvent(f"session_{outcome.status.value}", message, level=level, code=outcome.code)
     over = progress.as_json(is_over=True)
     record_waits(job.database, job.session)
     positions = read_positions(job.database, job.source, livemode=not job.source.is_test_mode)
@@ -245,6 +251,7 @@ def _finish(job: SyncJob, outcome: SyncOutcome, progress: SyncProgress) -> None:
         outcome.status,
         progress=over,
         error_summary=outcome.error_summary,
+        code=outcome.code,
         event=event,
         end=_under_claim(job, end_of_sync(outcome, job.request, positions)),
     ):
@@ -269,6 +276,7 @@ def _record_missing(job: SyncJob, progress: SyncProgress) -> list[str]:
             entity_type=each.entity.value,
             level=EventLevel.WARNING,
             event_details={"objects": each.objects, "up_to_more": each.up_to_more, "session_id": str(each.session_id)},
+            code=each.code,
         )
         for each in earlier
     ]
@@ -277,15 +285,21 @@ def _record_missing(job: SyncJob, progress: SyncProgress) -> list[str]:
 
 
 def _give_up(
-    job: SyncJob, status: SessionStatus, message: str, progress: SyncProgress, *, is_of_source: bool = False
+    job: SyncJob,
+    status: SessionStatus,
+    message: str,
+    code: ErrorCode,
+    progress: SyncProgress,
+    *,
+    is_of_source: bool = False,
 ) -> None:
     """End the session after an error that stopped the engine itself, if the database still lets us.
 
     An error that the source may meet again lets it wait; after an interruption it stays due.
     """
     message = redact(message)
-    end = _under_claim(job, failure_of_sync(job.session, job.request, message)) if is_of_source else None
-    event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR)
+    end = _under_claim(job, failure_of_sync(job.session, job.request, message, code)) if is_of_source else None
+    event = SessionEvent(f"session_{status.value}", message, level=EventLevel.ERROR, code=code)
     try:
         finish_session(
             job.database,
@@ -293,6 +307,7 @@ def _give_up(
             status,
             progress=progress.as_json(is_over=True),
             error_summary={"message": message},
+            code=code,
             event=event,
             end=end,
         )

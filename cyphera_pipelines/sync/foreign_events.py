@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import Change, WebhookEvent
 from cyphera_pipelines.providers.registry import find_provider
@@ -24,8 +25,8 @@ def refusal_of_webhook(
 
     Before the first sync it may not be known whose the key is: then that sync decides.
     """
-    provider, api_key = find_provider(target.provider), credentials.api_key.get_secret_value()
-    scope, own = provider.scope(api_key, target.connected_account_id), target.connected_account_id
+    own = target.connected_account_id
+    scope = find_provider(target.provider).scope(credentials, own)
     known_id = None
     if event.account is None and not scope.webhooks_name_account:
         return None
@@ -76,5 +77,11 @@ class ForeignEvents:
             "the source's account only."
         )
         details = {"changes": total, "accounts": named}
-        event = SessionEvent("foreign_events_refused", message, level=EventLevel.WARNING, event_details=details)
+        event = SessionEvent(
+            "foreign_events_refused",
+            message,
+            event_details=details,
+            level=EventLevel.WARNING,
+            code=ErrorCode.WEBHOOK_REJECTED,
+        )
         record_events(self._context.database, self._context.session, [event])

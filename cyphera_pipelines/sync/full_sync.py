@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
@@ -17,6 +18,7 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.rows import count_rows
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.listing import EntityListing, ListingStart
+from cyphera_pipelines.sync.outcome import did_not_complete
 from cyphera_pipelines.sync.pages import SyncCancelledError
 from cyphera_pipelines.sync.unfinished import to_be_continued
 
@@ -60,7 +62,8 @@ def list_entities(
                 context.cancel()
         except Exception as error:
             _log.exception("The listing of %s for %s failed.", entity.value, context.source.key)
-            errors.add(entity, CypheraError(redact(f"An error of ours: {type(error).__name__}: {error}")))
+            message = redact(f"An error of ours: {type(error).__name__}: {error}")
+            errors.add(entity, CypheraError(message, code=ErrorCode.UNEXPECTED))
 
     with ThreadPoolExecutor(len(context.request.entities), thread_name_prefix="list") as listings:
         running = [listings.submit(run, entity) for entity in context.request.entities]
@@ -130,10 +133,15 @@ def _record_completion(context: SyncContext, entity: Entity) -> None:
 
 def record_failure(context: SyncContext, entity: Entity, error: CypheraError) -> None:
     """Note in the progress and in the session's events that the entity did not complete."""
-    context.progress.failed(entity, str(error))
-    message = f"{entity.value} did not complete: {error}"
+    context.progress.failed(entity, error)
+    message = did_not_complete([entity], error)
     details = {"error": type(error).__name__}
     event = SessionEvent(
-        "entity_failed", message, entity_type=entity.value, level=EventLevel.ERROR, event_details=details
+        "entity_failed",
+        message,
+        entity_type=entity.value,
+        level=EventLevel.ERROR,
+        event_details=details,
+        code=error.code,
     )
     record_events(context.database, context.session, [event])

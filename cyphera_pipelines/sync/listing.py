@@ -7,16 +7,18 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.model.synced_tables import entity_table
-from cyphera_pipelines.providers.base import MappedPage, ProviderUnavailableError
+from cyphera_pipelines.providers.base import MappedPage, Provider, ProviderUnavailableError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.cursors import SyncPosition, complete_listing, save_unfinished
 from cyphera_pipelines.store.encoding import encode_ahead
 from cyphera_pipelines.store.events import insert_events, not_flagged_yet
-from cyphera_pipelines.store.loader import LoadResult, load
+from cyphera_pipelines.store.load_result import LoadResult
+from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.missing import (
     forget_missing,
     forget_missing_before,
@@ -29,10 +31,11 @@ from cyphera_pipelines.store.tombstones import TimeSpan, find_missing, tombstone
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.memory import collect_if_due
-from cyphera_pipelines.sync.pages import PROVIDERS_BEGAN, FetchedPage, PageStream
-from cyphera_pipelines.sync.slicing import Slice, SlicePlan, restore
+from cyphera_pipelines.sync.pages import FetchedPage, PageStream
+from cyphera_pipelines.sync.slices import Coverage, Slice, restore
+from cyphera_pipelines.sync.slicing import MOMENT_OF_A_LANE, SlicePlan
 from cyphera_pipelines.sync.unfinished import UnfinishedListing, to_be_continued
-from cyphera_pipelines.sync.watermarks import EVENTS_ARE_KEPT_FOR, watermark_at
+from cyphera_pipelines.sync.watermarks import watermark_at
 
 MOST_UNDATED = 1_000
 """Objects of one entity with impossible times of creation. Where there are more, nothing is concluded from times."""
@@ -62,6 +65,7 @@ class EntityListing:
         self._entity = entity
         self._position = position
         self._strategy = context.request.conflict_strategy
+        self._axis = self._provider.capabilities.reading[entity].axis
         continued = to_be_continued(context, start.watermark, position)
         if continued is None:
             slices = [Slice()]
@@ -70,7 +74,7 @@ class EntityListing:
             self._leaves_gaps, self._not_loaded = False, 0
             self._owed = set[str]() if self._strategy is ConflictStrategy.OVERWRITE else set(position.owed)
         else:
-            slices = _slices_left(continued)
+            slices = restore(continued.slices) if self._axis is None else _slices_left(continued)
             self._watermark = continued.watermark
             self._met_rows = continued.met_rows
             self._leaves_gaps, self._not_loaded = continued.leaves_gaps, continued.not_loaded
@@ -78,8 +82,8 @@ class EntityListing:
         self._knows_missing = has_missing(context.database, context.source, entity, livemode=context.livemode)
         self._undated = set[str]()
         self._guesses_total = continued is not None or position.full_listing_at is None
-        plan = plan_listing(start, slices, context.request.batch_size)
-        self._pages = PageStream(context.client, entity, plan, context.is_cancelled, self._prepare)
+        plan = plan_listing(self._provider, entity, start, slices, context.request.batch_size)
+        self._pages = PageStream(context.client, entity, plan, context.published, context.is_cancelled, self._prepare)
 
     def run(self) -> None:
         """List until the entity is complete. Raises ProviderError, SyncCancelledError or a database error."""
@@ -154,9 +158,9 @@ class EntityListing:
         self._undated |= set(page.undated)
         names_everything = page.names_everything and len(self._undated) <= MOST_UNDATED
         self._leaves_gaps = self._leaves_gaps or coverage.leaves_a_gap or not names_everything
-        if not self._met_rows or not names_everything or coverage.is_empty:
+        span = self._span(coverage)
+        if not self._met_rows or not names_everything or span is None:
             return []
-        span = TimeSpan(coverage.after, coverage.until)
         present = [*page.present, *coverage.also, *self._undated]
         about = (connection, context.source, self._entity, span, present)
         unlisted = self._provider.unlisted_with.get(self._entity)
@@ -166,6 +170,15 @@ class EntityListing:
         elif self._strategy is ConflictStrategy.FLAG:
             return find_missing(*about, livemode=context.livemode, version=page.version, unlisted_with=unlisted)
         return []
+
+    def _span(self, coverage: Coverage) -> TimeSpan | None:
+        """Of which rows the page tells whether they are gone; None if it does so of none."""
+        if coverage.is_empty:
+            return None
+        if self._axis is not None:
+            return TimeSpan(self._axis, coverage.after, coverage.until)
+        reaches_all = coverage.until is None or coverage.until >= MOMENT_OF_A_LANE
+        return TimeSpan(None, None, None) if coverage.after is None and reaches_all else None
 
     def _save_checkpoint(self, connection: Connection, batch: list[FetchedPage]) -> None:
         context, source, entity = self._context, self._context.source, self._entity
@@ -202,14 +215,21 @@ class EntityListing:
         previous = self._position.watermark
         if not self._met_rows or not self._leaves_gaps:
             return watermark_at(self._watermark)
-        if previous is not None and self._start.watermark - previous.timestamp() < EVENTS_ARE_KEPT_FOR:
+        kept_for = self._provider.capabilities.reading[self._entity].changes_kept_for
+        if previous is not None and (kept_for is None or self._start.watermark - previous.timestamp() < kept_for):
             return previous
         source = self._context.source
         message = (
             f"Of some rows of {self._entity.value} it could not be told whether their objects still exist. "
             f"Compare them: cyphera verify {source.workspace_slug} {source.provider} --repair"
         )
-        event = SessionEvent("absence_unproven", message, entity_type=self._entity.value, level=EventLevel.WARNING)
+        event = SessionEvent(
+            "absence_unproven",
+            message,
+            entity_type=self._entity.value,
+            level=EventLevel.WARNING,
+            code=ErrorCode.ABSENCE_UNPROVEN,
+        )
         insert_events(connection, self._context.session, [event])
         note_unproven_absence(
             connection, self._context.session, self._entity, livemode=self._context.livemode, listing=self._watermark
@@ -224,11 +244,15 @@ class EntityListing:
             self._context.progress.estimated(self._entity, None if left is None else fetched + left)
 
 
-def plan_listing(start: ListingStart, slices: list[Slice], page_size: int) -> SlicePlan:
+def plan_listing(
+    provider: Provider, entity: Entity, start: ListingStart, slices: list[Slice], page_size: int
+) -> SlicePlan:
     """A plan for the slices, with the bounds of time in which the account's objects are likely to be."""
-    floor = round(start.account_created) if start.account_created is not None else PROVIDERS_BEGAN
+    if provider.capabilities.reading[entity].axis is None:
+        return SlicePlan.lane(slices, page_size)
+    floor = round(start.account_created) if start.account_created is not None else provider.oldest
     ceiling = round(start.watermark) + _DAY
-    return SlicePlan(slices, min(floor, ceiling), ceiling, page_size)
+    return SlicePlan(slices, min(floor, ceiling), ceiling, page_size, oldest=provider.oldest)
 
 
 def _slices_left(continued: UnfinishedListing) -> list[Slice]:

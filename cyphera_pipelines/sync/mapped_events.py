@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.store.events import LONGEST_ID, ROW_DIFFERS
 from cyphera_pipelines.store.kept_objects import keep
-from cyphera_pipelines.store.loader import DifferingRow
+from cyphera_pipelines.store.load_result import DifferingRow
 
 IDS_IN_A_MESSAGE = 5
 
@@ -38,6 +39,7 @@ def mapping_events(
                 entity_type=entity.value,
                 level=EventLevel.WARNING,
                 event_details={"ids": list(cleaned)},
+                code=ErrorCode.CHARACTERS_REMOVED,
             )
         )
     return events
@@ -52,6 +54,7 @@ def _differs(entity: Entity, row: DifferingRow) -> SessionEvent:
         external_id=row.id,
         level=EventLevel.WARNING,
         event_details={"columns": list(row.columns)},
+        code=ErrorCode.ROW_DIFFERS,
     )
 
 
@@ -63,6 +66,7 @@ def _is_gone(entity: Entity, object_id: str) -> SessionEvent:
         external_id=object_id,
         level=EventLevel.WARNING,
         event_details={"columns": ["deleted_at"]},
+        code=ErrorCode.ROW_DIFFERS,
     )
 
 
@@ -75,6 +79,7 @@ def _incomplete(entity: Entity, obj: UnmappableObject) -> SessionEvent:
         external_id=obj.id,
         level=EventLevel.ERROR,
         event_details={"reason": obj.reason},
+        code=ErrorCode.OBJECT_INCOMPLETE,
     )
 
 
@@ -89,6 +94,7 @@ def _unmappable(entity: Entity, obj: UnmappableObject) -> SessionEvent:
         external_id=obj.id,
         level=EventLevel.ERROR,
         event_details={"reason": reason, "raw": kept.value, "left_out": kept.left_out},
+        code=ErrorCode.OBJECT_NOT_LOADED,
     )
 
 

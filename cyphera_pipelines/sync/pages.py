@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.model.storable import is_usable_id
-from cyphera_pipelines.providers.base import CursorLostError, EndlessListError, MappedPage, Page, ProviderClient
-from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE, Concurrency
-from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan
+from cyphera_pipelines.model.limits import RateLimits
+from cyphera_pipelines.providers.base import (
+    CursorLostError,
+    EndlessListError,
+    MappedPage,
+    Page,
+    ProviderClient,
+)
+from cyphera_pipelines.sync.concurrency import MOST_AT_ONCE, Concurrency
+from cyphera_pipelines.sync.slices import Arrival, PageRequest, Slice
+from cyphera_pipelines.sync.slicing import SlicePlan
 
 PAGES_AT_ONCE = 8
 """Pages that are handed out together when they are ready: a transaction for each costs Postgres a fifth more."""
-
-PROVIDERS_BEGAN = 1_262_304_000  # 2010: nothing is older
 
 LOOK_UP_EVERY = 0.5  # seconds after which a waiting worker looks whether the sync was cancelled
 
@@ -49,7 +54,7 @@ class PageStream:
     Whoever takes pages says so with `committed` when they are where they belong: only then are others fetched in their
     place. Some threads fetch pages; others complete what was fetched, so that the next page need not wait for the
     nested lists of the last, and `prepare` them, so that merging one page and preparing the next go on at once. The
-    plan is asked and told through the stream only, which is safe for threads.
+    plan is asked and told through the stream only, which is safe for threads. `published` is what the provider allows.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class PageStream:
         client: ProviderClient,
         entity: Entity,
         plan: SlicePlan,
+        published: RateLimits,
         is_cancelled: Callable[[], bool],
         prepare: Callable[[MappedPage], None] = lambda _page: None,
     ) -> None:
@@ -71,7 +77,7 @@ class PageStream:
         name = entity.value
         self._fetchers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix=f"fetch-{name}")
         self._completers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix=f"complete-{name}")
-        self._concurrency = Concurrency()
+        self._concurrency = Concurrency(published)
         self._fetching = 0
         self._completing = 0
         self._held = 0
@@ -86,7 +92,7 @@ class PageStream:
         """
         with self._completers, self._fetchers:
             with self._changed:
-                self._start_fetching(FEWEST_AT_ONCE)
+                self._start_fetching(self._concurrency.at_once)
             try:
                 yield from self._in_order_of_their_slices()
             finally:
@@ -159,30 +165,16 @@ class PageStream:
                 self._plan.lost_cursor(request)
                 self._changed.notify_all()
             return
-        listed = [self._listed(obj, request) for obj in page.objects]
+        listed = [self._plan.believed(request, client.listed(self._entity, obj)) for obj in page.objects]
         with self._changed:
             self._concurrency.observe(time.monotonic() - began)
-            arrival = self._plan.arrived(request, listed, has_more=page.has_more)
+            arrival = self._plan.arrived(request, listed, has_more=page.has_more, next_cursor=page.next_cursor)
             self._start_fetching(self._concurrency.at_once)
             self._completing += 1
             self._changed.notify_all()
         page.objects = [obj for obj, counts in zip(page.objects, arrival.keep, strict=True) if counts]
-        undated = tuple(obj.id for obj in listed if obj.created is None and obj.id is not None)
+        undated = tuple(obj.id for obj in listed if obj.moment is None and obj.id is not None)
         self._completers.submit(self._complete, page, arrival, undated)
-
-    def _listed(self, obj: Any, request: PageRequest) -> Listed:
-        """An object's id and creation time, as far as they can be right: the object may still prove unmappable.
-
-        A time that was not asked for, or in which there was no provider or is none yet, is as good as none.
-        """
-        created = obj.get("created") if isinstance(obj, dict) else None
-        if created.__class__ is float and created.is_integer():
-            created = int(created)
-        if created.__class__ is not int or not PROVIDERS_BEGAN <= created <= self._plan.ceiling:
-            return Listed(_id_of(obj), None)
-        gte, lt = request.interval.gte, request.interval.lt
-        was_asked_for = (gte is None or created >= gte) and (lt is None or created < lt)
-        return Listed(_id_of(obj), created if was_asked_for else None)
 
     def _complete(self, page: Page, arrival: Arrival, undated: tuple[str, ...]) -> None:
         try:
@@ -201,7 +193,7 @@ class PageStream:
 
     def _completed(self, page: Page, arrival: Arrival, undated: tuple[str, ...]) -> FetchedPage:
         requests = page.requests + self._client.complete(page)
-        ids = [_id_of(obj) for obj in page.objects] + [obj.id for obj in page.incomplete]
+        ids = [self._client.listed(self._entity, obj).id for obj in page.objects] + [obj.id for obj in page.incomplete]
         mapped = self._client.map_page(page)
         self._prepare(mapped)
         return FetchedPage(
@@ -249,8 +241,3 @@ class PageStream:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-
-
-def _id_of(obj: Any) -> str | None:
-    object_id = obj.get("id") if isinstance(obj, dict) else None
-    return object_id if is_usable_id(object_id) else None

@@ -7,13 +7,14 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.missing import MissingObjects
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EntityProgress
 from cyphera_pipelines.model.waiting import Waiting, WaitingFor, utc
 from cyphera_pipelines.providers.base import RequestNote
 from cyphera_pipelines.security.secrets import redact
-from cyphera_pipelines.store.loader import LoadResult
+from cyphera_pipelines.store.load_result import LoadResult
 
 MOST_UNTIL_DONE = 99.9
 GIVEN_UP_AFTER = 2.0
@@ -133,10 +134,11 @@ class SyncProgress:
             counts.done = True
             counts.estimated = counts.fetched
 
-    def failed(self, entity: Entity, error: str) -> None:
+    def failed(self, entity: Entity, error: CypheraError) -> None:
         """The entity's listing ended before it was complete."""
         with self._lock:
-            self._entities[entity].error = error
+            counts = self._entities[entity]
+            counts.error, counts.error_code = str(error), error.code.value
 
     def requested(self) -> None:
         """A request is made."""

@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent
 from cyphera_pipelines.providers.base import RequestNote, RetryKind
 from cyphera_pipelines.store.database import Database
@@ -17,6 +18,14 @@ _WORDS = {
     RetryKind.ANSWER_LATE: "no whole answer came in time",
     RetryKind.PROVIDER_ERROR: "the provider met an error of its own",
     RetryKind.BODY_UNREADABLE: "the answer was cut off or garbled",
+}
+
+_CODES = {
+    RetryKind.RATE_LIMITED: ErrorCode.RATE_LIMITED,
+    RetryKind.CONNECTION_LOST: ErrorCode.PROVIDER_UNREACHABLE,
+    RetryKind.ANSWER_LATE: ErrorCode.TIMED_OUT,
+    RetryKind.PROVIDER_ERROR: ErrorCode.PROVIDER_UNAVAILABLE,
+    RetryKind.BODY_UNREADABLE: ErrorCode.ANSWER_UNREADABLE,
 }
 
 
@@ -36,24 +45,30 @@ class RetryLog:
         self._say = say
         self._lock = threading.Lock()
         self._counts: Counter[RetryKind] = Counter()
+        self._seconds: dict[RetryKind, float] = defaultdict(float)
 
     def note(self, note: RequestNote) -> None:
         """Count a retry; the first of its kind becomes an event at once, and a line of the run's log."""
         self._progress.retried(note)
         with self._lock:
             self._counts[note.kind] += 1
+            self._seconds[note.kind] += note.wait
             is_first = self._counts[note.kind] == 1
         if is_first:
             message = f"{note.reason} Trying again in {note.wait:.1f} s; more of this kind are counted, not listed."
             self._say(logging.WARNING, message)
-            self._record(SessionEvent(f"request_{note.kind.value}", message, level=EventLevel.WARNING))
+            kind = f"request_{note.kind.value}"
+            self._record(SessionEvent(kind, message, level=EventLevel.WARNING, code=_CODES[note.kind]))
 
     def summarise(self) -> None:
-        """Record how many retries there were of each kind."""
+        """Record how many retries there were of each kind, and how many seconds they waited, added up."""
         for kind, count in self._counts.items():
             message = f"Requests that were made again, since {_WORDS[kind]}: {count:,}."
-            details = {"kind": kind.value, "count": count}
-            self._record(SessionEvent("requests_repeated", message, level=EventLevel.WARNING, event_details=details))
+            details = {"kind": kind.value, "count": count, "seconds": round(self._seconds[kind], 1)}
+            event = SessionEvent(
+                "requests_repeated", message, event_details=details, level=EventLevel.WARNING, code=_CODES[kind]
+            )
+            self._record(event)
 
     def _record(self, event: SessionEvent) -> None:
         record_events(self._database, self._session, [event])

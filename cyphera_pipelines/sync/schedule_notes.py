@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.cursors import SyncPosition
@@ -17,27 +18,27 @@ def end_of_sync(outcome: SyncOutcome, request: SyncRequest, positions: Mapping[E
     That is one of some entities only, or one that leaves rows as they are: whoever asked for it looks after it, and
     the source is due when it was. Rejected credentials are rejected for all, though.
     """
-    began_at = began(outcome.session)
+    began_at, code = began(outcome.session), outcome.code
     message = str((outcome.error_summary or {}).get("message") or "")
     if outcome.is_rejected:
-        return SyncEnd(SyncResult.REJECTED, began_at, message)
+        return SyncEnd(SyncResult.REJECTED, began_at, message, code)
     if not _is_of_whole_source(outcome.session, request):
         return None
     match outcome.status:
         case SessionStatus.CANCELLED:
-            return SyncEnd(SyncResult.CANCELLED, began_at, message)
+            return SyncEnd(SyncResult.CANCELLED, began_at, message, code)
         case SessionStatus.FAILED:
-            return SyncEnd(SyncResult.FAILED, began_at, message)
+            return SyncEnd(SyncResult.FAILED, began_at, message, code)
         case _ if outcome.errors:
-            return SyncEnd(SyncResult.BEHIND, began_at, message)
+            return SyncEnd(SyncResult.BEHIND, began_at, message, code)
         case _:
             return level(outcome.session.provider_name, began_at, positions)
 
 
-def failure_of_sync(session: Session, request: SyncRequest, message: str) -> SyncEnd | None:
+def failure_of_sync(session: Session, request: SyncRequest, message: str, code: ErrorCode) -> SyncEnd | None:
     """What a session tells that an error ended; None if it says nothing of the whole source."""
     is_whole = _is_of_whole_source(session, request)
-    return SyncEnd(SyncResult.FAILED, began(session), message) if is_whole else None
+    return SyncEnd(SyncResult.FAILED, began(session), message, code) if is_whole else None
 
 
 def level(provider: str, began_at: datetime, positions: Mapping[Entity, SyncPosition]) -> SyncEnd:

@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
-from cyphera_pipelines.providers.base import CredentialsRejectedError, Page, RequestAbandonedError
+from cyphera_pipelines.model.synced_tables import entity_table, required_columns
+from cyphera_pipelines.providers.base import CredentialsRejectedError, Provider, RequestAbandonedError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.events import record_events
-from cyphera_pipelines.store.rows import has_unlisted_rows
-from cyphera_pipelines.store.tombstones import find_unlisted
+from cyphera_pipelines.store.tombstones import Unlisted, find_unlisted
 from cyphera_pipelines.sync.changes import ask_for_owed, load_page
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.pages import SyncCancelledError
@@ -18,7 +20,7 @@ from cyphera_pipelines.sync.pages import SyncCancelledError
 _log = logging.getLogger(__name__)
 
 MOST_ASKED_FOR = 500
-"""Objects that are asked for by their ids: 20 seconds' worth at Stripe's 25 requests per second. Others come next."""
+"""Objects that are asked for by their ids: 20 seconds' worth at 25 requests per second. Others come next."""
 
 
 def list_unlisted(context: SyncContext, entities: Sequence[Entity]) -> None:
@@ -27,34 +29,46 @@ def list_unlisted(context: SyncContext, entities: Sequence[Entity]) -> None:
     Where the provider cannot tell, the rows stay as they are, and the session says so if there are any. Raises
     CredentialsRejectedError, RequestAbandonedError or a database error.
     """
-    for entity, column in find_provider(context.source.provider).unlisted_with.items():
-        if entity not in entities or context.is_cancelled():
+    provider = find_provider(context.source.provider)
+    for entity in entities:
+        of_entity = Unlisted(provider.unlisted_with.get(entity), _undated(provider, entity))
+        if of_entity == Unlisted() or context.is_cancelled():
             continue
         try:
-            _list(context, entity, column)
+            _list(context, entity, of_entity)
         except SyncCancelledError:
             return
         except (CredentialsRejectedError, RequestAbandonedError):
             raise
         except CypheraError as error:
-            _note(context, entity, column, error)
+            _note(context, entity, of_entity, error)
 
 
-def _list(context: SyncContext, entity: Entity, column: str) -> None:
+def _undated(provider: Provider, entity: Entity) -> str | None:
+    """The entity's axis, if objects may be without a moment on it: a list that was divided by it leaves them out."""
+    axis = provider.capabilities.reading[entity].axis
+    return None if axis in required_columns(entity_table(entity)) else axis
+
+
+def _list(context: SyncContext, entity: Entity, of_entity: Unlisted) -> None:
     pages = context.client.list_unlisted(entity)
     if pages is None:
-        return
+        # Then there are none, and only rows without a moment are left to be asked for.
+        of_entity = replace(of_entity, with_value_in=None)
+        if of_entity == Unlisted():
+            return
     present = list[str]()
-    for page in pages:
+    for page in pages or ():
         if context.is_cancelled():
             return
-        present += _ids(page)
+        listed = [context.client.listed(entity, obj).id for obj in page.objects]
+        present += [object_id for object_id in listed if object_id is not None]
         load_page(context, entity, page)
     if context.request.conflict_strategy is ConflictStrategy.OVERWRITE:
-        _ask_for_the_rest(context, entity, column, present)
+        _ask_for_the_rest(context, entity, of_entity, present)
 
 
-def _ask_for_the_rest(context: SyncContext, entity: Entity, column: str, present: Sequence[str]) -> None:
+def _ask_for_the_rest(context: SyncContext, entity: Entity, of_entity: Unlisted, present: Sequence[str]) -> None:
     """What no list showed is gone if it is not there when it is asked for by its id either."""
     source = context.source
     with context.database.tenant(source.workspace_id) as connection:
@@ -64,25 +78,26 @@ def _ask_for_the_rest(context: SyncContext, entity: Entity, column: str, present
             entity,
             present,
             livemode=context.livemode,
-            unlisted_with=column,
+            unlisted=of_entity,
             limit=MOST_ASKED_FOR,
         )
     for error in ask_for_owed(context, {entity: ids}).values():
         raise error
 
 
-def _ids(page: Page) -> list[str]:
-    ids = [obj.get("id") for obj in page.objects if isinstance(obj, dict)]
-    return [object_id for object_id in ids if isinstance(object_id, str)]
-
-
-def _note(context: SyncContext, entity: Entity, column: str, error: CypheraError) -> None:
-    if not has_unlisted_rows(context.database, context.source, entity, column, livemode=context.livemode):
+def _note(context: SyncContext, entity: Entity, of_entity: Unlisted, error: CypheraError) -> None:
+    with context.database.tenant(context.source.workspace_id) as connection:
+        found = find_unlisted(
+            connection, context.source, entity, (), livemode=context.livemode, unlisted=of_entity, limit=1
+        )
+    if not found:
         _log.info("What lists of %s leave out for %s cannot be told: %s", entity.value, context.source.key, error)
         return
     message = (
-        f"Rows of {entity.value} with a {column} stay as they are, whether their objects still exist or not: the "
+        f"Rows of {entity.value} {of_entity.in_words} stay as they are, whether their objects still exist or not: the "
         f"provider leaves them out of its lists, and could not list them by themselves. {error}"
     )
-    event = SessionEvent("unlisted_unknown", message, entity_type=entity.value, level=EventLevel.WARNING)
+    event = SessionEvent(
+        "unlisted_unknown", message, entity_type=entity.value, level=EventLevel.WARNING, code=ErrorCode.ABSENCE_UNPROVEN
+    )
     record_events(context.database, context.session, [event])

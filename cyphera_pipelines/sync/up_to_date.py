@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import (
     Change,
@@ -103,7 +104,11 @@ def _tell_what_is_listed(context: SyncContext, obstacles: Mapping[Entity, str]) 
     obstacle = next(iter(obstacles.values()))
     context.progress.goes(f"Listing {what}: {obstacle}")
     message = f"{obstacle} A full listing {'' if is_everything else f'of {what} '}runs instead."
-    record_events(context.database, context.session, [SessionEvent("delta_not_possible", message)])
+    record_events(
+        context.database,
+        context.session,
+        [SessionEvent("delta_not_possible", message, code=ErrorCode.CATCH_UP_IMPOSSIBLE)],
+    )
 
 
 def _positions(context: SyncContext) -> Positions:
@@ -163,7 +168,9 @@ def _catch_up(context: SyncContext, listed: Sequence[Entity], before: Positions)
     except _EventsUnreadableError as error:
         # A restricted key need not be allowed to read provider events: the listing stands, and so will the next one.
         message = f"What changed during the listing could not be read: {error} The next sync lists it."
-        event = SessionEvent("changes_unreadable", message, level=EventLevel.WARNING)
+        event = SessionEvent(
+            "changes_unreadable", message, level=EventLevel.WARNING, code=ErrorCode.CATCH_UP_IMPOSSIBLE
+        )
         record_events(context.database, context.session, [event])
         _save_watermark(context, listed, None)
         _settle_listed_webhooks(context, listed, since)
@@ -227,7 +234,13 @@ def _name_unreadable_webhooks(context: SyncContext) -> None:
         "unreadable"
     )
     details = {"webhooks": unreadable}
-    event = SessionEvent("webhooks_unreadable", message, level=EventLevel.WARNING, event_details=details)
+    event = SessionEvent(
+        "webhooks_unreadable",
+        message,
+        event_details=details,
+        level=EventLevel.WARNING,
+        code=ErrorCode.WEBHOOK_UNREADABLE,
+    )
     record_events(context.database, context.session, [event])
     mark_handled(context.database, context.source, list(unreadable), livemode=context.livemode, keeps_content=True)
 

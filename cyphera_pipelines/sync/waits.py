@@ -1,5 +1,6 @@
 """Telling a session's reader that its process had to wait for a connection to Postgres."""
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import EventLevel, Session, SessionEvent
 from cyphera_pipelines.store.connection_waits import connection_waits
 from cyphera_pipelines.store.database import Database
@@ -16,5 +17,7 @@ def record_waits(database: Database, session: Session) -> None:
         f"{waited.reason}. What is needed, and what the server has: cyphera db connections"
     )
     details = {"seconds": round(waited.seconds, 1), "reason": waited.reason}
-    event = SessionEvent("connection_waited_for", message, level=EventLevel.WARNING, event_details=details)
+    event = SessionEvent(
+        "connection_waited_for", message, event_details=details, level=EventLevel.WARNING, code=ErrorCode.DATABASE_FULL
+    )
     record_events(database, session, [event])

@@ -1,4 +1,4 @@
-"""From when on provider events have to be read, and for how long they can be."""
+"""From when on changes have to be read."""
 
 import time
 from datetime import UTC, datetime
@@ -7,9 +7,6 @@ from cyphera_pipelines.providers.base import BELIEVED_WITHIN
 
 WATERMARK_LAG = 60.0
 """Seconds that a watermark stays behind the clock: provider events can be found a little later than they happen."""
-
-EVENTS_ARE_KEPT_FOR = 28 * 86_400.0
-"""Seconds. Stripe keeps provider events for 30 days; the margin is for a sync that takes long."""
 
 
 def watermark_at(moment: float) -> datetime:

@@ -9,12 +9,14 @@ from pydantic import SecretStr
 
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.configuration import Configuration, Credentials
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError, InvalidInputError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.addresses import is_loopback
 from cyphera_pipelines.providers.base import ProviderError, WebhookEndpoint, WebhookEndpoints
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.security.encryption import Binding, Keyring
+from cyphera_pipelines.settings import in_brackets, load_settings
 from cyphera_pipelines.store.configurations import (
     ConfigurationChange,
     change_configuration,
@@ -22,7 +24,7 @@ from cyphera_pipelines.store.configurations import (
 )
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.sync.client import check_allowed_address
-from cyphera_pipelines.sync.configuration import check_secret
+from cyphera_pipelines.sync.configuration import check_webhook_secret
 
 PATH = "/api/v1/sync/webhooks"
 LONGEST_URL = 2_048
@@ -30,6 +32,8 @@ LONGEST_URL = 2_048
 
 class EndpointExistsError(ConflictError):
     """There is an endpoint with that address at the provider already, whose secret nobody can read."""
+
+    code = ErrorCode.ENDPOINT_EXISTS
 
     def __init__(self, found: WebhookEndpoint, source: Source) -> None:
         state = "enabled" if found.is_enabled else "disabled"
@@ -115,7 +119,9 @@ def set_webhook_secret(database: Database, keyring: Keyring, source: Source, sec
 
     Returns the credentials as they were. Raises RefusedValueError for what is no secret.
     """
-    return _keep(database, keyring, source, check_secret("webhook_secret", "The webhook secret", secret), None)
+    return _keep(
+        database, keyring, source, check_webhook_secret(find_provider(source.provider), "webhook_secret", secret), None
+    )
 
 
 def _keep(
@@ -141,14 +147,15 @@ def _endpoints_of(database: Database, keyring: Keyring, source: Source) -> Webho
     credentials = read_credentials(database, keyring, binding)
     check_allowed_address(credentials)
     provider = find_provider(source.provider)
-    key, account = credentials.api_key.get_secret_value(), source.connected_account_id
+    account = source.connected_account_id
     endpoints = provider.webhook_endpoints(credentials, account)
     if endpoints is None:
         raise ConflictError(f"{provider.title} lets nobody make webhook endpoints through its API. See its dashboard.")
-    if provider.scope(key, account).webhooks_name_account or credentials.uses_platform_key:
+    if provider.scope(credentials, account).webhooks_name_account or credentials.uses_platform_key:
+        place = in_brackets(load_settings().deployed_webhook_secret(source.provider))
         raise ConflictError(
             f"{source.key} is read with a platform's key, and a platform has one endpoint for all its accounts: make "
             f"that one in the dashboard, listening to connected accounts, with the address {PATH}/{source.provider} "
-            "of this API, and give its signing secret to the operator (STRIPE_WEBHOOK_SECRET)."
+            f"of this API, and give its signing secret to the operator{place}."
         )
     return endpoints

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import text
 
+from cyphera_pipelines.figures.build import build_figures
 from cyphera_pipelines.model.sessions import SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
@@ -19,7 +20,10 @@ ODD_NAME = 'a "quoted"\tname,\nwith \\ and ü, and \\N'
 
 @dataclass(frozen=True)
 class Synced:
-    """Two sources of one account's data. Of the first, one customer's name is odd, one empty, one NULL; one is gone."""
+    """Two sources of one account's data, with figures.
+
+    Of the first, one customer's name is odd, one empty, one NULL; one is gone.
+    """
 
     own: Source
     other: Source
@@ -29,13 +33,22 @@ class Synced:
 @pytest.fixture(scope="package")
 def synced(database: Database, keyring: Keyring, add_source: Callable[..., Source]) -> Synced:
     account = SandboxAccount(
-        api_key="sk_test_analytics", account_id="acct_analytics", customers=40, subscriptions=30, invoices=300
+        api_key="sk_test_analytics",
+        account_id="acct_analytics",
+        customers=40,
+        subscriptions=30,
+        invoices=300,
+        coupon_share=0.5,
+        customer_discount_share=0.3,
+        tax_rate_share=0.5,
+        tax_id_share=0.5,
     )
     with SandboxServer([account]) as sandbox:
         own, other = (add_source(account.api_key, sandbox.url) for _ in range(2))
         for source in (own, other):
             session = open_session(database, source, SyncRequest())
             run_sync(SyncJob(database, keyring, source, session, SyncRequest()))
+            build_figures(database, source, livemode=False)
     with database.control() as connection:
         connection.execute(_MAKE_ODD, {"odd": ODD_NAME, "id": own.workspace_id})
     return Synced(own, other, account)

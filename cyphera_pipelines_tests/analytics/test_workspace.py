@@ -26,7 +26,7 @@ from cyphera_pipelines_tests.analytics.conftest import ODD_NAME, Synced
 
 def rows_of(database: Database, synced: Synced, table: str, *, deleted: bool = False) -> list[dict[str, Any]]:
     """What Postgres itself says, by the order of the key."""
-    columns = ", ".join(name for name, _type in selected_columns(table, RowSelection()))
+    columns = ", ".join(name for name, _type in selected_columns(database, table, RowSelection()))
     gone = "" if deleted else "AND deleted_at IS NULL"
     statement = text(f"SELECT {columns} FROM payments.{table} WHERE workspace_id = :id {gone} ORDER BY 1, 2, 3, 4")
     with database.control() as connection:
@@ -121,6 +121,39 @@ def test_nobody_elses_rows(synced: Synced, acme: Workspace) -> None:
     whose = acme.table("customers", columns=["workspace_id"])["workspace_id"]
     assert set(whose) == {str(synced.own.workspace_id)}
     assert acme.table("customers", where={"workspace_id": str(synced.other.workspace_id)}).empty
+
+
+def test_views_hold_one_mode_and_amounts_in_whole_units(database: Database, synced: Synced, acme: Workspace) -> None:
+    frame = acme.view("invoices", test_mode=True)
+    assert acme.view("invoices").empty, "the account is in test mode"
+    expected = {row["id"]: row for row in rows_of(database, synced, "invoices")}
+    assert set(frame["id"]) == set(expected)
+    assert {"usd", "jpy"} <= set(frame["currency"])
+    for row in frame.to_dict("records"):
+        told = expected[row["id"]]
+        unit = Decimal(1) if told["currency"] == "jpy" else Decimal("0.01")
+        assert row["total"] == told["total"] * unit
+        assert row["created"].to_pydatetime() == told["created"]
+    few = acme.view("invoices", test_mode=True, columns=["id", "total"], where={"currency": "jpy"})
+    assert list(few.columns) == ["id", "total"]
+    assert len(few) == sum(row["currency"] == "jpy" for row in expected.values())
+    assert set(acme.view("workspaces")["slug"]) == {synced.own.workspace_slug}
+    assert "eur" in set(acme.view("currencies")["code"])
+    with pytest.raises(InvalidInputError, match=r"There is no table 'analytics\.nothing'"):
+        acme.view("nothing")
+    with pytest.raises(InvalidInputError, match="Views hold one mode each"):
+        acme.table("analytics.invoices", livemode=True)
+
+
+def test_a_view_as_a_file(database: Database, synced: Synced, tmp_path: Path) -> None:
+    file = tmp_path / "invoices.parquet"
+    with file.open("wb") as target:
+        count = write_parquet(database, synced.own.workspace_id, "analytics_test.invoices", RowSelection(), target)
+    assert count == len(rows_of(database, synced, "invoices"))
+    written = io.BytesIO()
+    few = RowSelection(("id", "total"))
+    copy_rows(database, synced.own.workspace_id, "analytics_test.invoices", few, ExportFormat.CSV, written)
+    assert len(written.getvalue().decode().splitlines()) == count + 1
 
 
 def test_what_is_not_there(acme: Workspace) -> None:

@@ -20,6 +20,8 @@ from cyphera_pipelines.api.connections import BoundedProtocol
 from cyphera_pipelines.api.document import DocumentedApi
 from cyphera_pipelines.api.logs import JsonLines, silence_others
 from cyphera_pipelines.connection_budget import API_PROCESS
+from cyphera_pipelines.model.error_codes import ErrorCode
+from cyphera_pipelines.model.key_levels import KeyLevel
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
@@ -141,9 +143,9 @@ def make_client(api: RunningApi, database: Database) -> Iterator[MakeClient]:
     """Make a client: of a new workspace unless one is given, with headers of its own if wanted."""
     made: list[Client] = []
 
-    def make(workspace: Workspace | None = None, **headers: str) -> Client:
+    def make(workspace: Workspace | None = None, level: KeyLevel = KeyLevel.SYNC, **headers: str) -> Client:
         workspace = workspace or new_workspace(database)
-        _row, key = create_api_key(database, workspace, "tests")
+        _row, key = create_api_key(database, workspace, "tests", level)
         own = {"X-API-Key": key.as_text(), "X-Workspace-ID": str(workspace.id), **headers}
         client = Client(base_url=api.url + PREFIX, headers=own, timeout=DEADLINE_SECONDS, verify=_NO_TLS)
         client.workspace, client.key = workspace, key.as_text()
@@ -167,6 +169,7 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
     assert response.headers["Content-Type"] == "application/problem+json"
     document: dict[str, Any] = orjson.loads(response.content)
     assert {"type", "title", "status", "detail", "instance", "request_id"} <= document.keys()
+    assert document["error_code"] in set(ErrorCode)
     assert document["status"] == status
     assert document["request_id"] == response.headers["X-Request-ID"]
     return document

@@ -10,6 +10,14 @@ from cyphera_pipelines.api.schemas import examples
 from cyphera_pipelines.api.schemas.accounts import AccountOut
 from cyphera_pipelines.api.schemas.audit import AuditEntryOut
 from cyphera_pipelines.api.schemas.configurations import ConfigurationOut, ConnectionResult
+from cyphera_pipelines.api.schemas.objects import examples as of_objects
+from cyphera_pipelines.api.schemas.objects.catalog import PriceOut, ProductOut
+from cyphera_pipelines.api.schemas.objects.customers import CustomerOut
+from cyphera_pipelines.api.schemas.objects.external_accounts import ExternalAccountOut
+from cyphera_pipelines.api.schemas.objects.invoices import InvoiceOut
+from cyphera_pipelines.api.schemas.objects.payments import TransactionOut
+from cyphera_pipelines.api.schemas.objects.subscriptions import SubscriptionOut
+from cyphera_pipelines.api.schemas.objects.writes import DryRunOut, WriteOut
 from cyphera_pipelines.api.schemas.providers import ProviderOut
 from cyphera_pipelines.api.schemas.purges import PurgeOut
 from cyphera_pipelines.api.schemas.sessions import EventOut, SessionOut, SessionStarted, SessionStateNow
@@ -55,6 +63,15 @@ def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
         (EventOut, examples.EVENT),
         (AuditEntryOut, examples.AUDIT_ENTRY),
         (PurgeOut, examples.PURGE),
+        (CustomerOut, of_objects.CUSTOMER),
+        (ProductOut, of_objects.PRODUCT),
+        (PriceOut, of_objects.PRICE),
+        (SubscriptionOut, of_objects.SUBSCRIPTION),
+        (InvoiceOut, of_objects.INVOICE),
+        (TransactionOut, of_objects.TRANSACTION),
+        (ExternalAccountOut, of_objects.EXTERNAL_ACCOUNT),
+        (WriteOut, of_objects.WRITE),
+        (DryRunOut, of_objects.DRY_RUN),
     ],
 )
 def test_examples_are_what_is_answered(
@@ -69,4 +86,6 @@ def _without_nulls(value: Any) -> Any:
     """The framework leaves them out of the document."""
     if isinstance(value, dict):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value]
     return value

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from cyphera_pipelines.api.app import describe_api
+from cyphera_pipelines.model.key_levels import KeyLevel
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.sandbox import SandboxServer
@@ -30,6 +31,8 @@ PUBLIC = {
     f"{PREFIX}/webhooks/{{provider}}",
 }
 DOCUMENTS = {"/docs", "/docs/assets", "/openapi.json"}
+# Whoever is not signed in is sent to the page's form: see the tests of the operations page.
+OPERATIONS_PAGE = "/ops"
 BODIES: dict[str, dict[str, Any]] = {
     "createConfiguration": {
         "provider_name": "stripe",
@@ -40,7 +43,25 @@ BODIES: dict[str, dict[str, Any]] = {
     "pauseConfiguration": {"reason": "Somebody else says so"},
     "startFullSync": {},
     "startDeltaSync": {},
+    "createCustomer": {"name": "Intruder"},
+    "updateCustomer": {"name": "Intruder"},
+    "createProduct": {"name": "Intruder"},
+    "updateProduct": {"name": "Intruder"},
+    "createPrice": {"product_id": "prod_of_victim", "money": {"amount": 1, "currency": "usd"}},
+    "updatePrice": {"active": False},
+    "createSubscription": {"customer_id": "cus_of_victim", "items": [{"price_id": "price_of_victim"}]},
+    "updateSubscription": {"cancel_at_period_end": True},
+    "cancelSubscription": {},
+    "createInvoice": {"customer_id": "cus_of_victim", "currency": "usd"},
+    "payInvoice": {},
+    "createPayment": {"money": {"amount": 1, "currency": "usd"}},
+    "capturePayment": {},
+    "createRefund": {"charge_id": "ch_of_victim"},
+    "createExternalAccount": {"type": "payout_bank_account", "token": "btok_of_intruder"},
+    "updateExternalAccount": {"account_holder_name": "Intruder"},
     "registerAccount": {"provider_name": "stripe", "account_id": "acct_of_victim", "livemode": False},
+    "addAlertChannel": {"name": "Intruder", "kind": "webhook", "address": "https://intruder.example.com/alerts"},
+    "setAlertRule": {"cause": "failed", "is_on": False},
 }
 
 
@@ -81,7 +102,9 @@ class Victim:
         sessions = f"/sessions/{self.ids['session_id']}"
         webhook = f"/webhook-events/{self.ids['event_id']}"
         paths = ("/config", "/sessions", "/accounts", sessions, f"{sessions}/events", "/webhook-events", webhook)
-        return [self.client.get(path).json() for path in paths]
+        beside = ("stripe/writes", "alert-channels", "alert-rules", "alert-deliveries")
+        found = [self.client.get(self.client.base_url.copy_with(path=f"/api/v1/{path}")).json() for path in beside]
+        return [*found, *(self.client.get(path).json() for path in paths)]
 
     def traces(self) -> set[str]:
         """What nobody else may ever see."""
@@ -91,6 +114,8 @@ class Victim:
             self.ids["config_id"],
             self.ids["session_id"],
             self.ids["event_id"],
+            self.ids["write_id"],
+            self.ids["channel_id"],
             "acct_of_victim",
             "victims_own",
         }
@@ -99,6 +124,13 @@ class Victim:
 _KEPT_WEBHOOK = text(
     "INSERT INTO sync.webhook_events (workspace_id, provider_name, livemode, external_id, event_type, entity_type, "
     "payload) VALUES (:workspace_id, 'stripe', false, :id, 'customer.updated', 'customers', '{\"victims_own\": 1}')"
+)
+
+_KEPT_WRITE = text(
+    "INSERT INTO sync.provider_writes (id, workspace_id, configuration_id, provider_name, livemode, key_digest, kind, "
+    "operation, object_id, idempotency_key, request_fingerprint, request, state, actor, looked_at) VALUES (:id, "
+    ":workspace_id, :configuration_id, 'stripe', false, 'digest', 'customers', 'create', 'cus_of_victim', "
+    "'victims_own', 'fingerprint', 'request', 'unknown', 'api_key:victims_own', now() - interval '1 hour')"
 )
 
 
@@ -112,10 +144,16 @@ def victim(make_client: MakeClient, sandbox: SandboxServer, database: Database) 
     assert client.post("/accounts", json=account).status_code == 201
     session = client.post("/stripe/initial").json()
     ids = {"config_id": made["id"], "reference": made["id"], "session_id": session["session_id"], "provider": "stripe"}
+    ids |= {"id": "cus_of_victim", "write_id": str(uuid4())}
+    channel = {"name": "victims_own", "kind": "webhook", "address": "https://victim.example.com/alerts"}
+    added = client.post(client.base_url.copy_with(path="/api/v1/alert-channels"), json=channel).json()
+    ids["channel_id"] = added["id"]
     ids["event_id"] = f"evt_of_victim_{uuid4().hex}"
     row = {"id": ids["event_id"], "workspace_id": client.workspace.id}
+    write = {"workspace_id": client.workspace.id, "configuration_id": made["id"], "id": ids["write_id"]}
     with database.control() as connection:
         connection.execute(_KEPT_WEBHOOK, row)
+        connection.execute(_KEPT_WRITE, write)
     return Victim(client, ids)
 
 
@@ -137,7 +175,9 @@ def test_every_route_is_known_and_guarded(api: RunningApi) -> None:
             guards = described.get("security", [])
             assert guards == ([] if path in PUBLIC else [{"ApiKey": [], "Workspace": []}]), (method, path)
     served = {path for path in map(_path_of, api.app.routes) if path is not None}
-    assert served <= set(documented) | DOCUMENTS
+    pages = {path for path in served if path == OPERATIONS_PAGE or path.startswith(f"{OPERATIONS_PAGE}/")}
+    assert served - pages <= set(documented) | DOCUMENTS
+    assert not pages & set(documented)
 
 
 def _path_of(route: object) -> str | None:
@@ -182,7 +222,7 @@ def test_no_route_answers_without_a_valid_key(
 def test_another_workspace_s_ids_are_as_unknown_as_any(
     operation: Operation, api: RunningApi, victim: Victim, make_client: MakeClient
 ) -> None:
-    intruder = make_client()
+    intruder = make_client(level=KeyLevel.ADMIN)
     before = victim.state()
     unknown = {name: str(uuid4()) if name != "provider" else "stripe" for name in victim.ids}
     sent = headers(intruder.key, intruder.workspace)
@@ -190,7 +230,10 @@ def test_another_workspace_s_ids_are_as_unknown_as_any(
     for trace in victim.traces() - set(victim.ids.values()):
         if operation.name != "registerAccount":
             assert trace not in with_theirs.text
-    if "{" in operation.path:
+    if operation.name == "listWrites":
+        # Its path names nothing of theirs.
+        assert with_theirs.json() == {"writes": [], "total": 0, "limit": 20, "offset": 0}
+    elif "{" in operation.path:
         assert with_theirs.status_code == with_unknown.status_code == 404
         assert _without_ids(with_theirs, victim.ids) == _without_ids(with_unknown, unknown)
     assert victim.state() == before

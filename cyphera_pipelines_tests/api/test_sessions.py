@@ -29,7 +29,14 @@ from cyphera_pipelines_tests.api.conftest import ACCOUNT, Client, MakeClient, fi
 
 ENTITIES = ["customers", "products", "prices", "subscriptions", "invoices"]
 COUNTS = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "flagged", "requests")
-NOTHING: dict[str, Any] = {"estimated": None, **dict.fromkeys(COUNTS, 0), "done": False, "error": None, "children": {}}
+NOTHING: dict[str, Any] = {
+    "estimated": None,
+    **dict.fromkeys(COUNTS, 0),
+    "done": False,
+    "error": None,
+    "error_code": None,
+    "children": {},
+}
 
 
 @pytest.fixture

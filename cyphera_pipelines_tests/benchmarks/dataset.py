@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from cyphera_pipelines.sandbox import SandboxAccount
-from cyphera_pipelines.sandbox.generate.catalog import Catalog
-from cyphera_pipelines.sandbox.generate.subscriptions import EMBEDDED
+from cyphera_pipelines.sandbox.stripe.generate.catalog import Catalog
+from cyphera_pipelines.sandbox.stripe.generate.subscriptions import EMBEDDED
 
 PAGE = 100
 """Objects on a full page."""
@@ -50,12 +50,12 @@ def benchmark_account(name: str, scale: float, *, cache_megabytes: int = 2_000) 
 
 
 def contents_of(account: SandboxAccount) -> Contents:
-    """Count an account's rows and pages. Takes some 20 microseconds per object."""
+    """Count an account's rows and pages. Takes some 20 microseconds per object, and twice as much per invoice."""
     catalog = Catalog(account)
     nested = {
-        "invoice_line_items": [catalog.invoices.facts(number).line_count for number in range(account.invoices)],
+        "invoice_line_items": [catalog.bills.facts(number).line_count for number in range(account.invoices)],
         "subscription_items": [
-            len(catalog.subscriptions.facts(number).price_numbers) for number in range(account.subscriptions)
+            len(catalog.bills.subscriptions.facts(number).price_numbers) for number in range(account.subscriptions)
         ],
     }
     objects = {collection: account.size_of(collection) for collection in FULL_SIZE}
@@ -65,6 +65,7 @@ def contents_of(account: SandboxAccount) -> Contents:
         "price_currency_options": sum(len(price["currency_options"]) for price in prices),
     }
     counted = {name: sum(lengths) for name, lengths in nested.items()}
+    counted["invoice_payments"] = sum(catalog.bills.bill(number).paid > 0 for number in range(account.invoices))
     embedded = {name: sum(min(EMBEDDED, length) for length in lengths) for name, lengths in nested.items()}
     pages = {f"GET /v1/{collection}": max(1, _pages(count)) for collection, count in objects.items()}
     further = {

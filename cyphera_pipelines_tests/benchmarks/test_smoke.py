@@ -12,6 +12,7 @@ import pytest
 from cyphera_pipelines.sandbox import SandboxState
 from cyphera_pipelines_tests.benchmarks.dataset import benchmark_account, contents_of
 from cyphera_pipelines_tests.benchmarks.scenarios import SCENARIOS
+from cyphera_pipelines_tests.benchmarks.scenarios.analyst_questions import EXAMPLES, LOOK_UPS
 
 SCALE = 0.004
 DEFAULT = [name for name, scenario in SCENARIOS.items() if scenario.by_default]
@@ -68,6 +69,7 @@ def test_the_rows_are_those_of_the_account(results: dict[str, dict[str, float]])
         objects = list(state.truth(account.account_id, collection))
         parts = [obj.get(nested) or [] for obj in objects] if nested else []
         lengths = [len(part["data"] if isinstance(part, dict) else part) for part in parts]
+        rows += sum(len((obj.get("payments") or {}).get("data") or ()) for obj in objects)
         rows += len(objects) + sum(lengths) + sum(len(obj.get("currency_options") or ()) for obj in objects)
         pages += -(-len(objects) // 100)
         if nested != "tiers":
@@ -94,3 +96,24 @@ def test_an_unknown_scenario_is_refused() -> None:
     assert ended.returncode == 2
     assert "fastest_load" in ended.stderr
     assert "first_load" in ended.stderr
+
+
+def test_every_example_question_is_asked_and_its_plan_shown(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    ended = run_benchmarks("analyst_questions", "--scale", "0.001", "--json", str(file))
+    assert ended.returncode == 0, ended.stderr
+    (result,) = json.loads(file.read_text())["results"]
+    asked = {figure["name"] for figure in result["figures"]}
+    assert asked >= {example.stem for example in EXAMPLES.glob("*.sql")} | set(LOOK_UPS)
+    assert "Index Cond" in ended.stdout
+
+
+def test_figures_are_built_and_an_unchanged_build_writes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    ended = run_benchmarks("figures", "--scale", "0.002", "--json", str(file))
+    assert ended.returncode == 0, ended.stderr
+    (result,) = json.loads(file.read_text())["results"]
+    figures = {figure["name"]: figure["value"] for figure in result["figures"]}
+    assert figures["rows"] > figures["subscriptions"] == 200
+    assert figures["unchanged, in full: rows"] == figures["unchanged: rows"] == 0
+    assert 0 < figures["1 % changed: rows"] <= 10

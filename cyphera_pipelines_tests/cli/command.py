@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cyphera_pipelines.model.error_codes import ErrorCode
+
 PROGRAM = Path(sys.executable).with_name("cyphera")
 FORKED_COMMANDS = Path(__file__).with_name("forked_commands.py")
 DEADLINE_SECONDS = 120.0
@@ -36,14 +38,16 @@ class Outcome:
         return self.out
 
     def error(self) -> str:
-        """The one line that it failed with, and nothing else."""
+        """The one line that it failed with, and nothing else; without the error code that it ends with."""
         assert self.code == 1, self
         assert self.out == "", self
         (line,) = self.err.splitlines()
-        assert re.fullmatch(r"Error: .+", line), line
+        told = re.fullmatch(r"Error: (.+) \[([a-z-]+)\]", line)
+        assert told is not None, line
+        assert ErrorCode(told[2]) is not ErrorCode.UNEXPECTED
         assert "Traceback" not in line
         assert "An error of ours" not in line
-        return line.removeprefix("Error: ")
+        return told[1]
 
 
 class Cyphera:

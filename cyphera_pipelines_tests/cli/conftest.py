@@ -88,12 +88,22 @@ AddSource = Callable[..., str]
 
 @pytest.fixture(scope="package")
 def add_source(forked: ForkedCyphera, sandbox: SandboxServer, account: SandboxAccount) -> AddSource:
-    """Make a workspace with a source through the command line and return its slug."""
+    """Make a workspace with a source through the command line and return its slug.
 
-    def add(api_key: str = account.api_key, *, command: Cyphera = forked, base_url: str = sandbox.url) -> str:
+    It is one of Stripe's, or with `site` one of Chargebee's.
+    """
+
+    def add(
+        api_key: str = account.api_key,
+        *,
+        command: Cyphera = forked,
+        base_url: str = sandbox.url,
+        site: str | None = None,
+    ) -> str:
         slug = f"cli-{next(_numbers)}"
         command("workspace", "create", slug).done()
-        add_key = ("source", "add", slug, "stripe", "--api-key-stdin", "--base-url", base_url)
+        provider = ("stripe",) if site is None else ("chargebee", "--option", f"site={site}")
+        add_key = ("source", "add", slug, *provider, "--api-key-stdin", "--base-url", base_url)
         command(*add_key, stdin=api_key + "\n").done()
         return slug
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -68,9 +69,33 @@ def test_a_key_is_made_used_listed_and_revoked(cyphera: Cyphera, forked: ForkedC
         assert key not in log + listing + json.dumps(listed)
 
 
+def test_an_operator_s_key_is_made_listed_and_revoked(forked: ForkedCyphera) -> None:
+    printed = forked("key", "create", "--operator", "--name", "jane", "--read-only", "--expires", "90d")
+    text = printed.done().strip()
+    assert re.fullmatch(r"cyo_[0-9a-f]{32}_[A-Za-z0-9_-]{43}", text)
+    assert "Sign in with it at the API's page, as in http://127.0.0.1:8000/ops." in printed.err
+    (jane,) = [key for key in forked("key", "list", "--operators", "--json").json() if key["name"] == "jane"]
+    assert (jane["level"], jane["revoked_at"], jane["last_used_at"]) == ("read", None, None)
+    assert jane["created_by"].startswith("cli:")
+    assert jane["expires_at"] is not None
+    assert "jane" in forked("key", "list", "--operators").done()
+    assert f"Revoked key jane ({jane['id'][:8]})." in forked("key", "revoke", jane["id"][:8]).done()
+    assert "was revoked already" in forked("key", "revoke", jane["id"]).error()
+    assert text.split("_", 2)[2] not in json.dumps(jane)
+    told = [entry for entry in forked("audit", "--json").json() if entry["subject_id"] == jane["id"]]
+    assert [entry["action"] for entry in told] == ["operator_key.revoked", "operator_key.created"]
+    assert {"name": "jane", "level": "read"}.items() <= told[1]["details"].items()
+    assert re.search(r"\(the deployment\) +.+ operator_key\.created", forked("audit").done())
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("key", "create"), "Name the workspace that the key opens, as in: cyphera key create acme; or --operator."),
+        (("key", "create", "acme", "--operator"), "or --operator."),
+        (("key", "create", "--operator", "--write"), "takes a workspace's key: cyphera key create SLUG --write"),
+        (("key", "create", "--operator", "--export"), "--export is for a workspace's key"),
+        (("key", "list"), "Name the workspace, as in: cyphera key list acme; or --operators."),
         (("key", "create", "nobody"), "There is no workspace 'nobody'"),
         (("key", "revoke", "nonsense"), "'nonsense' is not a key's id, nor its first 4 characters or more."),
         (("key", "revoke", "7c9e6679-7425-40de-944b-e07fc1f90ae7"), "There is no key 7c9e6679"),

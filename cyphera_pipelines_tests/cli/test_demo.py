@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from cyphera_pipelines import local
 from cyphera_pipelines.cli.demo import DEMO_WORKSPACES
 from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
-from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer, demo_accounts
+from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer, SandboxState, demo_accounts, demo_sites
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines.store.sources import find_source
@@ -31,15 +31,19 @@ def test_the_demo_shows_its_tables_finds_them_again_and_forgets_them(make_home: 
     report = first.done()
     for number in range(1, 8):
         assert re.search(rf"^{number}\. ", report, re.MULTILINE), f"step {number} is missing"
+    state, [site] = SandboxState(demo_sites()), demo_sites()
     sizes = {entity: [account.size_of(entity) for account in demo_accounts()] for entity in ENTITIES}
     for entity, (acme, globex) in sizes.items():
-        assert re.search(rf"payments\.{entity} +{acme:,} +{globex:,} *$", report, re.MULTILINE)
+        initech = sum(1 for _ in state.truth(site.site, entity))
+        sizes[entity].append(initech)
+        assert re.search(rf"payments\.{entity} +{acme:,} +{globex:,} +{initech:,} *$", report, re.MULTILINE)
+        assert re.search(rf"^{entity} +{initech:,} +0 +0 +0 +0 +complete", report, re.MULTILINE)
         assert re.search(rf"^{entity} +{acme:,} +0 +0 +0 +0 +complete", report, re.MULTILINE)
     own, in_table = sizes["customers"][1], sum(sizes["customers"])
     assert f"sees {own:,} own rows and 0 of others; the table holds {in_table:,}." in report
     assert re.search(r"^\d{4}-\d\d +usd +\d+ +[\d,]+", report, re.MULTILINE)
-    for slug in DEMO_WORKSPACES:
-        assert f"{slug}:stripe: starting" in first.err
+    for key in ("demo-acme:stripe", "demo-globex:stripe", "demo-initech:chargebee"):
+        assert f"{key}: starting" in first.err
 
     by_webhook = (
         r"   3 changes at the provider arrived by webhook, in the tables after \d+ ms \(median\), without a sync\."
@@ -130,7 +134,7 @@ def test_nothing_goes_with_the_demo_that_it_did_not_make(
 
 
 def test_the_demo_leaves_alone_what_has_its_names(with_acme: ForkedCyphera, add_account: AddAccount) -> None:
-    one, other = DEMO_WORKSPACES
+    one, other = DEMO_WORKSPACES[:2]
     with opened(with_acme.home) as database:
         with_acme("workspace", "create", other).done()
         assert f"There is a workspace {other} that the demo did not make." in with_acme("demo").error()

@@ -39,7 +39,7 @@ MISTAKES = [
     Mistake(("workspace", "create", "{taken}"), "Workspace '{taken}' exists already"),
     Mistake((*ADD[:2], "nobody", *ADD[3:]), "There is no workspace 'nobody'", KEY),
     Mistake((*ADD[:2], "{taken}", *ADD[3:]), "Workspace '{taken}' has an active stripe source already", KEY),
-    Mistake((*ADD[:3], "paypal", *ADD[4:]), "Unknown provider 'paypal': choose from stripe.", KEY),
+    Mistake((*ADD[:3], "paypal", *ADD[4:]), "Unknown provider 'paypal': choose from chargebee, stripe.", KEY),
     Mistake(ADD[:-1], "Give the API key on standard input, with --api-key-stdin", KEY),
     Mistake(ADD, "The API key on standard input is empty.", "\n"),
     Mistake(ADD, "The API key holds characters that no key has", "not a key\n"),

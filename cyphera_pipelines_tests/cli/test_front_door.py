@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import requests
 
+from cyphera_pipelines.api.connections import MOST_WITHOUT_A_HEAD
 from cyphera_pipelines.sandbox import SandboxAccount
 from cyphera_pipelines_tests.api.conftest import DEADLINE_SECONDS, until
 from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera
@@ -66,7 +67,10 @@ def test_a_flood_of_webhooks_without_bodies_is_nobody_else_s(
                 body, signature = signed(EVENT)
                 told = requests.post(f"{url}{WEBHOOKS}{config_id}", data=body, headers=signature, timeout=60)
                 assert told.status_code == 200, told.text
-            statuses = sorted(each.recv(65_536).split(b" ")[1] for each in sockets)
+            answers = [each.recv(65_536) for each in sockets]
+    # Of connections on which no head was read yet, the oldest make way for those beyond so many.
+    assert answers.count(b"") <= FLOOD - MOST_WITHOUT_A_HEAD
+    statuses = sorted(answer.split(b" ")[1] for answer in answers if answer)
     if is_known:
         assert set(statuses) == {b"408", b"429"}, "some are waited for, in vain; the others are told to come later"
         assert statuses.count(b"408") == 50

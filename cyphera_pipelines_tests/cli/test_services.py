@@ -71,6 +71,17 @@ def test_the_sandbox_says_where_it_is_and_stops_cleanly(signal_number: signal.Si
     assert not listens(int(url.rpartition(":")[2]))
 
 
+def test_a_sandbox_of_one_provider_has_that_ones_accounts_only(cyphera: Cyphera) -> None:
+    process = cyphera.start("sandbox", "--port", "0", "--provider", "chargebee")
+    told = wait_for_line(process, r"The sandbox serves (\S+)\. Chargebee's sites: (\S+) with ([^ ,]+)")
+    url, site, key = told.groups()
+    answer = requests.get(f"{url}/api/v2/configurations", auth=(key, ""), timeout=10)
+    assert answer.json()["configurations"][0]["domain"] == site
+    assert requests.get(f"{url}/v1/account", auth=("sk_test_cyphera_demo_acme", ""), timeout=10).status_code == 401
+    process.terminate()
+    assert process.wait(DEADLINE_SECONDS) == 0
+
+
 def test_a_sandbox_on_a_port_in_use_says_so(cyphera: Cyphera) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sources import find_source
@@ -89,6 +90,26 @@ def test_a_failed_sync_exits_1_and_says_why(syncs: dict[str, Synced], forked: Fo
     assert session["status"] == "failed"
     assert f"Details: cyphera events {session['id'][:8]}" in outcome.err
     assert "Stripe rejects the API key" in forked("events", session["id"]).done()
+
+
+def test_a_failed_sync_has_its_code_wherever_it_is_told_of(syncs: dict[str, Synced], forked: ForkedCyphera) -> None:
+    slug, outcome = syncs["failed"].slug, syncs["failed"].outcome
+    code = "credentials-rejected"
+    assert f"[{code}]" in outcome.err
+    (session,) = forked("sessions", slug, "--json").json()
+    assert session["error_code"] == code
+    told = [("events", session["id"]), ("sessions", slug), ("status", slug), ("schedule", "show", slug, "stripe")]
+    for command in (*told, ("source", "show", slug, "stripe")):
+        assert f"[{code}]" in forked(*command).done()
+    events = forked("events", session["id"], "--json").json()
+    assert {event["event_details"].get("code") for event in events} == {None, code}
+    assert forked("errors", f"[{code}]").done().splitlines() == [
+        f"{code}: {ErrorCode.CREDENTIALS_REJECTED.meaning}",
+        f"What to do: {ErrorCode.CREDENTIALS_REJECTED.remedy}",
+        "Who can: a workspace admin.",
+    ]
+    assert [each["code"] for each in forked("errors", "--json").json()] == sorted(ErrorCode)
+    assert "Perhaps: credentials-rejected" in forked("errors", "credential-rejected").error()
 
 
 def test_sessions_and_events_tell_what_happened(
@@ -195,7 +216,7 @@ def test_a_database_that_dies_in_the_middle_is_told_in_one_line(
     told = [line for line in errors.splitlines() if not line.startswith(f"{slug}:stripe: ")]
     sentence = (
         f"(Error: )?The sync of {slug}:stripe (lost|could not connect to) its database: .+ "
-        r"The next sync continues from there\."
+        r"The next sync continues from there\. \[database-unavailable\]"
     )
     assert len([line for line in told if re.fullmatch(sentence, line)]) == 1
     assert "An error of ours" not in errors

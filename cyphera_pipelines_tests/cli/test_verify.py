@@ -2,7 +2,8 @@
 
 import pytest
 
-from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, tables_of
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sources import find_source
@@ -51,10 +52,18 @@ def test_tables_that_agree_exit_0(slug: str, forked: ForkedCyphera, account: San
     assert shown.splitlines()[-1].startswith(f"{slug}:stripe agrees with the provider: ")
     report = forked("verify", slug, "stripe", "--entities", "products, invoices", "--json").json()
     assert (report["source"], report["complete"], report["agrees"]) == (f"{slug}:stripe", True, True)
-    assert (report["session_id"], set(report)) == (
-        None,
-        {"source", "began_at", "seconds", "complete", "agrees", "session_id", "entities", "still_missing"},
-    )
+    told = {
+        "source",
+        "began_at",
+        "seconds",
+        "complete",
+        "agrees",
+        "error_code",
+        "session_id",
+        "entities",
+        "still_missing",
+    }
+    assert (report["session_id"], report["error_code"], set(report)) == (None, None, told)
     products, invoices = report["entities"]
     nothing = {"count": 0, "sample_ids": []}
     assert products == {
@@ -75,8 +84,9 @@ def test_tables_that_agree_exit_0(slug: str, forked: ForkedCyphera, account: San
         "unconfirmed": 0,
         "note": None,
         "error": None,
+        "error_code": None,
     }
-    assert [table["table"] for table in invoices["tables"]] == ["invoices", "invoice_line_items"]
+    assert [table["table"] for table in invoices["tables"]] == [table.name for table in tables_of([Entity.INVOICES])]
 
 
 def test_what_differs_exits_2_and_is_named(

@@ -13,6 +13,7 @@ from cyphera_pipelines.cli.app import app
 from cyphera_pipelines.dictionary.contents import TableEntry, dictionary
 from cyphera_pipelines.dictionary.rendering import DictionaryFormat, render
 from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS
 from cyphera_pipelines.store.database import Database
 
@@ -32,26 +33,61 @@ def test_it_says_what_postgres_says(database: Database) -> None:
     )
     about_table = text("SELECT obj_description(CAST(:table AS regclass))")
     with database.control() as connection:
-        for table in dictionary():
+        for table in (table for table in dictionary() if not table.arguments):
             name = {"table": f"{table.schema}.{table.name}"}
             columns = connection.execute(statement, name).all()
-            assert [column.name for column in table.columns] == [row[0] for row in columns]
+            if not (table.is_view and table.name in SYNCED_TABLES):
+                assert [column.name for column in table.columns] == [row[0] for row in columns]
             assert _told(table) == {row[0]: (types.get(row[1], row[1]), row[2]) for row in columns}
-            assert {column.name for column in table.columns if column.required} == {row[0] for row in columns if row[3]}
-            assert connection.execute(about_table, name).scalar_one() == table.comment
+            if not table.is_view:
+                required = {column.name for column in table.columns if column.required}
+                assert required == {row[0] for row in columns if row[3]}
+            comment = connection.execute(about_table, name).scalar_one()
+            if table.is_view:
+                # Postgres shows a view's header whole.
+                assert comment.startswith(f"{table.comment}. Grain: ")
+                assert _of_header(table) == comment.lower()
+            else:
+                assert comment in (table.comment, _of_kept(table))
+
+
+def test_it_says_of_functions_what_postgres_says(database: Database) -> None:
+    statement = text(
+        "SELECT pg_get_function_arguments(oid), pg_get_function_result(oid), obj_description(oid, 'pg_proc') "
+        "FROM pg_proc WHERE oid = to_regproc(:name)"
+    )
+    found = [table for table in dictionary() if table.arguments]
+    assert [table.full_name for table in found] == ["analytics.invoice_aging_as_of(as_of date)"]
+    with database.control() as connection:
+        for table in found:
+            arguments, result, comment = connection.execute(statement, {"name": f"{table.schema}.{table.name}"}).one()
+            assert table.full_name == f"{table.schema}.{table.name}({arguments})"
+            told = ", ".join(f"{column.name} {column.type}" for column in table.columns)
+            assert result.replace("timestamp with time zone", "timestamptz") == f"TABLE({told})"
+            assert _of_header(table) == comment.lower()
+
+
+def _of_header(table: TableEntry) -> str:
+    key = ", ".join(table.key)
+    return f"{table.comment}. Grain: {table.grain} Key: {key}. Rules: {table.rules}".lower()
+
+
+def _of_kept(table: TableEntry) -> str:
+    grain = table.grain.rstrip(".")
+    return f"{table.comment}: {grain[:1].lower()}{grain[1:]}"
 
 
 def test_it_says_what_dagster_says() -> None:
     schemas = {
         spec.metadata["dagster/table_name"]: spec.metadata["dagster/column_schema"].schema for spec in ASSET_SPECS
     }
-    for table in dictionary():
+    for table in dictionary([f"payments.{name}" for name in SYNCED_TABLES]):
         shown = schemas[f"{table.schema}.{table.name}"]
         assert _told(table) == {column.name: (column.type, column.description) for column in shown.columns}
 
 
 def test_references_are_to_tables_that_are_there() -> None:
-    names = {table.name for table in dictionary()}
+    names = set(SYNCED_TABLES)
     referred = [column.refers_to.table for table in dictionary() for column in table.columns if column.refers_to]
     assert len(referred) > len(names) / 2
     assert set(referred) <= names
@@ -60,8 +96,26 @@ def test_references_are_to_tables_that_are_there() -> None:
 def test_one_table_and_one_that_is_none() -> None:
     assert [table.name for table in dictionary(["invoices"])] == ["invoices"]
     assert [table.name for table in dictionary(["payments.prices"])] == ["prices"]
-    with pytest.raises(InvalidInputError, match=r"There is no table 'invoice'\. The tables are: customers, "):
+    with pytest.raises(
+        InvalidInputError, match=r"There is no table 'invoice'\. The tables are: customers, .* analytics\.mrr_summary"
+    ):
         dictionary(["invoices", "invoice"])
+
+
+def test_views_are_in_it_and_a_name_of_both_is_the_table_s() -> None:
+    (invoices,) = dictionary(["invoices"])
+    assert invoices.schema == "payments"
+    (view,) = dictionary(["analytics.invoices"])
+    assert view.is_view
+    (summary,) = dictionary(["mrr_summary"])
+    assert summary.key == ("workspace_id", "provider", "currency", "month")
+    assert summary.grain.startswith("One row per provider, currency and month")
+    assert "calendar month" in summary.rules
+    personal = {column.name for column in dictionary(["customer_summary"])[0].columns if column.personal}
+    assert personal == {"name", "email"}
+    assert {"figures.mrr_movements", "payments.subscription_history"} <= {
+        f"{table.schema}.{table.name}" for table in dictionary()
+    }
 
 
 def test_the_page_of_the_documentation_is_this_one() -> None:
@@ -83,9 +137,13 @@ def test_json_and_dbt() -> None:
     invoices = next(table for table in tables if table["name"] == "invoices")
     customer = next(column for column in invoices["columns"] if column["name"] == "customer_id")
     assert customer["refers_to"] == {"table": "customers", "column": "id"}
-    (source,) = yaml.safe_load(render(dictionary(), DictionaryFormat.DBT))["sources"]
-    assert source["name"] == "payments"
-    assert [table["name"] for table in source["tables"]] == [table.name for table in dictionary()]
+    sources = yaml.safe_load(render(dictionary(), DictionaryFormat.DBT))["sources"]
+    assert [source["name"] for source in sources] == ["payments", "figures", "analytics"]
+    assert [table["name"] for source in sources for table in source["tables"]] == [
+        table.name for table in dictionary() if not table.arguments
+    ]
+    source = sources[0]
+    assert source["tables"][0]["loaded_at_field"] == "synced_at"
     email = next(column for column in source["tables"][0]["columns"] if column["name"] == "email")
     assert email["meta"] == {"personal": True}
     assert "data_tests" not in email

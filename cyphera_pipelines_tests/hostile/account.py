@@ -16,6 +16,7 @@ from cyphera_pipelines_tests.hostile.odd_values import TOO_DEEP
 
 Json = dict[str, Any]
 ENTITIES = ("customers", "products", "prices", "subscriptions", "invoices")
+COUPONS = "coupons"
 EMBEDDED = {"invoices": "lines", "subscriptions": "items"}
 EMBEDS = 10
 _TOO_DEEP = json.dumps(TOO_DEEP).encode()
@@ -29,6 +30,11 @@ SMALL = SandboxAccount(
     subscriptions=8,
     invoices=10,
     long_invoice_share=0.3,
+    discount_share=0.5,
+    coupon_share=0.8,
+    customer_discount_share=0.5,
+    tax_rate_share=0.6,
+    tax_id_share=0.6,
 )
 
 
@@ -43,7 +49,7 @@ class HonestAccount:
             name: sorted(
                 copy.deepcopy(list(state.truth(sandbox.account_id, name))), key=lambda each: -int(each["created"])
             )
-            for name in ENTITIES
+            for name in (*ENTITIES, COUPONS)
         }
         self.events: list[Any] = []
         self._changes = 0

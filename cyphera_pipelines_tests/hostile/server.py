@@ -88,6 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.provider.serve(self)
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.server.provider.serve(self)
+
     def log_message(self, *_arguments: object) -> None:
         """Say nothing."""
 
@@ -140,7 +144,7 @@ class HostileProvider:
         parts = urlsplit(handler.path)
         asked = Asked(unquote(parts.path, errors="surrogateescape"), parse_qs(parts.query))
         self.asked.append(asked)
-        status, honest = self.account.answer(asked.path, asked.query)
+        status, honest = self.honest_answer(asked)
         wire = Wire(asked, honest, status, self._closing, handler.wfile.write)
         how = self._told_of(asked.path)
         if how is not None:
@@ -149,6 +153,10 @@ class HostileProvider:
             how(wire)
             return
         wire.answer(self.account.as_body(honest), {"Date": handler.date_time_string()}, status)
+
+    def honest_answer(self, asked: Asked) -> tuple[int, Any]:
+        """The status and the JSON value that the provider would answer with."""
+        return self.account.answer(asked.path, asked.query)
 
     def _told_of(self, path: str) -> Misbehaviour | None:
         with self._lock:

@@ -118,11 +118,20 @@ class RunView:
         return run
 
     def materialized(self) -> dict[str, dict[str, object]]:
-        """The metadata of every table that was materialised, by the table's name."""
+        """The metadata of every synced table that was materialised, by the table's name."""
+        return self._materialized_in("payments")
+
+    def figures(self) -> dict[str, dict[str, object]]:
+        """The same of the tables of figures."""
+        return self._materialized_in("figures")
+
+    def _materialized_in(self, schema: str) -> dict[str, dict[str, object]]:
         found: dict[str, dict[str, object]] = {}
         for entry in self.instance.all_logs(self.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION):
             assert entry.asset_materialization is not None
             materialization = entry.asset_materialization
+            if materialization.asset_key.path[0] != schema:
+                continue
             found[materialization.asset_key.path[-1]] = {
                 name: value.value for name, value in materialization.metadata.items()
             }
@@ -157,6 +166,6 @@ def evaluate(instance: DagsterInstance, sensor: str, cursor: str | None = None) 
         repository_name=None,
         repository_def=repository,
         instance=instance,
-        resources={"database": repository.get_top_level_resources()["database"]},
+        resources={name: repository.get_top_level_resources()[name] for name in ("database", "keyring")},
     ) as context:
         return repository.get_sensor_def(sensor).evaluate_tick(context)

@@ -1,11 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dagster import AssetCheckKey, AssetCheckSeverity, DagsterEventType, DagsterInstance, ExecuteInProcessResult
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import asset_key
 from cyphera_pipelines.orchestration.checks import TABLE_CHECKS
+from cyphera_pipelines.orchestration.figures import FIGURE_CHECKS
 from cyphera_pipelines.orchestration.freshness_checks import (
     FRESHNESS_CHECK,
     FRESHNESS_CHECKS,
@@ -19,7 +22,7 @@ from cyphera_pipelines_tests.orchestration.conftest import Materialize, Tenant
 def test_every_check_passes_on_a_whole_source(add_tenant: Callable[..., Tenant], materialize: Materialize) -> None:
     evaluations = materialize(add_tenant(invoices=200).source.key).get_asset_check_evaluations()
     assert {(evaluation.asset_key, evaluation.check_name) for evaluation in evaluations} == {
-        (key.asset_key, key.name) for key in (*TABLE_CHECKS, *FRESHNESS_CHECKS)
+        (key.asset_key, key.name) for key in (*TABLE_CHECKS, *FRESHNESS_CHECKS, *(check.key for check in FIGURE_CHECKS))
     }
     assert [evaluation.check_name for evaluation in evaluations if not evaluation.passed] == []
 
@@ -32,7 +35,8 @@ def test_what_fails_leaves_the_checks_of_the_other_tables_alone(
     assert not done.success
     records = instance.all_logs(done.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
     evaluations = [record.get_dagster_event().asset_check_evaluation_data for record in records]
-    of_invoices = {asset_key(SYNCED_TABLES[name]) for name in ("invoices", "invoice_line_items")}
+    of_invoices = {asset_key(table) for table in SYNCED_TABLES.values() if table.entity is Entity.INVOICES}
+    evaluations = [each for each in evaluations if each.asset_key.path[0] == "payments"]
     assert {AssetCheckKey(each.asset_key, each.check_name) for each in evaluations} == {
         key for key in (*TABLE_CHECKS, *FRESHNESS_CHECKS) if key.asset_key not in of_invoices
     }
@@ -72,6 +76,53 @@ def test_checks_find_what_is_missing_and_only_warn(
     assert failed["no_line_is_missing"] == (1, longest)
     assert failed["customer_id_is_known"][0] == 30
     assert failed["every_row_has_its_subscription"][0] > 0
+
+
+def test_what_does_not_add_up_for_analysts_is_found(
+    database: Database, add_tenant: Callable[..., Tenant], materialize: Materialize
+) -> None:
+    """Their views are made of the tables that they are compared with: only another view comes to something else."""
+    tenant = add_tenant(invoices=60, subscriptions=20)
+    materialize(tenant.source.key)
+    with database.tenant(tenant.source.workspace_id) as connection:
+        owed = connection.execute(text(_OWED)).scalars().all()
+        billed = connection.execute(text(_BILLED)).scalar_one()
+    for view, column, check, wanted in (
+        ("invoice_aging", "remaining", "aging_adds_up", (len(owed), "\n".join(owed))),
+        ("revenue_recognized", "recognized", "revenue_adds_up", (billed, None)),
+    ):
+        with another_view(database, f"analytics_test.{view}", column, f"{column} + 0.01"):
+            failed = _failed(materialize(tenant.source.key, tables=["invoices"]))
+        assert set(failed) == {check}
+        count, samples = failed[check]
+        assert count == wanted[0] > 0
+        assert wanted[1] in (None, samples)
+    assert _failed(materialize(tenant.source.key, tables=["invoices"])) == {}
+
+
+@contextmanager
+def another_view(database: Database, name: str, column: str, instead: str) -> Iterator[None]:
+    """The view with something else in a column, for as long as the block lasts."""
+    with database.control() as connection:
+        query = connection.execute(text(_QUERY), {"name": name}).scalar_one()
+        columns = connection.execute(text(_COLUMNS), {"name": name}).scalars().all()
+        shown = ", ".join(f"{instead} AS {each}" if each == column else each for each in columns)
+        _replace(connection, name, f"SELECT {shown} FROM ({query.rstrip('; ')}) AS made")
+    try:
+        yield
+    finally:
+        with database.control() as connection:
+            _replace(connection, name, query)
+
+
+def _replace(connection: Connection, name: str, query: str) -> None:
+    connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {name} WITH (security_invoker = true) AS {query}")
+
+
+_QUERY = "SELECT pg_get_viewdef(to_regclass(:name))"
+_COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 ORDER BY attnum"
+_OWED = "SELECT DISTINCT currency FROM analytics_test.invoice_aging ORDER BY 1"
+_BILLED = "SELECT count(DISTINCT (currency, booked_month)) FROM analytics_test.revenue_recognized"
 
 
 def _failed(done: ExecuteInProcessResult) -> dict[str, tuple[int, str]]:

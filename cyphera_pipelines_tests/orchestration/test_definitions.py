@@ -16,6 +16,7 @@ from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.orchestration.asset_specs import ASSET_SPECS, asset_key
 from cyphera_pipelines.orchestration.materializations import markdown_table
 from cyphera_pipelines.orchestration.resources import PaymentProvidersResource
+from cyphera_pipelines.providers.registry import PROVIDERS
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines_tests.orchestration.conftest import Tenant
 
@@ -64,24 +65,30 @@ def test_an_assets_columns_are_those_of_the_database_with_its_comments(key: Asse
 
 
 def test_a_table_hangs_on_what_it_comes_from_and_refers_to() -> None:
-    graph, stripe = definitions.resolve_asset_graph(), AssetKey("stripe")
+    graph, providers = definitions.resolve_asset_graph(), {AssetKey(name) for name in PROVIDERS}
     tables = {name: asset_key(table) for name, table in SYNCED_TABLES.items()}
     parents = {
-        "customers": {stripe},
-        "products": {stripe},
-        "prices": {stripe, tables["products"]},
+        "customers": providers,
+        "customer_discounts": {tables["customers"]},
+        "customer_tax_ids": {tables["customers"]},
+        "products": providers,
+        "prices": {*providers, tables["products"]},
         "price_tiers": {tables["prices"]},
         "price_currency_options": {tables["prices"]},
-        "subscriptions": {stripe, tables["customers"]},
+        "subscriptions": {*providers, tables["customers"]},
         "subscription_items": {tables["subscriptions"], tables["prices"]},
-        "invoices": {stripe, tables["customers"], tables["subscriptions"]},
+        "subscription_discounts": {tables["subscriptions"]},
+        "subscription_tax_rates": {tables["subscriptions"]},
+        "invoices": {*providers, tables["customers"], tables["subscriptions"]},
+        "invoice_discounts": {tables["invoices"]},
         "invoice_line_items": {tables["invoices"], tables["prices"]},
+        "invoice_payments": {tables["invoices"]},
     }
     assert {name: graph.get(key).parent_keys for name, key in tables.items()} == parents
-    assert graph.get(stripe).is_external
-    assert graph.get(tables["prices"]).kinds == {"stripe", "postgres"}
+    assert all(graph.get(provider).is_external for provider in providers)
+    assert graph.get(tables["prices"]).kinds == {*PROVIDERS, "postgres"}
     for key in tables.values():
-        mappings = [graph.get_partition_mapping(key, parent) for parent in graph.get(key).parent_keys - {stripe}]
+        mappings = [graph.get_partition_mapping(key, parent) for parent in graph.get(key).parent_keys - providers]
         assert all(isinstance(mapping, IdentityPartitionMapping) for mapping in mappings)
 
 
@@ -104,10 +111,12 @@ def test_dg_checks_and_lists_the_definitions(dagster_home: Path) -> None:
     dg("check", "defs", home=dagster_home)
     listed = json.loads(dg("list", "defs", "--json", home=dagster_home))
     assert {asset["asset_key"] for asset in listed["assets"]} == {
-        "stripe",
+        *PROVIDERS,
         *(f"payments/{name}" for name in SYNCED_TABLES),
+        "figures/subscription_mrr",
+        "figures/mrr_movements",
     }
-    assert {job["name"] for job in listed["jobs"]} >= {"sync_source", "sync_changes"}
+    assert {job["name"] for job in listed["jobs"]} >= {"sync_source", "sync_changes", "build_figures"}
 
 
 def test_assets_of_other_people_can_reach_a_sources_provider(

@@ -127,7 +127,9 @@ def test_ctrl_c_in_a_process_of_its_own_cancels_run_and_session(
     assert view(str(ended.dagster_run_id)).run.status is DagsterRunStatus.CANCELED
 
 
+@pytest.mark.parametrize("is_told_by_signal", [True, False])
 def test_a_terminated_worker_cancels_its_session(
+    is_told_by_signal: bool,
     database: Database,
     instance: DagsterInstance,
     sandbox: SandboxServer,
@@ -147,7 +149,8 @@ def test_a_terminated_worker_cancels_its_session(
         assert isinstance(run, DagsterRun)
         # As a launcher does when somebody terminates the run in the UI.
         instance.report_run_canceling(run)
-        process.terminate()
+        if is_told_by_signal:
+            process.terminate()
         process.wait(PATIENCE_SECONDS)
     assert reload(database, session).status is SessionStatus.CANCELLED
     ended = instance.get_run_by_id(run.run_id)

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.providers.base import AccountNotOpenError, ClientOptions, CreatedInterval, UnusableAccessError
+from cyphera_pipelines.providers.base import AccountNotOpenError, ClientOptions, Interval, UnusableAccessError
 from cyphera_pipelines.providers.stripe.access import account_of_event, scope
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
 from cyphera_pipelines_tests.providers.header_server import Answer, HeaderServer
@@ -38,7 +38,7 @@ def test_every_request_names_the_account(
         assert client.account().id == own or own is None
         client.check_readable(Entity.PRICES)
         client.check_events_readable()
-        client.list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=1)
+        client.list_page(Entity.CUSTOMERS, interval=Interval(), cursor=None, limit=1)
         list(client.changes(tuple(Entity), 0))
         client.close()
         named = {(asked.headers.get("stripe-account"), asked.headers.get("stripe-context")) for asked in server.asked}

@@ -79,7 +79,7 @@ def test_anything_else_is_refused_in_embedded_mode(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:80", "http://localhost", "http://[::1]", "https://proxy.internal"])
 def test_with_a_database_of_one_s_own_loopback_is_refused_too(url: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"allowed are api\.stripe\.com\. The operator can add hosts"):
+    with pytest.raises(InvalidInputError, match=r"allowed are .*api\.stripe\.com\. The operator can add hosts"):
         check_base_url(url, EXTERNAL)
 
 

@@ -1,6 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
-from cyphera_pipelines.providers.stripe.breaker import Breaker
+from cyphera_pipelines.providers.http.breaker import Breaker
 
 
 def test_it_opens_when_nothing_was_answered_meanwhile_and_any_answer_closes_it() -> None:

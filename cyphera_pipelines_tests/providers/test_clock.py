@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyphera_pipelines.providers.stripe.clock import ProviderClock
+from cyphera_pipelines.providers.http.clock import ProviderClock
 
 SKEWS = st.floats(min_value=-150, max_value=250)
 DELAYS = st.floats(min_value=0, max_value=100)

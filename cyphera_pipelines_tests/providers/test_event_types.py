@@ -9,8 +9,8 @@ import pytest
 import stripe
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.providers.http.clock import ProviderClock
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, EventReader, event_type_groups
-from cyphera_pipelines.providers.stripe.clock import ProviderClock
 from cyphera_pipelines.settings import project_root
 from cyphera_pipelines_tests.webhooks import event_about
 

@@ -12,13 +12,13 @@ import pytest
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import (
     Change,
-    CreatedInterval,
+    Interval,
     ProviderError,
     ProviderUnavailableError,
     RequestAbandonedError,
 )
-from cyphera_pipelines.providers.stripe import attempt, transport
-from cyphera_pipelines.providers.stripe.errors import AnswerTooLargeError
+from cyphera_pipelines.providers.http import attempt, exchange
+from cyphera_pipelines.providers.http.failures import AnswerTooLargeError
 from cyphera_pipelines_tests.hostile import HostileProvider, Misbehaviour, Wire, misbehaviour
 from cyphera_pipelines_tests.providers.conftest import Connect
 
@@ -64,11 +64,11 @@ def full_server() -> Iterator[str]:
 def test_an_answer_that_takes_for_ever_is_given_up(
     how: Misbehaviour, provider: HostileProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.02)
     provider.misbehave("/v1/account", how)
     with pytest.raises(ProviderUnavailableError, match=r"^Reading the account failed: .* gave no whole answer in time"):
         connect(base_url=provider.url, answer_within=0.8).account()
-    assert len(provider.asked) == transport.ATTEMPTS_TOO_LATE
+    assert len(provider.asked) == exchange.ATTEMPTS_TOO_LATE
     provider.behave()
     assert connect(base_url=provider.url).account().id == "acct_hostile"
 
@@ -194,7 +194,7 @@ def test_what_is_no_answer_at_all_is_named_and_asked_for_once(
     provider.misbehave("*", how)
     client = connect(base_url=provider.url)
     with pytest.raises(ProviderError) as caught:
-        client.list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=100)
+        client.list_page(Entity.CUSTOMERS, interval=Interval(), cursor=None, limit=100)
     assert str(caught.value).startswith("The answer to listing customers ")
     assert what in str(caught.value)
     assert "cut off" not in str(caught.value)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyphera_pipelines.providers.stripe.json_text import (
+from cyphera_pipelines.providers.http.json_text import (
     NotJsonError,
     TooDeepError,
     first_id_in_list,

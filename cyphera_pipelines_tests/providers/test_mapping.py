@@ -61,7 +61,10 @@ def first_child(entity: Entity, obj: Json, name: str) -> tuple[ChildRow, Json]:
 def test_every_generated_object_is_mapped(entity: Entity) -> None:
     page = page_of(entity, OBJECTS[entity])
     assert (len(page.objects), page.unmappable, page.cleaned) == (ACCOUNT.size_of(entity.value), [], [])
-    assert [json.loads(each.raw) for each in page.objects] == OBJECTS[entity]
+    # Told by those alone who ask for it, and kept apart.
+    beside = {Entity.CUSTOMERS: "tax_ids", Entity.INVOICES: "payments"}.get(entity)
+    wanted = [{name: value for name, value in obj.items() if name != beside} for obj in OBJECTS[entity]]
+    assert [json.loads(each.raw) for each in page.objects] == wanted
     assert {each.version for each in page.objects} == {VERSION}
 
 

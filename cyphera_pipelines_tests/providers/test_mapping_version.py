@@ -13,10 +13,15 @@ import pytest
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject, Row
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, entity_table
+from cyphera_pipelines.providers.stripe.coupons import Coupon
 from cyphera_pipelines.providers.stripe.mapping import MAPPED_SAMPLE, MAPPING_VERSION, map_objects
 
 SAMPLE: dict[str, list[Any]] = orjson.loads(Path(__file__).with_name("sample_objects.json").read_bytes())
 """A few objects of each entity that between them have something in every field that is read, in old places too."""
+COUPONS = {
+    "EVERYTHING": Coupon("Everything", "12.5", None, None, "repeating", 3, ("prod_1",)),
+    "AMOUNT": Coupon("An amount", None, 500, "usd", "forever", None, None, (("eur", 400),)),
+}
 _EMPTY: tuple[object, ...] = (None, [], {})
 
 Rows = dict[str, list[Row]]
@@ -35,7 +40,7 @@ def rows() -> Rows:
 
 
 def mapped(entity: Entity) -> list[MappedObject]:
-    page = map_objects(entity, SAMPLE[entity.value], version=0.0, livemode=None)
+    page = map_objects(entity, SAMPLE[entity.value], version=0.0, livemode=None, coupons=COUPONS)
     assert page.unmappable == []
     return page.objects
 

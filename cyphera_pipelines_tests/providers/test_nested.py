@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.providers.base import CreatedInterval, Page, ProviderError
+from cyphera_pipelines.providers.base import Interval, Page, ProviderError
 from cyphera_pipelines.providers.stripe.nested import unfinished_lists
 from cyphera_pipelines.sandbox import SandboxServer
 from cyphera_pipelines_tests.providers.conftest import ACCOUNT, Connect, Json
@@ -16,7 +16,7 @@ NESTED = {Entity.INVOICES: "lines", Entity.SUBSCRIPTIONS: "items"}
 
 
 def listed(connect: Connect, entity: Entity) -> Page:
-    return connect().list_page(entity, interval=CreatedInterval(), cursor=None, limit=100)
+    return connect().list_page(entity, interval=Interval(), cursor=None, limit=100)
 
 
 def truth(sandbox: SandboxServer, entity: Entity) -> dict[str, Json]:
@@ -112,15 +112,13 @@ def test_more_pages_without_an_id_to_go_on_from_are_an_error(connect: Connect) -
         for data in (b"[]", b"[{}]", b'[{"id": ""}]', b"[null]"):
             server.answer_with(Answer(body=b'{"data": %b, "has_more": true}' % data))
             with pytest.raises(ProviderError, match="listing customers has more pages, but nothing on this one has"):
-                connect(base_url=server.url).list_page(
-                    Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=1
-                )
+                connect(base_url=server.url).list_page(Entity.CUSTOMERS, interval=Interval(), cursor=None, limit=1)
 
 
 def test_a_list_that_is_none_is_an_error_that_names_the_operation(sandbox: SandboxServer, connect: Connect) -> None:
     client = connect(base_url=f"{sandbox.url}/v1/account?")
     with pytest.raises(ProviderError, match=r"^Stripe's answer to listing invoices is not a list\.$"):
-        client.list_page(Entity.INVOICES, interval=CreatedInterval(), cursor=None, limit=1)
+        client.list_page(Entity.INVOICES, interval=Interval(), cursor=None, limit=1)
 
 
 def tiered_price() -> Json:

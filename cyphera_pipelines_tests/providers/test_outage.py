@@ -7,7 +7,7 @@ import pytest
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import ObjectGoneError, ProviderUnavailableError, RequestNote
-from cyphera_pipelines.providers.stripe import transport
+from cyphera_pipelines.providers.http import exchange
 from cyphera_pipelines.providers.stripe.client import StripeAccountClient
 from cyphera_pipelines_tests.providers.conftest import Connect
 from cyphera_pipelines_tests.providers.header_server import Answer, Asked, HeaderServer
@@ -18,7 +18,7 @@ GONE = Answer(404, b'{"error": {"code": "resource_missing", "param": "id", "mess
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport.StripeTransport, "_sleep", lambda _self, _seconds: None)
+    monkeypatch.setattr(exchange.Exchange, "_sleep", lambda _self, _seconds: None)
 
 
 @pytest.fixture

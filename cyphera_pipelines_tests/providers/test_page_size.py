@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cyphera_pipelines.providers.stripe.page_size import PageSize
+from cyphera_pipelines.providers.http.page_size import PageSize
 
 
 def good_pages(size: PageSize, number: int, wanted: int = 100) -> list[int]:

@@ -1,7 +1,7 @@
 import pytest
 
 from cyphera_pipelines.providers.base import RetryKind
-from cyphera_pipelines.providers.stripe.patience import LONGEST_AFTER_RATE_LIMIT, Patience
+from cyphera_pipelines.providers.http.patience import LONGEST_AFTER_RATE_LIMIT, Patience
 
 LIMITED, GARBLED, LATE, LOST, TROUBLE = (
     RetryKind.RATE_LIMITED,

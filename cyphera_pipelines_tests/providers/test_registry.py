@@ -1,5 +1,7 @@
 import pytest
+from pydantic import SecretStr
 
+from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.providers.registry import PROVIDERS, find_provider
@@ -14,7 +16,7 @@ def test_providers_are_found_by_name() -> None:
 
 @pytest.mark.parametrize("name", ["paypal", "Stripe", "", "__class__"])
 def test_an_unknown_provider_is_named_together_with_those_there_are(name: str) -> None:
-    with pytest.raises(InvalidInputError, match=rf"^Unknown provider '{name}': choose from stripe\.$"):
+    with pytest.raises(InvalidInputError, match=rf"^Unknown provider '{name}': choose from {', '.join(PROVIDERS)}\.$"):
         find_provider(name)
 
 
@@ -32,4 +34,4 @@ def test_an_unknown_provider_is_named_together_with_those_there_are(name: str) -
     ],
 )
 def test_a_key_tells_its_mode_or_that_it_does_not(key: str, is_test: bool | None) -> None:
-    assert find_provider("stripe").is_test_key(key) is is_test
+    assert find_provider("stripe").is_test_mode(Credentials(api_key=SecretStr(key))) is is_test

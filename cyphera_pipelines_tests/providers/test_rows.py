@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.providers.stripe.rows import UnmappableValueError, row_mapper
+from cyphera_pipelines.providers.mapping.rows import UnmappableValueError, row_mapper
 
 
 def to_value(kind: Kind, value: object, *, required: bool = False) -> Any:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import stripe
@@ -11,9 +12,9 @@ import stripe
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.providers.base import (
     Change,
-    CreatedInterval,
     CredentialsRejectedError,
     CursorLostError,
+    Interval,
     LimitMet,
     LimitScope,
     PermissionDeniedError,
@@ -25,13 +26,13 @@ from cyphera_pipelines.providers.base import (
     Turn,
     Unlimited,
 )
-from cyphera_pipelines.providers.stripe import transport
-from cyphera_pipelines.providers.stripe.errors import LONGEST_RETRY_AFTER, UnreadableBodyError
+from cyphera_pipelines.providers.http import exchange
+from cyphera_pipelines.providers.http.failures import LONGEST_RETRY_AFTER, UnreadableBodyError
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxOptions, SandboxServer
 from cyphera_pipelines_tests.providers.conftest import ACCOUNT, Connect
 from cyphera_pipelines_tests.providers.header_server import Answer, HeaderServer
 
-FIRST_PAGE: dict[str, Any] = {"interval": CreatedInterval(), "cursor": None, "limit": 10}
+FIRST_PAGE: dict[str, Any] = {"interval": Interval(), "cursor": None, "limit": 10}
 
 
 @pytest.fixture
@@ -56,10 +57,11 @@ def test_every_request_names_the_key_and_the_pinned_version(server: HeaderServer
 def test_what_a_listing_asks_for(server: HeaderServer, connect: Connect) -> None:
     server.answer_with(Answer(body=b'{"data": [], "has_more": false}'))
     client = connect(base_url=server.url)
-    client.list_page(Entity.SUBSCRIPTIONS, interval=CreatedInterval(5, 9), cursor="sub_1", limit=7)
+    client.list_page(Entity.SUBSCRIPTIONS, interval=Interval(5, 9), cursor="sub_1", limit=7)
     client.list_page(Entity.PRICES, **FIRST_PAGE)
     assert [asked.path for asked in server.asked] == [
-        "/v1/subscriptions?limit=7&status=all&created%5Bgte%5D=5&created%5Blt%5D=9&starting_after=sub_1",
+        "/v1/subscriptions?limit=7&status=all&created%5Bgte%5D=5&created%5Blt%5D=9&starting_after=sub_1"
+        "&expand%5B%5D=data.discounts.source.coupon&expand%5B%5D=data.items.data.discounts",
         "/v1/prices?limit=10&expand%5B%5D=data.tiers&expand%5B%5D=data.currency_options",
     ]
 
@@ -146,7 +148,7 @@ def test_what_does_not_pass_is_given_up_after_so_many_attempts(
 def test_rate_limits_use_up_no_attempts(
     rate_limits: int, failure: Answer, server: HeaderServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport.StripeTransport, "_sleep", lambda _self, _seconds: None)
+    monkeypatch.setattr(exchange.Exchange, "_sleep", lambda _self, _seconds: None)
     answers = iter([*[Answer(429)] * rate_limits, failure, Answer(body=b'{"id": "acct_1"}')])
     server.answer_with(lambda _asked: next(answers))
     notes: list[RequestNote] = []
@@ -157,7 +159,7 @@ def test_rate_limits_use_up_no_attempts(
 
 def test_waits_grow_up_to_a_bound(connect: Connect, monkeypatch: pytest.MonkeyPatch, sandbox: SandboxServer) -> None:
     """The waiting itself is left out here."""
-    monkeypatch.setattr(transport.StripeTransport, "_sleep", lambda _self, _seconds: None)
+    monkeypatch.setattr(exchange.Exchange, "_sleep", lambda _self, _seconds: None)
     fail(sandbox, FaultKind.ERROR_500)
     notes: list[RequestNote] = []
     with pytest.raises(ProviderUnavailableError):
@@ -208,35 +210,40 @@ def test_a_missing_address_is_no_missing_object_and_says_what_to_check(
 
 def test_an_unknown_cursor_is_told_apart(sandbox: SandboxServer, connect: Connect) -> None:
     with pytest.raises(CursorLostError, match="no longer knows where to go on with listing customers"):
-        connect().list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor="cus_nobody", limit=3)
+        connect().list_page(Entity.CUSTOMERS, interval=Interval(), cursor="cus_nobody", limit=3)
 
 
 def test_a_page_that_keeps_arriving_cut_off_is_asked_for_smaller(
     sandbox: SandboxServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "ATTEMPTS_AT_ONE_SIZE", 1)
+    monkeypatch.setattr(exchange, "ATTEMPTS_AT_ONE_SIZE", 1)
     fail(sandbox, FaultKind.CUT_JSON, limit_over=10)
     client = connect()
     for _page in range(2):
-        page = client.list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=40)
+        page = client.list_page(Entity.CUSTOMERS, interval=Interval(), cursor=None, limit=40)
         assert len(page.objects) == 10
-    limits = [seen.query.removeprefix("limit=") for seen in sandbox.state.counters.recent]
-    assert limits == ["40", "20", "10", "10"]
+    limits = [limit_of(seen.query) for seen in sandbox.state.counters.recent]
+    assert limits == [40, 20, 10, 10]
     fail(sandbox, FaultKind.CUT_JSON)
     with pytest.raises(UnreadableBodyError, match="cut off or garbled"):
-        client.list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=40)
+        client.list_page(Entity.CUSTOMERS, interval=Interval(), cursor=None, limit=40)
+
+
+def limit_of(query: str) -> int:
+    (limit,) = parse_qs(query)["limit"]
+    return int(limit)
 
 
 def test_pages_grow_again_when_they_no_longer_arrive_cut_off(
     sandbox: SandboxServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "ATTEMPTS_AT_ONE_SIZE", 1)
+    monkeypatch.setattr(exchange, "ATTEMPTS_AT_ONE_SIZE", 1)
     fail(sandbox, FaultKind.CUT_JSON, times=2)
     client = connect()
     for _page in range(12):
-        client.list_page(Entity.CUSTOMERS, interval=CreatedInterval(), cursor=None, limit=40)
-    client.list_page(Entity.PRODUCTS, interval=CreatedInterval(), cursor=None, limit=40)
-    limits = [int(seen.query.removeprefix("limit=")) for seen in sandbox.state.counters.recent]
+        client.list_page(Entity.CUSTOMERS, interval=Interval(), cursor=None, limit=40)
+    client.list_page(Entity.PRODUCTS, interval=Interval(), cursor=None, limit=40)
+    limits = [limit_of(seen.query) for seen in sandbox.state.counters.recent]
     assert limits == [40, 20, *[10] * 5, *[20] * 5, *[40] * 2, 40]
 
 
@@ -246,8 +253,8 @@ class Remembering(Unlimited):
     def __init__(self) -> None:
         self.heard: list[tuple[str, LimitMet]] = []
 
-    def turn(self, endpoint: str, /) -> Turn:
-        turn = super().turn(endpoint)
+    def turn(self, endpoint: str, /, *, is_write: bool = False) -> Turn:
+        turn = super().turn(endpoint, is_write=is_write)
         turn.refused = lambda met: self.heard.append((endpoint, met))  # type: ignore[method-assign]
         return turn
 
@@ -280,7 +287,7 @@ def test_retry_after_is_waited_for_and_passed_on(
 def test_an_absurd_retry_after_does_not_stop_a_sync_for_ever(
     header: str, wait: float, server: HeaderServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport.StripeTransport, "_sleep", lambda _self, _seconds: None)
+    monkeypatch.setattr(exchange.Exchange, "_sleep", lambda _self, _seconds: None)
     server.answer_with(Answer(503, headers={"Retry-After": header}))
     notes: list[RequestNote] = []
     with pytest.raises(ProviderUnavailableError):

@@ -10,7 +10,7 @@ import stripe
 
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxOptions, SandboxServer, create_app
 from cyphera_pipelines.sandbox.faults import Faults
-from cyphera_pipelines.sandbox.generate.ugly import POISONS
+from cyphera_pipelines.sandbox.stripe.generate.ugly import POISONS
 from cyphera_pipelines_tests.sandbox.conftest import ACCOUNT, Get, client_of, small_account
 
 

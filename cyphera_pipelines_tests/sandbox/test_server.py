@@ -115,7 +115,7 @@ def test_a_process_is_driven_over_http() -> None:
         with pytest.raises(KeyError):
             process.apply_changes("acct_none")
         with pytest.raises(KeyError):
-            list(process.truth(ACCOUNT, "refunds"))
+            list(process.truth(ACCOUNT, "disputes"))
         with pytest.raises(ValueError, match="is not one of"):
             process.apply_changes(ACCOUNT, create={"refunds": 1})
         pid = process.pid

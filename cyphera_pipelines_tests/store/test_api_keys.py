@@ -7,9 +7,11 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError
 
 from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.key_levels import KeyExpiredError, KeyLevel
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.security.api_keys import new_key
 from cyphera_pipelines.store.api_keys import create_api_key, find_caller, list_api_keys, revoke_api_key
+from cyphera_pipelines.store.audit import list_audit_entries
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables import workspace_api_keys
 from cyphera_pipelines_tests.conftest import new_workspace
@@ -83,3 +85,36 @@ def test_who_acts_for_a_workspace_can_neither_make_nor_revive_a_key(database: Da
     ):
         with pytest.raises(ProgrammingError, match="permission denied"), database.tenant(workspace.id) as connection:
             connection.execute(statement)
+
+
+def test_a_key_is_of_a_level_and_for_a_time(database: Database, workspace: Workspace) -> None:
+    usual, _key = create_api_key(database, workspace, "usual")
+    assert (usual.level, usual.expires_at) == (KeyLevel.SYNC, None)
+    made, key = create_api_key(database, workspace, "writer", KeyLevel.WRITE, expires_in=timedelta(days=90))
+    caller = find_caller(database, workspace.id, key)
+    assert caller is not None
+    assert caller.level is KeyLevel.WRITE
+    assert made.expires_at is not None
+    assert made.works_at(made.expires_at - timedelta(seconds=1))
+    assert not made.works_at(made.expires_at)
+
+
+def test_an_expired_key_says_so_to_its_holder_only(database: Database, workspace: Workspace) -> None:
+    made, key = create_api_key(database, workspace, "backend", expires_in=timedelta(minutes=1))
+    with database.control() as connection:
+        past = update(workspace_api_keys).where(workspace_api_keys.c.id == made.id)
+        connection.execute(past.values(expires_at=text("now()")))
+    with pytest.raises(KeyExpiredError, match=r"expired at 20\d\d-"):
+        find_caller(database, workspace.id, key)
+    assert find_caller(database, workspace.id, replace(key, secret=new_key().secret)) is None
+    (entry,) = [each for each in list_audit_entries(database, workspace.id) if each.action == "key.used"]
+    assert (entry.outcome, entry.details["reason"]) == ("refused", "It has expired.")
+
+
+def test_each_level_may_do_what_those_before_it_may() -> None:
+    assert [[level.allows(needed) for needed in KeyLevel] for level in KeyLevel] == [
+        [True, False, False, False],
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, True],
+    ]

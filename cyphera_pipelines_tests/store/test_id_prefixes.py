@@ -8,7 +8,7 @@ from sqlalchemy import insert
 from cyphera_pipelines.model.errors import InvalidInputError, NotFoundError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.id_prefixes import find_api_key_id
+from cyphera_pipelines.store.id_prefixes import FoundKey, find_key_id
 from cyphera_pipelines.store.tables import workspace_api_keys
 
 ONE, OTHER = UUID("c0ffee00-1111-4222-8333-444444444444"), UUID("c0ffee00-1111-4999-8333-444444444444")
@@ -19,11 +19,11 @@ def test_an_id_is_found_by_as_much_of_it_as_is_unique(database: Database, worksp
     with database.control() as connection:
         connection.execute(insert(workspace_api_keys), rows)
     for text in (str(ONE), "c0ffee00-1111-42", "C0FFEE00111142", " c0ffee00-1111-4222-8333-44444444444 "):
-        assert find_api_key_id(database, text) == ONE
+        assert find_key_id(database, text) == FoundKey(ONE, is_operator_s=False)
     with pytest.raises(InvalidInputError, match=f"Several keys' ids begin with 'c0ffee', as {ONE}, {OTHER}"):
-        find_api_key_id(database, "c0ffee")
+        find_key_id(database, "c0ffee")
     with pytest.raises(NotFoundError, match="There is no key c0ffee01"):
-        find_api_key_id(database, "c0ffee01")
+        find_key_id(database, "c0ffee01")
     for text in ("", "c0f", "c0ffee%", "xyzt", str(ONE) + "0"):
         with pytest.raises(InvalidInputError, match="is not a key's id, nor its first 4 characters"):
-            find_api_key_id(database, text)
+            find_key_id(database, text)

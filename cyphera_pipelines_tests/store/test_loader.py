@@ -17,7 +17,8 @@ from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import INVOICE_LINE_ITEMS, INVOICES, PRODUCTS, SyncedTable
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.encoding import encode_ahead
-from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
+from cyphera_pipelines.store.load_result import LoadResult, TableCounts
+from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.tables import synced_tables
 
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 
 from cyphera_pipelines.model.columns import Column, Kind, SyncedTable
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.providers.stripe.rows import UnmappableValueError, row_mapper
-from cyphera_pipelines.providers.stripe.values import path
+from cyphera_pipelines.providers.mapping.rows import UnmappableValueError, row_mapper
+from cyphera_pipelines.providers.mapping.values import path
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.migrations.filling import fill_from_raw
 from cyphera_pipelines.store.migrations.new_entities import keep_raw_as_others_do, let_positions_be_of

@@ -6,6 +6,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from cyphera_pipelines.model.synced_tables import SYNCED_TABLES, all_columns
 from cyphera_pipelines.store import migrations
@@ -22,7 +23,9 @@ def test_models_and_migrations_agree(database: Database) -> None:
             connection,
             opts={
                 "include_schemas": True,
-                "include_name": lambda name, kind, _parents: kind != "schema" or name in ("sync", "payments"),
+                "include_name": lambda name, kind, _parents: (
+                    kind != "schema" or name in ("sync", "payments", "figures")
+                ),
                 "version_table": migrations.VERSION_TABLE,
                 "version_table_schema": "sync",
                 "compare_server_default": True,
@@ -123,6 +126,80 @@ def test_items_of_before_are_billed_in_their_subscription_s_currency_or_not_at_a
         ("si_4", "eur", None, None),
         ("si_5", "usd", 500, None),
     ]
+
+
+def test_what_subscriptions_are_before_there_is_a_history_is_its_first_state(empty: Engine) -> None:
+    subscriptions = (
+        "INSERT INTO payments.subscriptions (workspace_id, provider, livemode, id, created, status, content_hash, "
+        "source_version, deleted_at) SELECT CASE at % 2 WHEN 0 THEN {0} ELSE gen_random_uuid() END, 'stripe', "
+        "at % 3 = 0, 'sub_' || at, now(), 'active', '', to_timestamp(at), CASE at % 5 WHEN 0 THEN now() END "
+        "FROM generate_series(1, {1}) AS at"
+    )
+    workspace = "CAST('00000000-0000-4000-8000-000000000000' AS uuid)"
+    keys = "workspace_id, provider, livemode"
+    with empty.begin() as connection:
+        connection.execute(text("CREATE SCHEMA sync"))
+        config = migrations.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0028")
+        connection.execute(text(subscriptions.format(workspace, 12_000)))
+        connection.execute(
+            text(
+                f"INSERT INTO payments.subscription_items ({keys}, id, subscription_id, quantity, content_hash, "
+                f"source_version) SELECT {keys}, 'si', id, 7, '', now() FROM payments.subscriptions"
+            )
+        )
+    migrations.upgrade(empty)
+    as_the_row = (
+        "SELECT count(*), min(jsonb_array_length(items)) FROM payments.subscriptions AS subscription "
+        f"JOIN payments.subscription_history AS state USING ({keys}) WHERE state.subscription_id = subscription.id "
+        "AND state.status = subscription.status AND held_at = source_version AND items @? '$[*] ? (@.quantity == 7)' "
+        "AND is_gone = (deleted_at IS NOT NULL)"
+    )
+    discounted = (
+        f"INSERT INTO payments.subscription_discounts ({keys}, id, subscription_id, content_hash, source_version) "
+        f"SELECT {keys}, 'di', id, '', now() FROM payments.subscriptions WHERE id IN ('sub_1', 'sub_2'); "
+        "UPDATE payments.subscriptions SET synced_at = now(), source_version = now(), "
+        "status = CASE id WHEN 'sub_2' THEN 'paused' ELSE status END WHERE id IN ('sub_1', 'sub_2')"
+    )
+    with empty.begin() as connection:
+        assert tuple(connection.execute(text(as_the_row)).one()) == (12_000, 1)
+        assert connection.execute(text("SELECT count(*) FROM payments.subscription_history")).scalar_one() == 12_000
+        # Discounts came into the tables with the same release: the first listing after it finds what was there before.
+        connection.execute(text(discounted))
+        states = (
+            "SELECT subscription_id, status, jsonb_array_length(discounts) FROM payments.subscription_history "
+            "WHERE subscription_id IN ('sub_1', 'sub_2') ORDER BY subscription_id, held_at"
+        )
+        found = [tuple(row) for row in connection.execute(text(states))]
+    assert found == [("sub_1", "active", 1), ("sub_2", "active", 0), ("sub_2", "paused", 1)]
+
+
+def test_an_index_of_an_interrupted_upgrade_is_made_anew(empty: Engine) -> None:
+    """Building it waits for transactions that are older: here it is given up while it does, and left behind invalid."""
+    names = ("prices_product_id_idx", "invoices_customer_id_idx")
+    with empty.begin() as connection:
+        connection.execute(text("CREATE SCHEMA sync"))
+        config = migrations.alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0033")
+    autocommit = empty.execution_options(isolation_level="AUTOCOMMIT")
+    with empty.connect() as older, autocommit.connect() as connection:
+        older.execution_options(isolation_level="REPEATABLE READ").execute(text("SELECT count(*) FROM payments.prices"))
+        connection.execute(text("SET statement_timeout = '300ms'"))
+        with pytest.raises(OperationalError, match="statement timeout"):
+            connection.execute(
+                text(
+                    "CREATE INDEX CONCURRENTLY prices_product_id_idx ON payments.prices (workspace_id, product_id) "
+                    "WHERE deleted_at IS NULL"
+                )
+            )
+    is_valid = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('payments.' || :name)")
+    with empty.connect() as connection:
+        assert [connection.execute(is_valid, {"name": name}).scalar() for name in names] == [False, None]
+    assert migrations.upgrade(empty) == ("0033", migrations.head_revision())
+    with empty.connect() as connection:
+        assert [connection.execute(is_valid, {"name": name}).scalar() for name in names] == [True, True]
 
 
 def test_an_empty_database_is_told_apart(empty: Engine) -> None:

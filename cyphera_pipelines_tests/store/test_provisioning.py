@@ -1,5 +1,6 @@
 """A server of one's own: what the upgrade makes there, what it asks an administrator for, and who else is on it."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,13 +139,25 @@ def test_a_dump_that_was_restored_without_roles_is_noticed_and_mended(
         opened.close()
 
 
+def statements_of(dump: str) -> Iterator[str]:
+    """A function's body, between its dollar signs, has semicolons of its own."""
+    statement = ""
+    for part in dump.split(";\n"):
+        statement += part
+        if len(re.findall(r"\$_?\$", statement)) % 2 == 0:
+            yield statement
+            statement = ""
+        else:
+            statement += ";\n"
+
+
 def restore(server: OtherServer, plain: str, user: str) -> None:
     """As `psql` does it, which goes on after errors: those about roles that are not there."""
     connection = psycopg2.connect(server.url("shop", user))
     connection.autocommit = True
     complaints = set()
     with connection.cursor() as cursor:
-        for statement in plain.split(";\n"):
+        for statement in statements_of(plain):
             if any(line and not line.startswith("--") for line in statement.splitlines()):
                 try:
                     cursor.execute(statement)

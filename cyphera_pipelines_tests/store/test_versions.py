@@ -10,7 +10,8 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
+from cyphera_pipelines.store.load_result import LoadResult, TableCounts
+from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.tombstones import TimeSpan, tombstone_missing, tombstone_object
 from cyphera_pipelines_tests.store.test_loader import Line, invoice, load_now, product
 
@@ -71,11 +72,11 @@ def test_an_unchanged_row_takes_a_true_version(database: Database, source: Sourc
 def test_deletions_pass_over_rows_of_the_future_and_are_passed_over(
     database: Database, source: Source, read: Read, wrong: float
 ) -> None:
-    load_now(database, source, Entity.PRODUCTS, [product("a"), product("b")], wrong)
+    load_now(database, source, Entity.PRODUCTS, [product("a", created=1), product("b", created=1)], wrong)
     with database.tenant(source.workspace_id) as connection:
         marked = tombstone_object(connection, source, Entity.PRODUCTS, "a", livemode=False, version=NOW)
         assert marked["products"].deleted == 1
-        span, about = TimeSpan(None, None), {"livemode": False, "unlisted_with": None}
+        span, about = TimeSpan("created", None, None), {"livemode": False, "unlisted_with": None}
         marked = tombstone_missing(connection, source, Entity.PRODUCTS, span, [], version=NOW, **about)  # type: ignore[arg-type]
         assert marked["products"].deleted == 1
     assert read() == dict.fromkeys("ab", (pytest.approx(NOW, abs=1e-3), False))

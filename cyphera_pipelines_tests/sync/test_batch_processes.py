@@ -20,8 +20,10 @@ from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.claims import WORKER_NAME
 from cyphera_pipelines.store.database import Database, open_database
+from cyphera_pipelines.store.pauses import pause_source, resume_source
 from cyphera_pipelines.store.sessions import list_sessions
 from cyphera_pipelines.sync.batch import Batch, BatchCounts, BatchOptions
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_session
 from cyphera_pipelines_tests.due_sources import make_due, put_aside
 from cyphera_pipelines_tests.receiver import wait_for
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
@@ -164,6 +166,37 @@ def test_a_batch_that_is_told_to_stop_gives_everything_back(
         sessions = list_sessions(database, source.workspace_id)
         assert sessions[0].status is SessionStatus.COMPLETED
         assert {session.status for session in sessions[1:]} <= {SessionStatus.CANCELLED}
+
+
+def test_who_cancels_one_sync_and_pauses_another_source_stops_no_others(
+    database: Database, settings: Settings, keyring: Keyring, sandbox: SandboxServer, sources: list[Source]
+) -> None:
+    worker = uuid4()
+    own = open_database(settings, application_name=f"{WORKER_NAME} {worker}", pool_size=8)
+    batch = Batch(own, keyring, worker, BatchOptions(longest_pause=0.0))
+    with own_thread(batch):
+        wait_for(lambda: any(merged_rows(database, source) for source in sources))
+        (cancelled,) = interrupted_of(database, sources)
+        paused = next(source for source in sources if not list_sessions(database, source.workspace_id))
+        pause_source(database, paused, "for the night")
+        (session,) = list_sessions(database, cancelled.workspace_id)
+        cancel_session(database, session, Cancellation("Somebody cancelled it.", {}))
+        sandbox.state.set_options(SandboxOptions())
+    own.close()
+    statuses = {
+        source.key: [session.status.value for session in list_sessions(database, source.workspace_id)]
+        for source in sources
+    }
+    assert statuses.pop(cancelled.key) == ["cancelled"]
+    assert statuses.pop(paused.key) == []
+    assert list(statuses.values()) == [["completed"]] * 2
+    # Both go on where they are, when somebody lets them.
+    resume_source(database, paused)
+    for source in (cancelled, paused):
+        make_due(database, source)
+    run_batch(settings, keyring)
+    for source, account in zip(sources, ACCOUNTS, strict=True):
+        assert_tables_equal_truth(database, source, sandbox.state, account.account_id)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from cyphera_pipelines.local.locks import wait_until
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.stripe import paging, transport
+from cyphera_pipelines.providers.http import exchange
+from cyphera_pipelines.providers.stripe import paging
 from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import RecordedEvent, list_events
@@ -32,7 +33,7 @@ DAY = 86_400
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileProvider]:
-    monkeypatch.setattr(transport, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.02)
     with HostileProvider() as running:
         yield running
 

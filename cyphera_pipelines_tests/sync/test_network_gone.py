@@ -15,7 +15,7 @@ from cyphera_pipelines.local.locks import wait_until
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.stripe import transport
+from cyphera_pipelines.providers.http import exchange
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxProcess, SandboxServer
 from cyphera_pipelines.sandbox.counters import SeenRequest
 from cyphera_pipelines.store.database import Database
@@ -110,7 +110,7 @@ def test_after_a_long_time_the_session_says_what_to_do_and_the_next_sync_goes_on
     sync_in_thread: Callable[[Source], "Future[SyncOutcome]"],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.05)
     running = sync_in_thread(source)
     kill_half_way(provider, source, database)
     outcome = running.result(DEADLINE_SECONDS)
@@ -136,7 +136,7 @@ def test_an_endpoint_that_stays_out_of_order_fails_its_entity_only(
     sync_now: RunSync,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.05)
     with SandboxServer([ACCOUNT], SandboxOptions(faults=(Fault(kind=kind, path="/v1/invoices"),))) as sandbox:
         source = add_source(ACCOUNT.api_key, sandbox.url)
         outcome = sync_now(source)

@@ -9,27 +9,35 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import is_usable_id
-from cyphera_pipelines.providers.stripe import transport
+from cyphera_pipelines.providers.http import exchange
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import page_events
 from cyphera_pipelines.sync.outcome import SyncOutcome
 from cyphera_pipelines_tests.hostile import HostileProvider
-from cyphera_pipelines_tests.hostile.account import ENTITIES, HonestAccount
+from cyphera_pipelines_tests.hostile.account import COUPONS, ENTITIES, HonestAccount
 from cyphera_pipelines_tests.hostile.odd_values import ODD_VALUES, TOO_DEEP, Path, paths_in, replaced
 from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.truth import live_rows
 
 HONEST = HonestAccount()
-PLACES = {name: [sorted(paths_in(obj), key=len) for obj in HONEST.objects[name]] for name in ENTITIES}
+KINDS = (*ENTITIES, COUPONS)
+PLACES = {name: [sorted(paths_in(obj), key=len) for obj in HONEST.objects[name]] for name in KINDS}
+TERMS: dict[str, frozenset[str]] = {
+    COUPONS: frozenset(),
+    "customers": frozenset({"discount", "tax_ids"}),
+    "subscriptions": frozenset({"discounts", "default_tax_rates", "tax_rates"}),
+    "invoices": frozenset({"discounts", "total_discount_amounts", "discount_amounts", "taxes", "payments"}),
+}
+"""Where in objects discounts, taxes and payments stand; of coupons everywhere."""
 # A failing example takes minutes to shrink: each is two syncs.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 FAST = settings(max_examples=6, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
@@ -60,10 +68,20 @@ def oddities(draw: st.DrawFn) -> Oddity:
     return Oddity(kind, at, path, draw(ODD_VALUES))
 
 
+@st.composite
+def oddities_of_terms(draw: st.DrawFn) -> Oddity:
+    """In a coupon, or in what stands in other objects of discounts, taxes and payments."""
+    kind = draw(st.sampled_from(sorted(TERMS)))
+    at = draw(st.integers(0, len(PLACES[kind]) - 1))
+    paths = [path for path in PLACES[kind][at] if kind == COUPONS or TERMS[kind].intersection(path)]
+    assume(paths)
+    return Oddity(kind, at, draw(st.sampled_from(paths)), draw(ODD_VALUES))
+
+
 @pytest.fixture(scope="module")
 def provider() -> Iterator[HostileProvider]:
     with HostileProvider() as running, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport, "LONGEST_WAIT", 0.02)
+        patch.setattr(exchange, "LONGEST_WAIT", 0.02)
         yield running
 
 
@@ -177,6 +195,17 @@ def test_odd_objects_are_loaded_named_or_owed(check: Callable[[], Checked], odd:
 
 
 @FAST
+@example([Oddity(COUPONS, 0, (), None), Oddity(COUPONS, 20, ("percent_off",), "much")], HONEST.account)
+@example([Oddity(COUPONS, at, ("id",), TOO_DEEP) for at in range(12)], HONEST.account)
+@example([Oddity("customers", 2, ("tax_ids", "data"), {}), Oddity("customers", 1, ("discount",), 7)], HONEST.account)
+@example([Oddity("subscriptions", 2, ("discounts",), [None]), Oddity("invoices", 0, ("payments",), [])], HONEST.account)
+@given(st.lists(oddities_of_terms(), min_size=1, max_size=8), st.just(HONEST.account))
+def test_odd_terms_are_loaded_named_or_owed(check: Callable[[], Checked], odd: list[Oddity], account: Any) -> None:
+    """Coupons, discounts, tax rates, tax ids and payments."""
+    check_objects(check(), odd, account)
+
+
+@FAST
 @example([(Oddity("customers", 0, (), None), ((), {}))])
 @example([(Oddity("customers", 0, ("name",), "new"), (("created",), 4_102_444_800))])
 @given(EVENT_ODDITIES)
@@ -188,6 +217,13 @@ def test_odd_events_are_named_or_fetched(check: Callable[[], Checked], odd: list
 @LONG
 @given(st.lists(oddities(), min_size=1, max_size=8), ACCOUNTS)
 def test_many_odd_objects(check: Callable[[], Checked], odd: list[Oddity], account: Any) -> None:
+    check_objects(check(), odd, account)
+
+
+@pytest.mark.slow
+@LONG
+@given(st.lists(oddities_of_terms(), min_size=1, max_size=8), st.just(HONEST.account))
+def test_many_odd_terms(check: Callable[[], Checked], odd: list[Oddity], account: Any) -> None:
     check_objects(check(), odd, account)
 
 

@@ -7,7 +7,7 @@ import pytest
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.stripe import transport
+from cyphera_pipelines.providers.http import exchange
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.store.cursors import read_positions
 from cyphera_pipelines.store.database import Database
@@ -33,7 +33,7 @@ ACCOUNT = SandboxAccount(
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.02)
 
 
 @pytest.fixture

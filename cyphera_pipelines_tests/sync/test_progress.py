@@ -1,5 +1,6 @@
 from cyphera_pipelines.model.entities import Entity
-from cyphera_pipelines.store.loader import LoadResult, TableCounts
+from cyphera_pipelines.model.errors import NotFoundError
+from cyphera_pipelines.store.load_result import LoadResult, TableCounts
 from cyphera_pipelines.sync.progress import SyncProgress
 
 
@@ -45,7 +46,7 @@ def test_a_process_goes_on_counting_where_the_last_one_was() -> None:
     first = SyncProgress([Entity.CUSTOMERS])
     first.requested()
     load(first, Entity.CUSTOMERS, 30)
-    first.failed(Entity.CUSTOMERS, "it died")
+    first.failed(Entity.CUSTOMERS, NotFoundError("it died"))
     second = SyncProgress([Entity.CUSTOMERS])
     second.resume(first.as_json())
     load(second, Entity.CUSTOMERS, 12)

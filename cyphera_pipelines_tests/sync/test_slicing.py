@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cyphera_pipelines.providers.base import Listed
 from cyphera_pipelines.sync.concurrency import FEWEST_AT_ONCE, MOST_AT_ONCE
-from cyphera_pipelines.sync.slicing import Arrival, Listed, PageRequest, Slice, SlicePlan, restore
+from cyphera_pipelines.sync.slices import Arrival, PageRequest, Slice, restore
+from cyphera_pipelines.sync.slicing import SlicePlan
 
 DAY = 86_400
 NOW = 1_790_000_000

@@ -44,6 +44,11 @@ ACCOUNT = SandboxAccount(
     invoices=60,
     long_invoice_share=0.08,
     large_subscription_share=0.1,
+    discount_share=0.2,
+    coupon_share=0.4,
+    customer_discount_share=0.04,
+    tax_rate_share=0.3,
+    tax_id_share=0.06,
     ugly=frozenset(Ugliness),
     ugly_share=0.1,
     restricted_keys={
@@ -119,7 +124,10 @@ def findings(report: VerificationReport) -> Findings:
 
 
 def ids(sandbox: SandboxServer, collection: str) -> list[str]:
-    return [each["id"] for each in sandbox.state.truth(ID, collection)]
+    """Customers with rows of other tables last: damage to a customer's own row alone is damage to those too."""
+    found = list(sandbox.state.truth(ID, collection))
+    found.sort(key=lambda each: collection == "customers" and bool(each.get("discount") or each.get("tax_ids")))
+    return [each["id"] for each in found]
 
 
 def row_versions(database: Database, source: Source) -> dict[tuple[str, ...], str]:
@@ -151,7 +159,7 @@ def test_tables_that_equal_the_provider_agree(
         for table in entity.tables:
             assert table.checked == len(read_live_rows(database, source, table.table)) > 0
     assert "/v1/events" not in paths(sandbox)
-    assert not [path for path in paths(sandbox) if path.startswith("/v1/customers/")]
+    assert not [path for path in paths(sandbox) if path.startswith("/v1/customers/") and not path.endswith("/tax_ids")]
     assert row_versions(database, source) == before
     assert len(list_sessions(database, source.workspace_id)) == 1
 
@@ -388,7 +396,10 @@ def test_of_very_many_differences_a_part_is_looked_at_again(
     for entity in report.entities:
         size = ACCOUNT.size_of(entity.entity.value)
         assert (entity.tables[0].missing.count, entity.unconfirmed) == (size, size - 10)
-    assert len([path for path in paths(sandbox) if path.startswith("/v1/customers/")]) == 10
+    assert (
+        len([path for path in paths(sandbox) if path.startswith("/v1/customers/") and not path.endswith("/tax_ids")])
+        == 10
+    )
 
 
 def test_a_repair_waits_for_no_sync_and_a_verification_minds_none(
@@ -424,8 +435,13 @@ def test_ending_the_session_stops_the_repair(
     sandbox.state.faults.set([Fault(kind=FaultKind.RATE_LIMIT, path="/v1/customers/*", retry_after=0.1)])
 
     def cancel(endpoint: str, _query: str) -> None:
-        if endpoint.startswith("GET /v1/customers/"):
-            finish_session(database, list_sessions(database, source.workspace_id)[0], SessionStatus.CANCELLED)
+        if not endpoint.startswith("GET /v1/customers/"):
+            return
+        session = list_sessions(database, source.workspace_id)[0]
+        told = dict(session.entity_progress()).get(Entity.PRODUCTS, {})
+        # On a busy machine the first customer may be asked for before the session tells of the products.
+        if told.get("created") == ACCOUNT.products:
+            finish_session(database, session, SessionStatus.CANCELLED)
 
     sandbox.state.watchers.append(cancel)
     report = verify_now(source, Entity.PRODUCTS, Entity.CUSTOMERS, repair=True)
@@ -472,7 +488,7 @@ def test_versions_of_the_future_are_stale_and_all_of_them_are_mended_without_a_l
     mended = verify_now(source, repair=True)
     assert mended.agrees
     assert from_the_future() == 0
-    assert not [path for path in paths(sandbox) if path.startswith("/v1/customers/")]
+    assert not [path for path in paths(sandbox) if path.startswith("/v1/customers/") and not path.endswith("/tax_ids")]
     assert mended.session_id is not None
     session = get_session(database, source.workspace_id, mended.session_id)
     versions = [event for event in events_of(database, session) if event.event_type == "versions_mended"]

@@ -11,7 +11,7 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import ConflictStrategy, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.webhooks import WebhookState
-from cyphera_pipelines.providers.stripe import transport
+from cyphera_pipelines.providers.http import exchange
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.database import Database
@@ -89,7 +89,7 @@ def test_what_could_not_be_applied_stays(
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.02)
     change_and_tell(sandbox, database, source)
     sandbox.state.faults.set([Fault(kind=FaultKind.ERROR_500, path="/v1/events")])
     assert sync_now(source, only_changes=True).status is not SessionStatus.COMPLETED

@@ -17,7 +17,7 @@ from cyphera_pipelines.model.rows import MappedObject
 from cyphera_pipelines.model.sessions import ConflictStrategy
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import PRODUCTS
-from cyphera_pipelines.providers.stripe.clock import just_after, just_before
+from cyphera_pipelines.providers.http.clock import just_after, just_before
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.tables import synced_tables
@@ -74,7 +74,7 @@ class Page:
             connection,
             source,
             Entity.PRODUCTS,
-            TimeSpan(None, None),
+            TimeSpan("created", None, None),
             list(live),
             livemode=False,
             version=version,

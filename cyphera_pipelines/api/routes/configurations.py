@@ -58,7 +58,7 @@ from cyphera_pipelines.sync.configuration import (
     change_credentials,
     check_credentials,
     check_own_address,
-    opening_key,
+    opening_credentials,
     settle_mode,
 )
 from cyphera_pipelines.sync.connection import credentials_to_try, record_connection, try_connection
@@ -77,8 +77,8 @@ def create(body: CreateConfiguration, caller: CurrentCaller, services: RequestSe
     """
     provider = find_provider(body.provider_name)
     credentials = _accept(services, provider, body.configuration.as_credentials(), body.connected_account_id)
-    key = opening_key(provider, credentials, services.settings)
-    is_test_mode = settle_mode(provider, key, body.is_test_mode)
+    opening = opening_credentials(provider, credentials, services.settings)
+    is_test_mode = settle_mode(provider, opening, body.is_test_mode)
     try:
         made = create_configuration(
             services.database,

@@ -11,9 +11,7 @@ from cyphera_pipelines.api.routes.configurations import shown_with_missing, sour
 from cyphera_pipelines.api.routes.router import CONFLICT, NOT_FOUND, authenticated_router
 from cyphera_pipelines.api.schemas.configurations import ConfigurationOut, PauseConfiguration
 from cyphera_pipelines.api.services import RequestServices, Services
-from cyphera_pipelines.model.actor import API_KEY_PREFIX
 from cyphera_pipelines.model.configuration import Configuration
-from cyphera_pipelines.model.schedule import PauseKind
 from cyphera_pipelines.store.api_keys import Caller
 from cyphera_pipelines.store.configurations import get_configuration
 from cyphera_pipelines.store.pauses import find_pause, pause_source, resume_source
@@ -56,8 +54,7 @@ def resume(config_id: ConfigurationId, caller: CurrentCaller, services: RequestS
     configuration = _active(services, caller, config_id)
     source = source_of(caller.workspace, configuration)
     found = find_pause(services.database, source.workspace_id, source.provider)
-    is_person_s = found is not None and found.paused_kind is PauseKind.PERSON
-    if found is not None and is_person_s and not (found.paused_by or "").startswith(API_KEY_PREFIX):
+    if found is not None and found.is_operators:
         raise conflict(
             f"{source.key} is {found}, by an operator. An operator resumes it with: "
             f"cyphera source resume {source.workspace_slug} {source.provider}",

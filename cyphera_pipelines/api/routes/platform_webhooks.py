@@ -39,10 +39,10 @@ router = APIRouter(prefix=PREFIX, tags=["Webhooks"])
 async def receive(provider: ProviderPath, request: Request, services: RequestServices) -> WebhookReceived:
     """Take an event in of any account that is connected to the platform: enter this address as its one endpoint.
 
-    No key is asked for: the signature, made with the secret that the operator deploys (`STRIPE_WEBHOOK_SECRET`), proves
-    who sends it. The event goes to the one workspace whose account it names, if a connection or sync of that workspace
-    has reached the account and it has an active configuration that is synced from it. One that names no account is of
-    the platform's own. What goes nowhere is answered with `unrouted`, and only noted: sending it again would not help.
+    No key is asked for: the signature, made with the secret that the operator deploys for the provider, proves who
+    sends it. The event goes to the one workspace whose account it names, if a connection or sync of that workspace has
+    reached the account and it has an active configuration that is synced from it. One that names no account is of the
+    platform's own. What goes nowhere is answered with `unrouted`, and only noted: sending it again would not help.
     Answers 404 if the operator deploys no secret, and 403 if the signature does not fit or is older than five minutes.
     """
     with services.platform_webhooks.take(provider):

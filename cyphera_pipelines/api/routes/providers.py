@@ -2,8 +2,10 @@
 
 from cyphera_pipelines.api.auth import CurrentCaller
 from cyphera_pipelines.api.routes.router import authenticated_router
-from cyphera_pipelines.api.schemas.providers import ProviderOut, Providers
+from cyphera_pipelines.api.schemas.providers import CapabilityOut, ProviderOut, Providers, SourceOptionOut
 from cyphera_pipelines.model.sessions import ConflictStrategy, SessionType
+from cyphera_pipelines.operations.capability_matrix import operations_of
+from cyphera_pipelines.providers.base import ObjectKind
 from cyphera_pipelines.providers.registry import PROVIDERS
 
 router = authenticated_router("Providers")
@@ -20,6 +22,16 @@ def list_all(_caller: CurrentCaller) -> Providers:
                 entities=list(provider.entities),
                 session_types=list(SessionType),
                 conflict_strategies=list(ConflictStrategy),
+                capabilities=[
+                    CapabilityOut(
+                        kind=kind,
+                        operations=operations_of(provider.capabilities, kind),
+                        filters=list(provider.capabilities.filters.get(kind, ())),
+                    )
+                    for kind in ObjectKind
+                ],
+                options=[SourceOptionOut.model_validate(option) for option in provider.options],
+                webhook_proof=provider.webhook_proof,
             )
             for provider in PROVIDERS.values()
         ]

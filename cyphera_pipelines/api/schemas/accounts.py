@@ -40,9 +40,9 @@ class RegisterAccount(RequestBody):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"provider_name": "stripe", "account_id": "acct_1Example", "livemode": False},
+                {"provider_name": examples.PROVIDER_NAME, "account_id": "acct_1Example", "livemode": False},
                 {
-                    "provider_name": "stripe",
+                    "provider_name": examples.PROVIDER_NAME,
                     "provider_account_id": "acct_1Example",
                     "account_type": "standard",
                     "environment": "test",

@@ -22,6 +22,7 @@ from cyphera_pipelines.api.schemas.fields import (
     OptionalLabel,
     OptionalSecret,
     OptionalToken,
+    OptionsIn,
     PageOut,
     ProviderName,
     RequestBody,
@@ -50,6 +51,11 @@ _METADATA = (
     "requests per second that replace the provider's published limits)."
 )
 
+_OPTIONS = (
+    "What else the provider has to know of the account, by name; see `options` of `GET /providers`. They are no "
+    "secrets."
+)
+
 _SCHEDULE = (
     "When the source is brought up to date by itself: hourly, and everything weekly, unless something else is given."
 )
@@ -71,6 +77,7 @@ class NewCredentials(RequestBody):
     base_url: OptionalBaseUrl = Field(
         default=None, description="Another address than the provider's own. Only hosts that the operator allows."
     )
+    options: OptionsIn | None = Field(default=None, description=_OPTIONS)
 
     def as_credentials(self) -> Credentials:
         """The same as a plain type."""
@@ -92,6 +99,9 @@ class ChangedCredentials(RequestBody):
     )
     environment: ForgettableToken = Field(default=None, description="A new name; if empty, it is forgotten.")
     base_url: ForgettableBaseUrl = Field(default=None, description="A new address; if empty, the provider's own.")
+    options: OptionsIn | None = Field(
+        default=None, description=f"{_OPTIONS} Those that are not given stay; what is empty is forgotten."
+    )
 
     def given(self) -> dict[str, Any]:
         """The fields that were given; None for those to be forgotten."""
@@ -105,10 +115,10 @@ class CreateConfiguration(RequestBody):
         json_schema_extra={
             "examples": [
                 {
-                    "provider_name": "stripe",
+                    "provider_name": examples.PROVIDER_NAME,
                     "is_test_mode": True,
                     "configuration": _CREDENTIALS_EXAMPLE,
-                    "webhook_endpoint_url": "https://example.com/webhooks/stripe",
+                    "webhook_endpoint_url": f"https://example.com/webhooks/{examples.PROVIDER_NAME}",
                     "metadata": {"plan": "growth"},
                     "schedule": {"changes_every_seconds": 900},
                 }
@@ -180,6 +190,9 @@ class PauseOut(BaseModel):
         "key, a connection test or a sync that succeeds ends it. `failures`: many syncs failed, for long; a sync that "
         "somebody asks for is made, and ends it if it succeeds."
     )
+    paused_code: str | None = Field(
+        description="The error code of what it is paused for, as in docs/errors.md; null where a person paused it."
+    )
 
 
 class ConfigurationOut(BaseModel):
@@ -249,6 +262,7 @@ class ConnectionProblemOut(BaseModel):
         description="Two are no failures: `account_unreadable`, since restricted keys seldom may read the account, and "
         "`events_unreadable`, without which changes cannot be followed and every sync lists everything."
     )
+    error_code: str = Field(description="The same as everywhere else, as in docs/errors.md.")
     message: str = Field(description="What it is, and what to do about it.")
     entity: Entity | None = Field(description="The entity that cannot be read; null if it concerns all of them.")
     permission: str | None = Field(description="The permission that the key lacks, as the provider calls it.")

@@ -6,6 +6,9 @@ _WORKSPACE = "29135db2-a2b1-4159-b1f2-66a8949afbe8"
 _SESSION = "f8812823-701b-4693-86b2-26a01a3a0a51"
 _ASKED_FOR = {"batch_size": 100, "full_sync": False, "conflict_strategy": "overwrite", "only_changes": False}
 
+PROVIDER_NAME = "stripe"
+"""The provider of all examples."""
+
 CONFIGURATION: dict[str, Any] = {
     "id": "6a7c1fda-5663-41ac-b766-39b5981156f8",
     "workspace_id": _WORKSPACE,
@@ -39,6 +42,7 @@ CONFIGURATION: dict[str, Any] = {
         "time_zone": None,
         "listing_every_seconds": 604_800,
         "state": "fresh",
+        "is_syncing": False,
         "fresh_at": "2026-03-01T09:30:04.120000Z",
         "checked_at": "2026-03-01T09:30:04.120000Z",
         "due_at": "2026-03-01T09:41:12Z",
@@ -46,6 +50,7 @@ CONFIGURATION: dict[str, Any] = {
         "failures": 0,
         "failing_since": None,
         "last_failure": None,
+        "last_failure_code": None,
     },
     "created_at": "2026-03-01T09:29:58.083458Z",
     "updated_at": "2026-03-01T09:29:58.083458Z",
@@ -67,6 +72,7 @@ CONNECTION: dict[str, Any] = {
     "problems": [
         {
             "code": "missing_permission",
+            "error_code": "permission-missing",
             "message": "The API key does not permit listing invoices. Give the key the permission rak_invoice_read, or "
             "leave invoices out.",
             "entity": "invoices",
@@ -101,6 +107,15 @@ PROVIDER: dict[str, Any] = {
     "entities": ["customers", "products", "prices", "subscriptions", "invoices"],
     "session_types": ["initial_sync", "delta_sync", "partial_sync"],
     "conflict_strategies": ["overwrite", "skip", "flag"],
+    "capabilities": [
+        {
+            "kind": "customers",
+            "operations": ["sync", "changes", "deletions", "webhooks", "get", "list", "create", "update", "delete"],
+            "filters": ["email"],
+        }
+    ],
+    "options": [],
+    "webhook_proof": "signature",
 }
 
 SESSION_STARTED: dict[str, Any] = {
@@ -128,6 +143,7 @@ STATE: dict[str, Any] = {
                 "done": False,
                 "requests": 15,
                 "error": None,
+                "error_code": None,
                 "children": {},
             }
         },
@@ -139,6 +155,7 @@ STATE: dict[str, Any] = {
         "missing": [],
     },
     "error_summary": None,
+    "error_code": None,
     "started_at": "2026-03-01T09:30:03.412906Z",
     "completed_at": None,
 }
@@ -168,6 +185,10 @@ SESSION: dict[str, Any] = {
     "dagster_run_id": "a64068d5-3cbd-4a37-a20a-3a8253f08d5a",
     "created_at": "2026-03-01T09:30:01.366168Z",
     "updated_at": "2026-03-01T09:30:04.620551Z",
+    "trigger": "request",
+    "requested_by": "api_key:5b1f6d2e-8a3c-4f0d-9d57-0c4f1e2a7b90",
+    "requested_by_name": "backend",
+    "retry_of": None,
 }
 
 EVENT: dict[str, Any] = {
@@ -177,6 +198,7 @@ EVENT: dict[str, Any] = {
     "event_type": "entity_completed",
     "event_message": "customers complete: 2000 fetched, 1990 created, 10 updated, 0 unchanged, 0 not loaded.",
     "event_details": {"level": "info", "fetched": 2000, "requests": 20, "children": {}},
+    "error_code": None,
     "occurred_at": "2026-03-01T09:30:04.864479Z",
 }
 

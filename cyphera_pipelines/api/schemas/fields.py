@@ -208,6 +208,13 @@ ForgettableBaseUrl = Annotated[BaseUrl | None, WrapValidator(_empty_or_valid, Ba
 OptionalConflictStrategy = Annotated[
     ConflictStrategy, BeforeValidator(_overwrite_if_empty, ConflictStrategy | Literal[""] | None)
 ]
+OptionsIn = Annotated[
+    dict[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")],
+        Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,255}$")],
+    ],
+    Field(max_length=20),
+]
 StorableText = Annotated[str, AfterValidator(_storable_text)]
 FreeMetadata = Annotated[
     dict[str, Any],

@@ -11,7 +11,7 @@ from cyphera_pipelines.security.secrets import redact_values
 
 _EVENT: dict[str, JsonValue] = {
     "id": "evt_1Example",
-    "provider_name": "stripe",
+    "provider_name": examples.PROVIDER_NAME,
     "livemode": False,
     "event_type": "invoice.paid",
     "entity_type": "invoices",

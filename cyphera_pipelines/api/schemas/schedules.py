@@ -76,6 +76,10 @@ class ScheduleOut(BaseModel):
         "grace. `late`: that was longer ago. `failing`: the last sync failed, or did not complete. `paused`: none "
         "starts by itself. `never_synced`: none has completed yet."
     )
+    is_syncing: bool = Field(
+        description="Whether a sync or a check is at work now, which goes with any state: a session that runs and is "
+        "heard of, or a worker that has the source."
+    )
     fresh_at: Moment | None = Field(description="When the tables were last found or made to be as the provider has it.")
     checked_at: Moment | None = Field(description="When the provider was last asked, whatever became of it.")
     due_at: Moment = Field(description="When changes are due next. A paused source waits, whatever it says here.")
@@ -83,6 +87,7 @@ class ScheduleOut(BaseModel):
     failures: int = Field(description="How many syncs have failed one after the other.")
     failing_since: Moment | None = Field(description="Since when; null unless the last one failed.")
     last_failure: str | None = Field(description="What the last one that failed said; null once one succeeds.")
+    last_failure_code: str | None = Field(description="What kind of error that is, as in docs/errors.md.")
 
     @classmethod
     def of(cls, found: SourceFreshness) -> "ScheduleOut":
@@ -95,6 +100,7 @@ class ScheduleOut(BaseModel):
             time_zone=schedule.time_zone,
             listing_every_seconds=schedule.listing_every,
             state=found.state,
+            is_syncing=found.is_syncing,
             fresh_at=found.fresh_at,
             checked_at=found.checked_at,
             due_at=found.due_at,
@@ -102,4 +108,5 @@ class ScheduleOut(BaseModel):
             failures=found.failures,
             failing_since=found.failing_since,
             last_failure=found.last_failure,
+            last_failure_code=found.last_failure_code,
         )

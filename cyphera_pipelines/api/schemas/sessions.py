@@ -23,6 +23,7 @@ from cyphera_pipelines.model.sessions import (
     EntityProgress,
     Session,
     SessionStatus,
+    SessionTrigger,
     SessionType,
     SyncRequest,
 )
@@ -117,6 +118,7 @@ class EntityProgressOut(BaseModel):
     done: bool = Field(description="Whether the entity is complete.")
     requests: int = Field(description="Requests made to the provider.")
     error: str | None = Field(description="Why the entity did not complete.")
+    error_code: str | None = Field(description="What kind of error that is, as in docs/errors.md.")
     children: dict[str, dict[str, int]] = Field(
         description="Rows of child tables, such as `invoice_line_items`: created, updated, unchanged, deleted."
     )
@@ -195,6 +197,10 @@ class SessionState(BaseModel):
     error_summary: dict[str, Any] | None = Field(
         description="What went wrong: `message` for people, `entities` for programs; null where nothing did."
     )
+    error_code: str | None = Field(
+        description="What kind of error went wrong, as in docs/errors.md: `several-causes` where entities failed for "
+        "different reasons; null where nothing went wrong."
+    )
     started_at: Moment | None = Field(description="When it began; null while it waits.")
     completed_at: Moment | None = Field(description="When it ended, whatever its status.")
 
@@ -214,6 +220,7 @@ class SessionStateNow(SessionState):
             status=session.status,
             progress=ProgressOut.of(session),
             error_summary=session.error_summary,
+            error_code=session.error_code,
             started_at=session.started_at,
             completed_at=session.completed_at,
         )
@@ -238,6 +245,17 @@ class SessionOut(SessionState):
     dagster_run_id: str | None = Field(description="The Dagster run that carries it out.")
     created_at: Moment
     updated_at: Moment = Field(description="While it runs this is its heartbeat.")
+    trigger: SessionTrigger | None = Field(
+        description="Why there is the session. `request`: somebody asked for it. `retry`: for `retry_of` to be tried "
+        "again. `schedule`: the source was due. `webhook`: one told of something that had to be looked up. "
+        "`dagster_run`: a run was started in Dagster. null: it is older than this field."
+    )
+    requested_by: str | None = Field(
+        description="Who asked for it: `api_key:<id>`, `cli:<user>@<host>`; `process:<user>@<host>` where it began by "
+        "itself. null: it is older than this field."
+    )
+    requested_by_name: str | None = Field(description="What the key was called then; null for others.")
+    retry_of: UUID | None = Field(description="The session whose work it tries again; null for none.")
 
     @classmethod
     def of(cls, session: Session) -> "SessionOut":
@@ -271,6 +289,7 @@ class EventOut(BaseModel):
     event_type: str = Field(description="What kind of thing happened, as in `row_unmappable`; for programs.")
     event_message: str = Field(description="What happened, for people.")
     event_details: dict[str, Any] = Field(description="Whatever helps to understand it; `level` says how loud it is.")
+    error_code: str | None = Field(description="Of a warning or an error: what kind it is, as in docs/errors.md.")
     occurred_at: Moment
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from cyphera_pipelines.cli.working import working
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 
 LOOK_EVERY = 0.2
@@ -31,12 +32,15 @@ def wait_until_listening(
     with working(f"{name} is starting", moves=False, tell=tell):
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise CypheraError(f"{name} ended with exit code {process.returncode} before it was ready.")
+                raise CypheraError(
+                    f"{name} ended with exit code {process.returncode} before it was ready.",
+                    code=ErrorCode.PROGRAM_FAILED,
+                )
             if _listens(address):
                 return
             time.sleep(LOOK_EVERY)
     where = f"on port {address}" if isinstance(address, int) else f"at {address}"
-    raise CypheraError(f"{name} was not ready {where} after {within:.0f} s.")
+    raise CypheraError(f"{name} was not ready {where} after {within:.0f} s.", code=ErrorCode.PROGRAM_FAILED)
 
 
 def _listens(address: Address) -> bool:
@@ -50,7 +54,8 @@ def expect_free(port: int, what: str, option: str) -> None:
     if port_is_free(port):
         return
     raise CypheraError(
-        f"Port {port} for {what} is in use{_by_whom(port)}; choose another one with {option}, or end that process."
+        f"Port {port} for {what} is in use{_by_whom(port)}; choose another one with {option}, or end that process.",
+        code=ErrorCode.ADDRESS_IN_USE,
     )
 
 
@@ -64,7 +69,8 @@ def expect_to_listen(what: str, host: str, port: int) -> None:
     except OSError as error:
         raise CypheraError(
             f"{what} cannot listen on {host}, port {port}: {error.strerror or error}{_by_whom(port)}. "
-            "Choose others with --host and --port."
+            "Choose others with --host and --port.",
+            code=ErrorCode.ADDRESS_IN_USE,
         ) from None
 
 

@@ -16,6 +16,7 @@ import psutil
 from cyphera_pipelines.cli.running import orphans
 from cyphera_pipelines.cli.running.relay import Relay
 from cyphera_pipelines.cli.running.restarts import WITHIN, Restarts
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 
 STOP_WITHIN = 20.0
@@ -135,7 +136,8 @@ class Children:
         if pause is None:
             raise CypheraError(
                 f"{how}, for the {child.restarts.count + 1}th time within {WITHIN / 60:.0f} minutes, so everything is "
-                "stopped; see its messages above."
+                "stopped; see its messages above.",
+                code=ErrorCode.PROGRAM_FAILED,
             )
         tell(f"{how}. It is started again in {pause:.0f} s.")
         child.due = now + pause

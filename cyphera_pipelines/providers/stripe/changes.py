@@ -10,17 +10,18 @@ import stripe
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import Change
+from cyphera_pipelines.providers.http.clock import ProviderClock
 from cyphera_pipelines.providers.stripe.access import account_of_event
-from cyphera_pipelines.providers.stripe.clock import ProviderClock
 from cyphera_pipelines.providers.stripe.pages import Unread
 from cyphera_pipelines.providers.stripe.paging import created_of
 from cyphera_pipelines.providers.stripe.values import reference
 
 _DISCOUNTS = ("customer.discount.created", "customer.discount.updated", "customer.discount.deleted")
 _CREDIT_NOTES = ("credit_note.created", "credit_note.voided")
+_TAX_IDS = ("customer.tax_id.created", "customer.tax_id.updated", "customer.tax_id.deleted")
 # All that change what we keep, as `docs/stripe-events.md` shows: with all entities together two requests' worth.
 _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
-    Entity.CUSTOMERS: ("customer.created", "customer.updated", "customer.deleted", *_DISCOUNTS),
+    Entity.CUSTOMERS: ("customer.created", "customer.updated", "customer.deleted", *_DISCOUNTS, *_TAX_IDS),
     Entity.PRODUCTS: ("product.created", "product.updated", "product.deleted"),
     Entity.PRICES: ("price.created", "price.updated", "price.deleted"),
     Entity.SUBSCRIPTIONS: tuple(
@@ -33,7 +34,6 @@ _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
             "resumed",
             "pending_update_applied",
             "pending_update_expired",
-            "trial_will_end",
         )
     )
     + _DISCOUNTS,
@@ -55,7 +55,6 @@ _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
             ".payment_succeeded",
             ".sent",
             ".voided",
-            ".will_be_due",
             "_payment.paid",
         )
     )
@@ -64,28 +63,47 @@ _EVENT_TYPES: dict[Entity, tuple[str, ...]] = {
 # Events about something else that changes an object of ours: where its id stands.
 _OWNERS: dict[str, dict[Entity, str]] = {
     **{name: {Entity.CUSTOMERS: "customer", Entity.SUBSCRIPTIONS: "subscription"} for name in _DISCOUNTS},
+    **{name: {Entity.CUSTOMERS: "customer"} for name in _TAX_IDS},
     **{name: {Entity.INVOICES: "invoice"} for name in (*_CREDIT_NOTES, "invoice_payment.paid")},
 }
+# Parts of an object that its own events never tell, so that a newer one of those is no substitute.
+_BEYOND_SNAPSHOTS = {*_TAX_IDS, "invoice_payment.paid"}
 # A subscription that is "deleted" is canceled: it is still there.
 _DELETIONS = {"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"}
 _ENTITY_OF = {name: entity for entity, names in _EVENT_TYPES.items() for name in names if name not in _OWNERS}
+# Discounts are ids there, and so are their coupons: what they take off has to be asked for.
+_ONLY_IDS_IN_EVENTS: dict[Entity, tuple[str, ...]] = {
+    Entity.CUSTOMERS: ("discount",),
+    Entity.SUBSCRIPTIONS: ("discount", "discounts"),
+    Entity.INVOICES: ("discount", "discounts", "total_discount_amounts"),
+}
 _MOST_TYPES_PER_REQUEST = 20
 _Name = tuple[Entity, str, str | None]
 
 
 def event_type_groups(entities: Iterable[Entity]) -> list[tuple[str, ...]]:
-    """The event types of the entities in as few groups as Stripe's limit of 20 types allows: at most two."""
+    """The event types of the entities in as few groups as Stripe's limit of 20 types allows: at most two.
+
+    Those that hold an entity's own objects stay together, so that of two in one second both are seen. The others fill
+    what room is left: their objects are fetched in any case.
+    """
+    chosen = list(entities)
     groups: list[tuple[str, ...]] = []
-    for entity in entities:
-        names = tuple(name for name in _EVENT_TYPES[entity] if all(name not in group for group in groups))
-        fitting = next(
-            (at for at, group in enumerate(groups) if len(group) + len(names) <= _MOST_TYPES_PER_REQUEST), None
-        )
-        if fitting is None:
-            groups.append(names)
-        else:
-            groups[fitting] += names
+    for entity in chosen:
+        _add(groups, tuple(name for name in _EVENT_TYPES[entity] if name not in _OWNERS))
+    for name in dict.fromkeys(chain.from_iterable(_EVENT_TYPES[entity] for entity in chosen)):
+        if name in _OWNERS:
+            _add(groups, (name,))
     return groups
+
+
+def _add(groups: list[tuple[str, ...]], names: tuple[str, ...]) -> None:
+    """Put the names into the first group that has room for all of them, or into a new one."""
+    for at, group in enumerate(groups):
+        if len(group) + len(names) <= _MOST_TYPES_PER_REQUEST:
+            groups[at] += names
+            return
+    groups.append(names)
 
 
 def all_event_types() -> tuple[str, ...]:
@@ -132,7 +150,7 @@ class EventReader:
         for owner, name in _OWNERS.get(kind, {}).items():
             owner_id = reference(name)(obj)
             if is_usable_id(owner_id):
-                yield Change(owner, owner_id, version, account=account)
+                yield Change(owner, owner_id, version, account=account, beyond_snapshots=kind in _BEYOND_SNAPSHOTS)
             elif owner_id is not None:
                 raise UnreadableEventError(f"`data.object.{name}` is no usable id")
         entity = _ENTITY_OF.get(kind)
@@ -141,7 +159,7 @@ class EventReader:
         if not is_usable_id(obj.get("id")):
             raise UnreadableEventError("`data.object.id` is no usable id")
         is_ours = event.get("api_version") == stripe.api_version
-        is_told = is_ours and is_in_order and kind not in _DELETIONS and _is_whole(entity, obj)
+        is_told = is_ours and is_in_order and kind not in _DELETIONS and is_whole(entity, obj)
         yield Change(
             entity,
             obj["id"],
@@ -163,12 +181,13 @@ class ChangeReader:
 
     An object's newest event decides. Two of the same second for one object do not tell which came last: then the object
     has to be fetched, so that the changes of the last second of a page are held back until the next page is known. So
-    it has where a newer one follows after all.
+    it has where a newer one follows after all, and where an older one tells of what no snapshot does.
     """
 
     _events: EventReader
     _seen: dict[_Name, int] = field(default_factory=dict)
     _held: dict[_Name, Change] = field(default_factory=dict)
+    _to_fetch: set[_Name] = field(default_factory=set)
     _unreadable: list[tuple[str, str]] = field(default_factory=list)
 
     def read(self, events: Iterable[Any]) -> Iterator[Change]:
@@ -184,6 +203,12 @@ class ChangeReader:
             elif newest < oldest or (newest == oldest and name in self._held):
                 self._seen[name] = oldest
                 self._held[name] = replace(change, snapshot=None, is_deleted=False)
+            elif change.beyond_snapshots and name not in self._to_fetch:
+                newest_of_it = self._held.get(name)
+                if newest_of_it is None:
+                    self._held[name] = change
+                elif not newest_of_it.is_deleted:
+                    self._held[name] = replace(newest_of_it, snapshot=None)
         if oldest is not None:
             yield from self._release(newer_than=oldest)
 
@@ -211,16 +236,24 @@ class ChangeReader:
 
     def _release(self, *, newer_than: int) -> Iterator[Change]:
         for name in [name for name, change in self._held.items() if change.version > newer_than]:
-            yield self._held.pop(name)
+            change = self._held.pop(name)
+            if change.snapshot is None:
+                self._to_fetch.add(name)
+            yield change
 
 
-def _is_whole(entity: Entity, snapshot: Mapping[str, Any]) -> bool:
+def is_whole(entity: Entity, snapshot: Mapping[str, Any]) -> bool:
     """Whether the snapshot equals what Stripe would answer for the object, nested lists and all."""
     if entity is Entity.PRICES:
         # Events expand nothing: neither the tiers nor what the price costs in other currencies.
+        return False
+    if any(snapshot.get(name) for name in _ONLY_IDS_IN_EVENTS.get(entity, ())):
         return False
     nested = {Entity.INVOICES: "lines", Entity.SUBSCRIPTIONS: "items"}.get(entity)
     if nested is None:
         return True
     embedded = snapshot.get(nested)
-    return isinstance(embedded, dict) and embedded.get("has_more") is False
+    if not isinstance(embedded, dict) or embedded.get("has_more") is not False:
+        return False
+    items = embedded.get("data") if entity is Entity.SUBSCRIPTIONS else None
+    return not isinstance(items, list) or not any(isinstance(item, dict) and item.get("discounts") for item in items)

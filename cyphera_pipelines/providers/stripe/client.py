@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.storable import is_usable_id, storable
 from cyphera_pipelines.providers.base import (
@@ -18,9 +19,10 @@ from cyphera_pipelines.providers.base import (
     AccountNotOpenError,
     Change,
     ClientOptions,
-    CreatedInterval,
     CursorLostError,
     EndlessListError,
+    Interval,
+    Listed,
     MappedPage,
     Notice,
     ObjectGoneError,
@@ -30,16 +32,19 @@ from cyphera_pipelines.providers.base import (
     ProviderUnavailableError,
     RefusedRequestError,
 )
+from cyphera_pipelines.providers.http.clock import just_after, just_before
+from cyphera_pipelines.providers.mapping.values import path as value_at
+from cyphera_pipelines.providers.stripe import expansions
 from cyphera_pipelines.providers.stripe.access import own_account_id
 from cyphera_pipelines.providers.stripe.changes import ChangeReader, EventReader, event_type_groups
-from cyphera_pipelines.providers.stripe.clock import just_after, just_before
+from cyphera_pipelines.providers.stripe.coupons import CouponBook
+from cyphera_pipelines.providers.stripe.expansions import Expansions
 from cyphera_pipelines.providers.stripe.keys import is_test_key
 from cyphera_pipelines.providers.stripe.mapping import OBJECT_NAMES, map_objects
 from cyphera_pipelines.providers.stripe.nested import NestedList, OptionTiers, unfinished_lists, untold_tiers
 from cyphera_pipelines.providers.stripe.pages import PAGE_LIMIT, PageReader, Unread
-from cyphera_pipelines.providers.stripe.paging import Paging, created_of, entries_of, next_cursor
+from cyphera_pipelines.providers.stripe.paging import Paging, created_of, entries_of, id_of, next_cursor
 from cyphera_pipelines.providers.stripe.transport import Parameters, StripeTransport
-from cyphera_pipelines.providers.stripe.values import path as value_at
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +80,8 @@ class StripeAccountClient:
         self._known_test_clocks: list[str] | None = None
         self._test_clocks_lock = threading.Lock()
         self._pages = PageReader(self._transport)
+        self._expansions = Expansions(options.on_notice)
+        self._coupons = CouponBook(self._transport, self._pages, options.on_notice)
         self._nested_fetches = ThreadPoolExecutor(NESTED_LISTS_AT_ONCE, thread_name_prefix="stripe-nested")
 
     def close(self) -> None:
@@ -111,7 +118,7 @@ class StripeAccountClient:
         """See `ProviderClient`."""
         self._transport.get("/v1/events", {"limit": 1}, "listing provider events", endpoint="events")
 
-    def list_page(self, entity: Entity, *, interval: CreatedInterval, cursor: str | None, limit: int) -> Page:
+    def list_page(self, entity: Entity, *, interval: Interval, cursor: str | None, limit: int) -> Page:
         """See `ProviderClient`."""
         parameters: dict[str, Any] = {**_LIST_PARAMETERS.get(entity, {})}
         if interval.gte is not None:
@@ -121,12 +128,30 @@ class StripeAccountClient:
         if cursor is not None:
             parameters["starting_after"] = cursor
         version, operation, path = just_before(self._clock.now()), f"listing {entity.value}", f"/v1/{entity.value}"
-        answer = self._pages.get(path, parameters, operation, endpoint=entity.value, limit=limit, entity=entity)
+        answer = self._get_list(path, parameters, operation, entity, limit)
         objects = entries_of(answer, operation)
         following = next_cursor(answer, objects, operation)
         if following is not None and following == cursor:
             raise EndlessListError(operation, f"what follows {cursor} ends with it again")
         return Page(entity, objects, following is not None, version)
+
+    def _get_list(
+        self, path: str, parameters: Mapping[str, Any], operation: str, entity: Entity, limit: int = PAGE_LIMIT
+    ) -> dict[str, Any]:
+        """A page of the entity, with what is expanded in it."""
+
+        def get(expand: tuple[str, ...]) -> dict[str, Any]:
+            asked = {**parameters, "expand[]": expand} if expand else parameters
+            return self._pages.get(path, asked, operation, endpoint=entity.value, limit=limit, entity=entity)
+
+        return self._expansions.get(path, expansions.of_list(entity), get)
+
+    def listed(self, _entity: Entity, obj: Any) -> Listed:
+        """See `ProviderClient`."""
+        created = obj.get("created") if isinstance(obj, dict) else None
+        if created.__class__ is float and created.is_integer():
+            created = int(created)
+        return Listed(id_of(obj), created if created.__class__ is int else None)
 
     def list_unlisted(self, entity: Entity) -> Iterator[Page] | None:
         """See `ProviderClient`: what belongs to test clocks, which are there in test mode only."""
@@ -161,8 +186,10 @@ class StripeAccountClient:
         cursor, paging = None, Paging(operation, is_short=True)
         while True:
             asked = parameters if cursor is None else {**parameters, "starting_after": cursor}
-            endpoint = "test clocks" if entity is None else entity.value
-            answer = self._pages.get(path, asked, operation, endpoint=endpoint, entity=entity)
+            if entity is None:
+                answer = self._pages.get(path, asked, operation, endpoint="test clocks")
+            else:
+                answer = self._get_list(path, asked, operation, entity)
             objects = entries_of(answer, operation)
             yield objects
             cursor = paging.following(answer, objects)
@@ -201,17 +228,21 @@ class StripeAccountClient:
         shown = "; ".join(f"{name} ({why})" for name, why in unreadable[:EVENTS_IN_A_MESSAGE])
         others = " and others" if len(unreadable) > EVENTS_IN_A_MESSAGE else ""
         message = f"{len(unreadable)} provider events could not be read, and were not applied: {shown}{others}."
-        self._on_notice(Notice("provider_events_unreadable", message, {"events": unreadable[:PAGE_LIMIT]}))
+        details, code = {"events": unreadable[:PAGE_LIMIT]}, ErrorCode.PROVIDER_EVENT_UNREADABLE
+        self._on_notice(Notice("provider_events_unreadable", message, details, code))
 
     def fetch(self, change: Change) -> Page:
         """See `ProviderClient`."""
         entity, object_id = change.entity, change.object_id
         version = max(just_before(self._clock.now()), just_after(change.version))
         address, operation = f"/v1/{entity.value}/{quote(object_id, safe='')}", f"reading {object_id} of {entity.value}"
+
+        def get(expand: tuple[str, ...]) -> dict[str, Any]:
+            asked = {"expand[]": expand} if expand else _READ_PARAMETERS.get(entity, {})
+            return self._transport.get(address, asked, operation, endpoint=f"one of {entity.value}", entity=entity)
+
         try:
-            answer = self._transport.get(
-                address, _READ_PARAMETERS.get(entity, {}), operation, endpoint=f"one of {entity.value}", entity=entity
-            )
+            answer = self._expansions.get(f"/v1/{entity.value}/:id", expansions.of_one(entity), get)
         except ObjectGoneError:
             return Page(entity, [], has_more=False, version=version)
         if not _is_the_one(answer, entity, object_id):
@@ -230,6 +261,7 @@ class StripeAccountClient:
             lists += unfinished_lists(page.entity, obj)
             lists += untold_tiers(page.entity, obj)
         requests = sum(self._nested_fetches.map(self._fetch_rest_or_note, lists))
+        requests += self._coupons.complete(page.entity, page.objects)
         gone = {nested.object_id for nested in lists if nested.is_gone}
         failed = {nested.object_id: nested.failure for nested in lists if nested.failure is not None}
         if not gone and not failed:
@@ -286,8 +318,13 @@ class StripeAccountClient:
         while True:
             parameters = nested.parameters if cursor is None else {**nested.parameters, "starting_after": cursor}
             requests += 1
+
+            def get(expand: tuple[str, ...], asked: Mapping[str, Any] = parameters) -> dict[str, Any]:
+                asked = {**asked, "expand[]": expand} if expand else asked
+                return self._pages.get(nested.path, asked, nested.operation, endpoint=nested.endpoint)
+
             try:
-                answer = self._pages.get(nested.path, parameters, nested.operation, endpoint=nested.endpoint)
+                answer = self._expansions.get(nested.endpoint, nested.expand, get)
             except CursorLostError as error:
                 restarts += 1
                 if restarts > MOST_RESTARTS:
@@ -309,7 +346,9 @@ class StripeAccountClient:
 
     def map_page(self, page: Page) -> MappedPage:
         """See `ProviderClient`."""
-        mapped = map_objects(page.entity, page.objects, version=page.version, livemode=self._mode)
+        mapped = map_objects(
+            page.entity, page.objects, version=page.version, livemode=self._mode, coupons=self._coupons.known
+        )
         mapped.incomplete = page.incomplete
         return mapped
 

@@ -11,17 +11,12 @@ from pydantic import SecretStr
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import PermissionDeniedError, ProviderError, WebhookEndpoint
+from cyphera_pipelines.providers.http.failures import Failure, lost_connection, unreadable_body
+from cyphera_pipelines.providers.http.json_text import NotJsonError, parse_json
 from cyphera_pipelines.providers.stripe.access import account_options
 from cyphera_pipelines.providers.stripe.changes import all_event_types
 from cyphera_pipelines.providers.stripe.connections import shared_http_client
-from cyphera_pipelines.providers.stripe.errors import (
-    Failure,
-    Refusal,
-    lost_connection,
-    rejected_response,
-    unreadable_body,
-)
-from cyphera_pipelines.providers.stripe.json_text import NotJsonError, parse_json
+from cyphera_pipelines.providers.stripe.errors import PROVIDER, Refusal, rejected_response
 from cyphera_pipelines.security.secrets import register_secret
 
 _PATH = "/v1/webhook_endpoints"
@@ -96,7 +91,7 @@ class StripeWebhookEndpoints:
         try:
             content, status, answered = self._http.request(method, f"{self._base_url}{path}", headers, body)
         except stripe.APIConnectionError as error:
-            return lost_connection(error, operation, urlsplit(self._base_url).netloc)
+            return lost_connection(error.__cause__, operation, urlsplit(self._base_url).netloc)
         raw = content if isinstance(content, bytes) else content.encode()
         if not 200 <= status < 300:
             failure = rejected_response(Refusal.in_body(raw), status, answered, operation)
@@ -104,7 +99,7 @@ class StripeWebhookEndpoints:
         try:
             answer = parse_json(raw)
         except NotJsonError:
-            return unreadable_body(operation)
+            return unreadable_body(operation, PROVIDER)
         if not isinstance(answer, dict):
             problem = f"Stripe's answer to {operation} is no JSON object. Check that base_url leads to Stripe's API."
             return Failure(ProviderError(problem))

@@ -4,7 +4,10 @@ Columns that are not named here hold the field of their own name. Alternatives b
 API versions.
 """
 
-from cyphera_pipelines.providers.stripe.values import Getter, billed, currency, first, path, reference, total_of
+from typing import Any
+
+from cyphera_pipelines.providers.mapping.values import Getter, currency, first, path
+from cyphera_pipelines.providers.stripe.values import billed, reference, total_of
 
 CUSTOMER: dict[str, Getter] = {
     "currency": currency("currency"),
@@ -17,6 +20,22 @@ CUSTOMER: dict[str, Getter] = {
     "address_postal_code": path("address", "postal_code"),
     "address_country": path("address", "country"),
     "test_clock_id": reference("test_clock"),
+}
+
+DISCOUNT: dict[str, Getter] = {
+    # Beside these, what the coupon says of itself, and the discount's place.
+    "coupon_id": first(reference("source", "coupon"), reference("coupon")),
+    "promotion_code_id": reference("promotion_code"),
+    "starts_at": path("start"),
+    "ends_at": path("end"),
+}
+
+TAX_RATE: dict[str, Getter] = {
+    "tax_rate_id": path("id"),
+}
+
+CUSTOMER_TAX_ID: dict[str, Getter] = {
+    "verification_status": path("verification", "status"),
 }
 
 PRODUCT: dict[str, Getter] = {
@@ -43,6 +62,7 @@ PRICE_TIER: dict[str, Getter] = {
 PRICE_CURRENCY_OPTION: dict[str, Getter] = {}
 
 SUBSCRIPTION: dict[str, Getter] = {
+    "provider_status": path("status"),
     "customer_id": reference("customer"),
     "currency": currency("currency"),
     "cancellation_reason": path("cancellation_details", "reason"),
@@ -64,6 +84,7 @@ SUBSCRIPTION_ITEM: dict[str, Getter] = {
 }
 
 INVOICE: dict[str, Getter] = {
+    "provider_status": path("status"),
     "customer_id": reference("customer"),
     "subscription_id": first(reference("parent", "subscription_details", "subscription"), reference("subscription")),
     "currency": currency("currency"),
@@ -104,4 +125,19 @@ INVOICE_LINE_ITEM: dict[str, Getter] = {
     ),
     "period_start": path("period", "start"),
     "period_end": path("period", "end"),
+}
+
+
+def _was_paid_elsewhere(payment: dict[str, Any]) -> bool:
+    return bool(path("payment", "type")(payment) == "payment_record")
+
+
+INVOICE_PAYMENT: dict[str, Getter] = {
+    "currency": currency("currency"),
+    "type": path("payment", "type"),
+    "payment_intent_id": reference("payment", "payment_intent"),
+    "charge_id": reference("payment", "charge"),
+    "transaction_id": reference("payment", "payment_record"),
+    "paid_out_of_band": _was_paid_elsewhere,
+    "paid_at": path("status_transitions", "paid_at"),
 }

@@ -1,7 +1,6 @@
 """From a page of Stripe objects to rows, child rows and content hashes."""
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -11,116 +10,123 @@ from cyphera_pipelines.model import synced_tables as tables
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.json_text import to_json
-from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row, UnmappableObject
-from cyphera_pipelines.model.storable import LONGEST_ID, is_usable_id, storable
+from cyphera_pipelines.model.rows import ChildRow, MappedObject, Row
 from cyphera_pipelines.providers.base import MappedPage
+from cyphera_pipelines.providers.mapping.contents import id_of, shown, to_storable
+from cyphera_pipelines.providers.mapping.pages import map_each
+from cyphera_pipelines.providers.mapping.rows import UnmappableValueError, row_mapper
+from cyphera_pipelines.providers.mapping.values import currency, first, path
 from cyphera_pipelines.providers.stripe import fields
-from cyphera_pipelines.providers.stripe.rows import UnmappableValueError, row_mapper
-from cyphera_pipelines.providers.stripe.values import currency
+from cyphera_pipelines.providers.stripe.coupons import UNKNOWN, Coupons, to_coupon
 
 # Part of every content hash: raise it when a mapping changes, so that the next full sync rewrites all rows.
-MAPPING_VERSION = 3
-MAPPED_SAMPLE = {3: "3674ec105c856325"}
+MAPPING_VERSION = 5
+MAPPED_SAMPLE = {3: "3674ec105c856325", 4: "ec30634e86e797dc", 5: "c5afd0112c37d76d"}
 """By version: the digest of the rows that it makes of a sample, by which a test sees that rows changed."""
 # Links that Stripe signs anew for every reader: they must not make an unchanged invoice look changed.
 VOLATILE_FIELDS: dict[Entity, tuple[str, ...]] = {Entity.INVOICES: ("hosted_invoice_url", "invoice_pdf")}
 
+_COUPON = first(path("source", "coupon"), path("coupon"))
 _CURRENCY, _PRICE_CURRENCY = currency("currency"), currency("price", "currency")
 OBJECT_NAMES = {entity: entity.value.removesuffix("s") for entity in Entity}
 """What Stripe calls a single object of the entity."""
+NO_COUPONS: Coupons = {}
+_BESIDE = {Entity.CUSTOMERS: "tax_ids", Entity.INVOICES: "payments"}
+"""What stands in objects only where it is expanded."""
 _MODES = {True: "live", False: "test"}
 
+# Without it nobody could tell of a product whether it is gone.
+_ALWAYS = {tables.PRODUCTS.name: ("created",)}
 _ROWS: dict[str, Callable[[dict[str, Any]], Row]] = {
-    table.name: row_mapper(table, getters)
+    table.name: row_mapper(table, getters, _ALWAYS.get(table.name, ()))
     for table, getters in (
         (tables.CUSTOMERS, fields.CUSTOMER),
+        (tables.CUSTOMER_DISCOUNTS, fields.DISCOUNT),
+        (tables.CUSTOMER_TAX_IDS, fields.CUSTOMER_TAX_ID),
         (tables.PRODUCTS, fields.PRODUCT),
         (tables.PRICES, fields.PRICE),
         (tables.PRICE_TIERS, fields.PRICE_TIER),
         (tables.PRICE_CURRENCY_OPTIONS, fields.PRICE_CURRENCY_OPTION),
         (tables.SUBSCRIPTIONS, fields.SUBSCRIPTION),
         (tables.SUBSCRIPTION_ITEMS, fields.SUBSCRIPTION_ITEM),
+        (tables.SUBSCRIPTION_DISCOUNTS, fields.DISCOUNT),
+        (tables.SUBSCRIPTION_TAX_RATES, fields.TAX_RATE),
         (tables.INVOICES, fields.INVOICE),
+        (tables.INVOICE_DISCOUNTS, fields.DISCOUNT),
         (tables.INVOICE_LINE_ITEMS, fields.INVOICE_LINE_ITEM),
+        (tables.INVOICE_PAYMENTS, fields.INVOICE_PAYMENT),
     )
 }
 
 
-def map_objects(entity: Entity, objects: Iterable[Any], *, version: float, livemode: bool | None) -> MappedPage:
+def map_objects(
+    entity: Entity, objects: Iterable[Any], *, version: float, livemode: bool | None, coupons: Coupons = NO_COUPONS
+) -> MappedPage:
     """Map a page's completed objects. What cannot be mapped is reported with its reason, whole.
 
-    `livemode` is the mode that they have to be of; None if any will do.
+    `livemode` is the mode that they have to be of; None if any will do. `coupons` are those of their discounts.
     """
-    page = MappedPage()
-    for obj in objects:
-        try:
-            mapped, was_cleaned = _map_object(entity, obj, version, livemode)
-        except Exception as problem:  # whatever stands in it, it is one object's trouble
-            object_id = obj.get("id") if isinstance(obj, dict) else None
-            reason = (
-                str(problem) if isinstance(problem, UnmappableValueError) else f"it has an unknown shape ({problem!r})"
-            )
-            page.unmappable.append(UnmappableObject(object_id if isinstance(object_id, str) else None, reason, obj))
-            continue
-        page.objects.append(mapped)
-        if was_cleaned:
-            page.cleaned.append(mapped.id)
-    return page
+    return map_each(objects, lambda obj: _map_object(entity, obj, version, livemode, coupons))
 
 
-def _map_object(entity: Entity, obj: Any, version: float, wanted: bool | None) -> tuple[MappedObject, bool]:
+def _map_object(
+    entity: Entity, obj: Any, version: float, wanted: bool | None, coupons: Coupons
+) -> tuple[MappedObject, bool]:
     if not isinstance(obj, dict):
         raise UnmappableValueError("it is not an object")
-    object_id = _id_of(obj)
+    object_id = id_of(obj)
     if obj.get("object") not in (None, OBJECT_NAMES[entity]):
-        raise UnmappableValueError(f"`object` should be {OBJECT_NAMES[entity]}, not {_shown(obj['object'])}")
+        raise UnmappableValueError(f"`object` should be {OBJECT_NAMES[entity]}, not {shown(obj['object'])}")
     livemode = obj.get("livemode", bool(wanted))
     if not isinstance(livemode, bool):
-        raise UnmappableValueError(f"`livemode` should be true or false, not {_shown(livemode)}")
+        raise UnmappableValueError(f"`livemode` should be true or false, not {shown(livemode)}")
     if wanted is not None and livemode is not wanted:
         raise UnmappableValueError(f"it is of {_MODES[livemode]} mode, and the key of {_MODES[wanted]} mode")
-    obj, raw, was_cleaned = _to_storable(obj)
-    children = {table.name: _CHILDREN[table.name](table, obj) for table in tables.child_tables(entity)}
+    obj, beside = _apart(entity, obj)
+    obj, raw, was_cleaned = to_storable(obj)
+    children = dict[str, list[ChildRow]]()
+    for table in tables.child_tables(entity):
+        if table.name in _CHILDREN:
+            children[table.name] = _CHILDREN[table.name](table, obj)
+        elif table.name in _DISCOUNTED:
+            children[table.name] = _DISCOUNTED[table.name](obj, coupons)
+    if beside:
+        told, _, beside_was_cleaned = to_storable(beside)
+        for table in tables.loose_child_tables(entity):
+            children[table.name] = _LOOSE[table.name](table, object_id, told)
+        was_cleaned = was_cleaned or beside_was_cleaned
     mapped = MappedObject(
         id=object_id,
         livemode=livemode,
         values=_ROWS[entity.value](obj),
         raw=raw,
-        content_hash=_content_hash(entity, obj, raw),
+        content_hash=_content_hash(entity, obj, raw, children),
         version=version,
         children=children,
     )
     return mapped, was_cleaned
 
 
-def _to_storable(obj: dict[str, Any]) -> tuple[dict[str, Any], bytes, bool]:
-    """The object and its JSON without what Postgres cannot hold, and whether anything had to be taken out."""
-    # Lone surrogates, which UTF-8 cannot say, are taken out; whatever else cannot be written fails again below.
-    with suppress(TypeError, ValueError):
-        raw = to_json(obj)
-        # Hardly any object holds a backslash, which is found sooner.
-        if b"\\" not in raw or b"\\u0000" not in raw:
-            return obj, raw, False
-    clean = storable(obj)
-    return clean, to_json(clean), clean != obj
-
-
-def _id_of(obj: Mapping[str, Any]) -> str:
-    object_id = obj.get("id")
-    if not isinstance(object_id, str) or not object_id:
-        raise UnmappableValueError("`id` is missing")
-    if not is_usable_id(object_id):
-        raise UnmappableValueError(f"`id` holds characters that no id has, or more than {LONGEST_ID}")
-    return object_id
-
-
-def _content_hash(entity: Entity, obj: Mapping[str, Any], raw: bytes) -> bytes:
+def _content_hash(
+    entity: Entity, obj: Mapping[str, Any], raw: bytes, children: Mapping[str, Iterable[ChildRow]]
+) -> bytes:
     for name in VOLATILE_FIELDS.get(entity, ()):
         if obj.get(name) is not None:
             # With its name: the same text in another field counts.
             before, _, after = raw.partition(b'"%b":%b' % (name.encode(), orjson.dumps(obj[name])))
             raw = before + after
-    return _hash(raw)
+    # What discounts take off stands in their coupons, and not in the object.
+    terms = [child.content_hash for name in _DISCOUNTED for child in children.get(name, ())]
+    return _hash(b"".join((raw, *terms)) if terms else raw)
+
+
+def _apart(entity: Entity, obj: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The object without what events never tell of it, and that: it is kept, and compared, by itself."""
+    name = _BESIDE.get(entity)
+    if name is None or name not in obj:
+        return obj, {}
+    told = {name: obj[name]} if obj[name] is not None else {}
+    return {field: value for field, value in obj.items() if field != name}, told
 
 
 def _hash(raw: bytes) -> bytes:
@@ -147,15 +153,9 @@ def _items(obj: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return list(embedded["data"])
 
 
-def _shown(value: Any) -> str:
-    return repr(value)[:80]
-
-
 def _lines(table: SyncedTable, invoice: dict[str, Any]) -> list[ChildRow]:
     lines = enumerate(_items(invoice, "lines"))
-    return [
-        _child(table, _id_of(line), line, {"invoice_id": invoice.get("id"), "line_index": at}) for at, line in lines
-    ]
+    return [_child(table, id_of(line), line, {"invoice_id": invoice.get("id"), "line_index": at}) for at, line in lines]
 
 
 def _subscription_items(table: SyncedTable, subscription: dict[str, Any]) -> list[ChildRow]:
@@ -163,7 +163,7 @@ def _subscription_items(table: SyncedTable, subscription: dict[str, Any]) -> lis
     items, billed_in = _items(subscription, "items"), _CURRENCY(subscription)
     place = {"subscription_id": subscription.get("id")}
     return [
-        _child(table, _id_of(item), item, place | {"currency": billed_in or _PRICE_CURRENCY(item)}) for item in items
+        _child(table, id_of(item), item, place | {"currency": billed_in or _PRICE_CURRENCY(item)}) for item in items
     ]
 
 
@@ -188,7 +188,117 @@ def _currency_options(table: SyncedTable, price: dict[str, Any]) -> list[ChildRo
     return rows
 
 
+def _tax_rates(table: SyncedTable, subscription: dict[str, Any]) -> list[ChildRow]:
+    """Those of the whole subscription, then those of its items."""
+    rows = list[ChildRow]()
+    held: list[tuple[str, Any, str | None]] = [("default_tax_rates", subscription.get("default_tax_rates"), None)]
+    held += [("tax_rates", item.get("tax_rates"), id_of(item)) for item in _items(subscription, "items")]
+    for name, rates, item_id in held:
+        for at, rate in enumerate(_objects(name, rates)):
+            place = {"subscription_id": subscription.get("id"), "subscription_item_id": item_id, "position": at}
+            rows.append(_child(table, id_of(rate), rate, place))
+    return rows
+
+
+def _objects(name: str, values: Any) -> list[dict[str, Any]]:
+    """The objects of a list of expandable ones, of which some may be mere ids; none where there is no list."""
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise UnmappableValueError(f"`{name}` is not a list")
+    return [_object(name, value) for value in values]
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"id": value}
+    if not isinstance(value, dict):
+        raise UnmappableValueError(f"`{name}` holds {shown(value)}, which is neither an object nor an id")
+    return value
+
+
+def _discount(
+    table: SyncedTable, discount: dict[str, Any], coupons: Coupons, currency: str | None, place: dict[str, Any]
+) -> ChildRow:
+    """A discount's row: what it takes off its coupon tells, in the currency that it applies to."""
+    told, coupon_id = _COUPON(discount), fields.DISCOUNT["coupon_id"](discount)
+    if isinstance(told, dict):
+        coupon = to_coupon(told)
+    else:
+        coupon = coupons.get(coupon_id, UNKNOWN) if isinstance(coupon_id, str) else UNKNOWN
+    return _child(table, id_of(discount), discount, place | coupon.terms_in(currency))
+
+
+def _customer_discounts(customer: dict[str, Any], coupons: Coupons) -> list[ChildRow]:
+    discount, table = customer.get("discount"), tables.CUSTOMER_DISCOUNTS
+    if discount is None:
+        return []
+    place = {"customer_id": customer.get("id"), "position": 0}
+    return [_discount(table, _object("discount", discount), coupons, _CURRENCY(customer), place)]
+
+
+def _own_discounts(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of an object; older versions know one at most."""
+    if obj.get("discounts") is None and obj.get("discount") is not None:
+        return [_object("discount", obj["discount"])]
+    return _objects("discounts", obj.get("discounts"))
+
+
+def _subscription_discounts(subscription: dict[str, Any], coupons: Coupons) -> list[ChildRow]:
+    """Those of the whole subscription, then those of its items."""
+    rows, currency, table = list[ChildRow](), _CURRENCY(subscription), tables.SUBSCRIPTION_DISCOUNTS
+    held: list[tuple[str | None, list[dict[str, Any]]]] = [(None, _own_discounts(subscription))]
+    held += [(id_of(item), _own_discounts(item)) for item in _items(subscription, "items")]
+    for item_id, discounts in held:
+        for at, discount in enumerate(discounts):
+            place = {"subscription_id": subscription.get("id"), "subscription_item_id": item_id, "position": at}
+            rows.append(_discount(table, discount, coupons, currency, place))
+    return rows
+
+
+def _invoice_discounts(invoice: dict[str, Any], coupons: Coupons) -> list[ChildRow]:
+    """Those of the whole invoice, then those that stand on its lines only, with what each took off in all."""
+    found, taken = {id_of(each): each for each in _own_discounts(invoice)}, dict[str, int]()
+    for total in _objects("total_discount_amounts", invoice.get("total_discount_amounts")):
+        discount = _object("discount", total.get("discount"))
+        found.setdefault(id_of(discount), discount)
+        taken[id_of(discount)] = taken.get(id_of(discount), 0) + total["amount"]
+    return [
+        _discount(
+            tables.INVOICE_DISCOUNTS,
+            discount,
+            coupons,
+            _CURRENCY(invoice),
+            {"invoice_id": invoice.get("id"), "position": at, "discounted": taken.get(discount_id)},
+        )
+        for at, (discount_id, discount) in enumerate(found.items())
+    ]
+
+
+_DISCOUNTED: dict[str, Callable[[dict[str, Any], Coupons], list[ChildRow]]] = {
+    tables.CUSTOMER_DISCOUNTS.name: _customer_discounts,
+    tables.SUBSCRIPTION_DISCOUNTS.name: _subscription_discounts,
+    tables.INVOICE_DISCOUNTS.name: _invoice_discounts,
+}
+
+
+def _tax_ids(table: SyncedTable, customer_id: str, told: dict[str, Any]) -> list[ChildRow]:
+    place = {"customer_id": customer_id}
+    return [_child(table, id_of(tax_id), tax_id, place) for tax_id in _items(told, "tax_ids")]
+
+
+def _payments(table: SyncedTable, invoice_id: str, told: dict[str, Any]) -> list[ChildRow]:
+    """Those that were paid: of no other one any event tells when it comes or goes."""
+    paid = [payment for payment in _items(told, "payments") if payment.get("status") == "paid"]
+    return [_child(table, id_of(payment), payment, {"invoice_id": invoice_id}) for payment in paid]
+
+
+_LOOSE: dict[str, Callable[[SyncedTable, str, dict[str, Any]], list[ChildRow]]] = {
+    tables.CUSTOMER_TAX_IDS.name: _tax_ids,
+    tables.INVOICE_PAYMENTS.name: _payments,
+}
 _CHILDREN: dict[str, Callable[[SyncedTable, dict[str, Any]], list[ChildRow]]] = {
+    tables.SUBSCRIPTION_TAX_RATES.name: _tax_rates,
     tables.PRICE_TIERS.name: _tiers,
     tables.PRICE_CURRENCY_OPTIONS.name: _currency_options,
     tables.SUBSCRIPTION_ITEMS.name: _subscription_items,

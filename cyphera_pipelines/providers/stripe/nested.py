@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.storable import is_usable_id
+from cyphera_pipelines.providers.stripe.expansions import ITEMS
 
 _CURRENCY = re.compile("[a-z]{3}")
 
@@ -25,6 +26,7 @@ class NestedList:
     parameters: Mapping[str, str]
     operation: str
     endpoint: str
+    expand: tuple[str, ...] = ()
     is_gone: bool = False
     failure: str | None = None
 
@@ -89,11 +91,17 @@ def unfinished_lists(entity: Entity, obj: Any) -> Iterator[NestedList]:
     if not isinstance(obj, dict) or not is_usable_id(obj.get("id")):
         return
     object_id = obj["id"]
+    if entity is Entity.CUSTOMERS and _has_more(obj.get("tax_ids")):
+        operation, path = f"listing the tax ids of customer {object_id}", quote(object_id, safe="")
+        yield NestedList(object_id, obj["tax_ids"], f"/v1/customers/{path}/tax_ids", {}, operation, "tax ids")
     if entity is Entity.INVOICES and _has_more(obj.get("lines")):
         operation = f"listing the lines of invoice {object_id}"
         yield NestedList(
             object_id, obj["lines"], f"/v1/invoices/{quote(object_id, safe='')}/lines", {}, operation, "invoice lines"
         )
+    if entity is Entity.INVOICES and _has_more(obj.get("payments")):
+        operation, which = f"listing the payments of invoice {object_id}", {"invoice": object_id}
+        yield NestedList(object_id, obj["payments"], "/v1/invoice_payments", which, operation, "invoice payments")
     if entity is Entity.SUBSCRIPTIONS and _has_more(obj.get("items")):
         operation = f"listing the items of subscription {object_id}"
         yield NestedList(
@@ -103,6 +111,7 @@ def unfinished_lists(entity: Entity, obj: Any) -> Iterator[NestedList]:
             {"subscription": object_id},
             operation,
             "subscription items",
+            (ITEMS,),
         )
 
 

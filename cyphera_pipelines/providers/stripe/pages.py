@@ -6,9 +6,9 @@ from typing import Any
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import ProviderError
-from cyphera_pipelines.providers.stripe.errors import AnswerTooLargeError, UnreadableBodyError
-from cyphera_pipelines.providers.stripe.json_text import first_id_in_list
-from cyphera_pipelines.providers.stripe.page_size import PageSize
+from cyphera_pipelines.providers.http.failures import AnswerTooLargeError, UnreadableBodyError
+from cyphera_pipelines.providers.http.json_text import first_id_in_list
+from cyphera_pipelines.providers.http.page_size import PageSize
 from cyphera_pipelines.providers.stripe.transport import StripeTransport
 
 PAGE_LIMIT = 100

@@ -55,7 +55,7 @@ def next_cursor(answer: dict[str, Any], entries: list[Any], operation: str) -> s
     has_more = answer.get("has_more")
     if has_more is None or has_more is False or (has_more is not True and not entries):
         return None
-    cursor = next((entry_id for entry_id in map(_id_of, reversed(entries)) if entry_id is not None), None)
+    cursor = next((entry_id for entry_id in map(id_of, reversed(entries)) if entry_id is not None), None)
     if cursor is None:
         raise ProviderError(f"Stripe says that {operation} has more pages, but nothing on this one has a usable id.")
     return cursor
@@ -75,6 +75,7 @@ def created_of(entry: Any) -> int | None:
     return created if created.__class__ is int else None
 
 
-def _id_of(entry: Any) -> str | None:
+def id_of(entry: Any) -> str | None:
+    """The entry's id; None if it has none that could be one."""
     entry_id = entry.get("id") if isinstance(entry, dict) else None
     return entry_id if is_usable_id(entry_id) else None

@@ -10,10 +10,10 @@ import stripe
 
 from cyphera_pipelines.model.storable import is_usable_id
 from cyphera_pipelines.providers.base import WebhookEvent, WebhookRejectedError
+from cyphera_pipelines.providers.http.clock import ProviderClock
+from cyphera_pipelines.providers.http.json_text import NotJsonError, is_too_deep, parse_json
 from cyphera_pipelines.providers.stripe.access import account_of_event
 from cyphera_pipelines.providers.stripe.changes import EventReader, UnreadableEventError
-from cyphera_pipelines.providers.stripe.clock import ProviderClock
-from cyphera_pipelines.providers.stripe.json_text import NotJsonError, is_too_deep, parse_json
 
 SIGNATURE_HEADER = "Stripe-Signature"
 TOLERANCE_SECONDS = 300

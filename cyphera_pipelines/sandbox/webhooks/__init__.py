@@ -1,1 +1,1 @@
-"""Webhooks: endpoints made through the API, and what happens in an account sent to them, signed."""
+"""Webhooks of any provider: what happens in an account on its way to endpoints, and what goes wrong on the way."""

@@ -4,16 +4,10 @@ import time
 
 import urllib3
 
-from cyphera_pipelines.sandbox.webhooks.endpoints import WebhookEndpoint
-from cyphera_pipelines.sandbox.webhooks.signature import HEADER, signature_of
+from cyphera_pipelines.sandbox.webhooks.endpoint import Endpoint
 
 _MOST_READ = 65_536
 _POOLS = 64
-_NAMED = {
-    "Content-Type": "application/json; charset=utf-8",
-    "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-    "Accept": "*/*",
-}
 
 
 class Poster:
@@ -23,15 +17,14 @@ class Poster:
         # Of its own accord it follows no redirection and asks no proxy: what is sent stays on this machine.
         self._pool = urllib3.PoolManager(num_pools=_POOLS, maxsize=connections, retries=False)
 
-    def post(self, endpoint: WebhookEndpoint, body: bytes, timeout_seconds: float) -> tuple[int | None, str | None]:
+    def post(self, endpoint: Endpoint, body: bytes, timeout_seconds: float) -> tuple[int | None, str | None]:
         """Return the answer's status, or None and why there was none."""
-        headers = {**_NAMED, HEADER: signature_of(body, endpoint.secret, int(time.time()))}
         try:
             answer = self._pool.request(
                 "POST",
                 endpoint.url,
                 body=body,
-                headers=headers,
+                headers=endpoint.headers_for(body, int(time.time())),
                 timeout=timeout_seconds,
                 redirect=False,
                 preload_content=False,

@@ -5,11 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic
 
-from cyphera_pipelines.sandbox.generate.dice import Dice
+from cyphera_pipelines.sandbox.business.dice import Dice
 from cyphera_pipelines.sandbox.serialization import JsonObject
-from cyphera_pipelines.sandbox.webhooks.endpoints import WebhookEndpoint
-from cyphera_pipelines.sandbox.webhooks.happening import Happening
+from cyphera_pipelines.sandbox.webhooks.endpoint import E, Happening
 from cyphera_pipelines.sandbox.webhooks.options import WebhookOptions
 from cyphera_pipelines.sandbox.webhooks.post import Poster
 from cyphera_pipelines.sandbox.webhooks.tally import Tally
@@ -20,39 +20,42 @@ LOOK_EVERY = 1.0
 
 
 @dataclass(eq=False, slots=True)
-class _Delivery:
+class _Delivery(Generic[E]):
     """An event on its way. `turn` tells its valid place in the queue from those that it was taken out of."""
 
-    happening: Happening
+    happening: Happening[E]
     tries: int = 0
     turn: int = 0
     later_ones: int = 0
     """How many that happened later go first."""
 
 
-class EndpointQueue:
+class EndpointQueue(Generic[E]):
     """Sends to one endpoint from threads of its own, so that one that hangs keeps no other waiting.
 
-    `name` is the endpoint's id, `number` its place in its account, `find` tells what it is now, `options` how to send.
+    `name` is the endpoint's id, `number` its place in its account, `find` tells what it is now, `options` how to send,
+    `wait_after` how many seconds to wait after so many tries.
     """
 
     def __init__(
         self,
         name: str,
         number: int,
-        find: Callable[[], WebhookEndpoint | None],
+        find: Callable[[], E | None],
         options: Callable[[], WebhookOptions],
         poster: Poster,
+        wait_after: Callable[[WebhookOptions, int], float],
     ) -> None:
         self._name = name
         self._number = number
         self._find = find
         self._options = options
         self._poster = poster
+        self._wait_after = wait_after
         self._changed = threading.Condition()
-        self._waiting: list[tuple[float, int, int, _Delivery]] = []
+        self._waiting: list[tuple[float, int, int, _Delivery[E]]] = []
         self._places = 0
-        self._held: list[_Delivery] = []
+        self._held: list[_Delivery[E]] = []
         self._unfinished = 0
         self._arrived: set[str] = set()
         self._threads: set[threading.Thread] = set()
@@ -61,7 +64,7 @@ class EndpointQueue:
         self._is_closed = False
         self.tally = Tally()
 
-    def put(self, happening: Happening) -> None:
+    def put(self, happening: Happening[E]) -> None:
         """Let an event be sent, or go wrong as the options say."""
         options, event_id = self._options(), happening.event_id
         with self._changed:
@@ -75,7 +78,7 @@ class EndpointQueue:
                 self.tally.doubled += 1
                 self._add(_Delivery(happening), options)
 
-    def put_again(self, happening: Happening) -> None:
+    def put_again(self, happening: Happening[E]) -> None:
         """Send an event as if for the first time; nothing goes wrong this time."""
         with self._changed:
             self.tally.resent += 1
@@ -106,7 +109,7 @@ class EndpointQueue:
         share: float = getattr(options, what)
         return share > 0 and Dice(options.seed, "webhooks", what, self._number, self.tally.happened).chance(share)
 
-    def _add(self, delivery: _Delivery, options: WebhookOptions) -> None:
+    def _add(self, delivery: _Delivery[E], options: WebhookOptions) -> None:
         dice = Dice(options.seed, "webhooks", self._number, self.tally.happened, self._places)
         seconds = 0.0
         if self._hits(options, "delayed"):
@@ -125,7 +128,7 @@ class EndpointQueue:
                 self._schedule(delivery, 0.0)
         self._held = [delivery for delivery in self._held if delivery.later_ones]
 
-    def _schedule(self, delivery: _Delivery, seconds: float) -> None:
+    def _schedule(self, delivery: _Delivery[E], seconds: float) -> None:
         self._places += 1
         delivery.turn += 1
         heapq.heappush(self._waiting, (time.monotonic() + seconds, self._places, delivery.turn, delivery))
@@ -143,7 +146,7 @@ class EndpointQueue:
         while (delivery := self._next()) is not None:
             self._send(delivery)
 
-    def _next(self) -> _Delivery | None:
+    def _next(self) -> _Delivery[E] | None:
         """The next delivery whose time has come; None when there was none for a while."""
         with self._changed:
             gives_up_at = time.monotonic() + IDLE_SECONDS
@@ -172,7 +175,7 @@ class EndpointQueue:
             self._threads.discard(threading.current_thread())
             return None
 
-    def _send(self, delivery: _Delivery) -> None:
+    def _send(self, delivery: _Delivery[E]) -> None:
         endpoint, options, happening = self._find(), self._options(), delivery.happening
         if endpoint is None or not endpoint.is_enabled:
             with self._changed:
@@ -194,9 +197,9 @@ class EndpointQueue:
                 self._unfinished -= 1
                 self.tally.given_up.append(happening.event_id)
             else:
-                self._schedule(delivery, options.wait_after(delivery.tries))
+                self._schedule(delivery, self._wait_after(options, delivery.tries))
 
-    def _note_arrival(self, happening: Happening) -> None:
+    def _note_arrival(self, happening: Happening[E]) -> None:
         self.tally.arrived += 1
         if happening.event_id in self._arrived:
             return

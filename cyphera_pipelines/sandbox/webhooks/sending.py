@@ -4,10 +4,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any, Generic
 
 from cyphera_pipelines.sandbox.serialization import JsonObject
-from cyphera_pipelines.sandbox.webhooks.endpoints import WebhookEndpoint, WebhookEndpoints
-from cyphera_pipelines.sandbox.webhooks.happening import Happening
+from cyphera_pipelines.sandbox.webhooks.endpoint import E, Endpoints, Happening
 from cyphera_pipelines.sandbox.webhooks.options import WebhookOptions
 from cyphera_pipelines.sandbox.webhooks.post import Poster
 from cyphera_pipelines.sandbox.webhooks.queue import EndpointQueue
@@ -16,54 +16,58 @@ _CONNECTIONS = 64
 _ENDS_WITHIN = 3.0
 
 
-class Webhooks:
-    """Sends the events of all accounts. `options` tells how, at any moment. Safe to use from several threads."""
+class Webhooks(Generic[E]):
+    """Sends the events of all accounts of a provider. Safe to use from several threads.
 
-    def __init__(self, options: Callable[[], WebhookOptions]) -> None:
+    `options` tells how, at any moment; `wait_after` how many seconds to wait after so many tries.
+    """
+
+    def __init__(
+        self,
+        options: Callable[[], WebhookOptions],
+        wait_after: Callable[[WebhookOptions, int], float] = WebhookOptions.wait_after,
+    ) -> None:
         self._options = options
+        self._wait_after = wait_after
         self._lock = threading.Lock()
         self._poster = Poster(_CONNECTIONS)
-        self._queues: dict[str, EndpointQueue] = {}
+        self._queues: dict[str, EndpointQueue[E]] = {}
 
-    def tell(self, happening: Happening, all_endpoints: Iterable[WebhookEndpoints]) -> None:
-        """Send an event to those of the endpoints that want it; `pending_webhooks` of the event says how many."""
-        wanting = wanting_endpoints(happening, all_endpoints)
-        happening.event["pending_webhooks"] = len(wanting)
-        for owner, endpoint in wanting:
+    def tell(self, happening: Happening[E], wanting: Iterable[tuple[Endpoints[E], E]]) -> None:
+        """Send an event to the endpoints that want it, each given with all of its account."""
+        all_wanting = list(wanting)
+        happening.wanted_by(len(all_wanting))
+        for owner, endpoint in all_wanting:
             self._queue(owner, endpoint).put(happening)
 
     def tell_again(
-        self, happening: Happening, all_endpoints: Iterable[WebhookEndpoints], endpoint_id: str | None
+        self, happening: Happening[E], wanting: Iterable[tuple[Endpoints[E], E]], endpoint_id: str | None
     ) -> list[str]:
-        """Send an event once more, to one endpoint or to all that want it; return the endpoints' ids.
+        """Send an event once more, to one of the endpoints that want it or to all; return the endpoints' ids.
 
         Raises KeyError for an endpoint that is not there or does not want it.
         """
-        wanting = [
-            (owner, endpoint)
-            for owner, endpoint in wanting_endpoints(happening, all_endpoints)
-            if endpoint_id in (None, endpoint.id)
-        ]
-        if endpoint_id is not None and not wanting:
+        chosen = [(owner, endpoint) for owner, endpoint in wanting if endpoint_id in (None, endpoint.id)]
+        if endpoint_id is not None and not chosen:
             raise KeyError(endpoint_id)
-        for owner, endpoint in wanting:
+        for owner, endpoint in chosen:
             self._queue(owner, endpoint).put_again(happening)
-        return [endpoint.id for _owner, endpoint in wanting]
+        return [endpoint.id for _owner, endpoint in chosen]
 
-    def of(self, endpoint: WebhookEndpoint) -> JsonObject:
+    def of(self, endpoint: E) -> JsonObject:
         """Return the counts of an endpoint; see `Tally`."""
         queue = self._queues.get(endpoint.id)
         return {} if queue is None else queue.as_json()
 
-    def ids_of(self, endpoint: WebhookEndpoint) -> JsonObject:
+    def ids_of(self, endpoint: E) -> JsonObject:
         """Return the ids of the events that an endpoint never got: `lost` and `given_up`."""
         queue = self._queues.get(endpoint.id)
         return {"lost": [], "given_up": []} if queue is None else queue.ids()
 
-    def forget(self, endpoints: WebhookEndpoints) -> None:
-        """Send nothing more to the endpoints of an account that is gone."""
+    def forget(self, endpoints: Iterable[E]) -> None:
+        """Send nothing more to endpoints of an account that is gone."""
         with self._lock:
-            queues = [queue for each in endpoints.present() if (queue := self._queues.pop(each.id, None))]
+            queues = [queue for each in endpoints if (queue := self._queues.pop(each.id, None))]
         _end(queues)
 
     def close(self) -> None:
@@ -74,35 +78,20 @@ class Webhooks:
         _end(queues)
         self._poster.close()
 
-    def _queue(self, owner: WebhookEndpoints, endpoint: WebhookEndpoint) -> EndpointQueue:
+    def _queue(self, owner: Endpoints[E], endpoint: E) -> EndpointQueue[E]:
         with self._lock:
             queue = self._queues.get(endpoint.id)
             if queue is None:
                 number = owner.number_of(endpoint.id) or 0
                 find = partial(owner.find, endpoint.id)
-                queue = EndpointQueue(endpoint.id, number, find, self._options, self._poster)
+                queue = EndpointQueue(endpoint.id, number, find, self._options, self._poster, self._wait_after)
                 self._queues[endpoint.id] = queue
             return queue
 
 
-def _end(queues: list[EndpointQueue]) -> None:
+def _end(queues: list[EndpointQueue[Any]]) -> None:
     """Let all of them end, and wait a little for their threads: those that wait for an answer end with the process."""
     threads = [thread for queue in queues for thread in queue.close()]
     deadline = time.monotonic() + _ENDS_WITHIN
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def wanting_endpoints(
-    happening: Happening, all_endpoints: Iterable[WebhookEndpoints]
-) -> list[tuple[WebhookEndpoints, WebhookEndpoint]]:
-    """Those that want an event: the first are the account's own endpoints, the others its platform's."""
-    wanting = []
-    for place, endpoints in enumerate(all_endpoints):
-        is_connect = place > 0
-        wanting += [
-            (endpoints, endpoint)
-            for endpoint in endpoints.present()
-            if endpoint.is_connect is is_connect and endpoint.wants(str(happening.event["type"]))
-        ]
-    return wanting

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 
 
 class AdministratorNeededError(CypheraError):
     """Something needs more rights than we have; `statements` are what a superuser of the server executes."""
+
+    code = ErrorCode.ADMINISTRATOR_NEEDED
 
     def __init__(self, reason: str, statements: Sequence[str]) -> None:
         self.reason = reason

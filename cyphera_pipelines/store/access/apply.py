@@ -19,6 +19,7 @@ from cyphera_pipelines.store.access.catalog import (
     wanted_privileges,
     without_row_level_security,
 )
+from cyphera_pipelines.store.access.everybody import close_doors, doors_to_close
 from cyphera_pipelines.store.access.matrix import ROLES_OF_A_TRANSACTION, Role
 from cyphera_pipelines.store.access.roles import missing_roles, put_roles_in_place
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
@@ -35,6 +36,7 @@ def is_in_place(connection: Connection) -> bool:
         {(policy.table, policy.name) for policy in wanted_policies()} - present
         or without_row_level_security(connection)
         or missing_functions(connection)
+        or doors_to_close(connection)
     )
 
 
@@ -52,6 +54,8 @@ def put_in_place(connection: Connection) -> None:
     for table in without_row_level_security(connection):
         connection.execute(text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY"))
     _put_policies_in_place(connection)
+    connection.execute(_DROP_FORMER_FUNCTION)
+    close_doors(connection)
 
 
 def _statements(wanted: Iterable[Privilege], template: str) -> Iterator[str]:
@@ -82,6 +86,8 @@ def _put_policies_in_place(connection: Connection) -> None:
         )
 
 
+# What policies compared with while an analyst had one workspace.
+_DROP_FORMER_FUNCTION = text(f"DROP FUNCTION IF EXISTS {CONTROL_SCHEMA}.workspace_of_analyst()")
 _ENTER_SCHEMAS = text(
     f"""
     DO $$ BEGIN
@@ -105,10 +111,10 @@ _MAKE_FUNCTIONS = text(
     COMMENT ON FUNCTION {OF_TRANSACTION} IS 'The workspace that the transaction names';
     REVOKE ALL ON FUNCTION {OF_TRANSACTION} FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION {OF_TRANSACTION} TO {", ".join(ROLES_OF_A_TRANSACTION)};
-    CREATE OR REPLACE FUNCTION {OF_ANALYST} RETURNS uuid
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    RETURN (SELECT workspace_id FROM {CONTROL_SCHEMA}.workspace_analysts WHERE role_name = session_user);
-    COMMENT ON FUNCTION {OF_ANALYST} IS 'The workspace that the login role may read';
+    CREATE OR REPLACE FUNCTION {OF_ANALYST} RETURNS uuid[]
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT array_agg(workspace_id) FROM {CONTROL_SCHEMA}.workspace_analysts WHERE role_name = session_user);
+    COMMENT ON FUNCTION {OF_ANALYST} IS 'The workspaces that the login role may read';
     REVOKE ALL ON FUNCTION {OF_ANALYST} FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION {OF_ANALYST} TO {Role.ANALYST};
     """

@@ -17,6 +17,7 @@ from cyphera_pipelines.store.access.catalog import (
     wanted_privileges,
     without_row_level_security,
 )
+from cyphera_pipelines.store.access.everybody import doors_to_close
 
 
 def grant_differences(connection: Connection) -> list[str]:
@@ -26,6 +27,7 @@ def grant_differences(connection: Connection) -> list[str]:
         *(f"{role} may not enter schema {schema}" for schema, role in closed_schemas(connection)),
         *_told(wanted - present, "lacks"),
         *_told(present - wanted, "has, beside what is declared,"),
+        *doors_to_close(connection),
     ]
 
 

@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.store.access import apply as access
 from cyphera_pipelines.store.access.administrator import AdministratorNeededError
@@ -17,6 +18,7 @@ from cyphera_pipelines.store.access.catalog import ownership_statements
 from cyphera_pipelines.store.access.roles import put_roles_in_place
 from cyphera_pipelines.store.table_lock import locked_table
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
+from cyphera_pipelines.store.views import apply as views
 
 VERSION_TABLE = "schema_version"
 # As Alembic makes it.
@@ -25,6 +27,8 @@ _VERSION_COLUMNS = f"version_num varchar(32) NOT NULL CONSTRAINT {VERSION_TABLE}
 
 class SchemaMismatchError(CypheraError):
     """The database's schema is older or newer than this program's."""
+
+    code = ErrorCode.SCHEMA_MISMATCH
 
 
 def head_revision() -> str:
@@ -56,7 +60,7 @@ def check(engine: Engine) -> None:
     if current == head:
         if not _has_access(engine):
             raise SchemaMismatchError(
-                "The database lacks roles or privileges of this program's, as after it was restored without them. "
+                "The database lacks roles or privileges of this program's, or its views, as after a restore. "
                 "Run: cyphera db upgrade"
             )
         return
@@ -108,9 +112,10 @@ def upgrade_tables(engine: Engine) -> None:
 
 
 def put_access_in_place(engine: Engine) -> None:
-    """Make roles, grants and policies as `access.matrix` says: what is missing, and what is more than it says."""
+    """Make roles, grants and policies as `access.matrix` says, and the views: what is missing, and what differs."""
     with _alone(engine) as connection:
         access.put_in_place(connection)
+        views.put_views_in_place(connection)
 
 
 def _upgrade_by_one(engine: Engine, head: str) -> bool:
@@ -136,7 +141,7 @@ def _ownership_statements(engine: Engine) -> list[str]:
 
 def _has_access(engine: Engine) -> bool:
     with engine.connect() as connection:
-        return access.is_in_place(connection)
+        return access.is_in_place(connection) and views.are_in_place(connection)
 
 
 def _is_known(revision: str) -> bool:

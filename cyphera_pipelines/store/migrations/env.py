@@ -3,9 +3,9 @@
 from alembic import context
 
 from cyphera_pipelines.store.migrations import VERSION_TABLE
-from cyphera_pipelines.store.tables import CONTROL_SCHEMA, PAYMENTS_SCHEMA, metadata
+from cyphera_pipelines.store.tables import CONTROL_SCHEMA, FIGURES_SCHEMA, PAYMENTS_SCHEMA, metadata
 
-OWN_SCHEMAS = (CONTROL_SCHEMA, PAYMENTS_SCHEMA)
+OWN_SCHEMAS = (CONTROL_SCHEMA, PAYMENTS_SCHEMA, FIGURES_SCHEMA)
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:

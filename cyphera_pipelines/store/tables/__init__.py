@@ -1,17 +1,27 @@
 """The tables as SQLAlchemy Core objects. Migrations make them; a test asserts that both agree."""
 
+from cyphera_pipelines.store.tables.alerts import (
+    alert_announcements,
+    alert_channels,
+    alert_deliveries,
+    alert_rules,
+    alerts,
+)
 from cyphera_pipelines.store.tables.control import (
     audit_entries,
     missing_objects,
+    page_actions,
     payment_sync_events,
     payment_sync_sessions,
     platform_accounts,
+    provider_writes,
     purges,
     source_locks,
     source_schedules,
     sync_cursors,
     synced_accounts,
     unrouted_webhook_events,
+    verifications,
     webhook_events,
     workspace_analysts,
     workspace_api_keys,
@@ -19,25 +29,55 @@ from cyphera_pipelines.store.tables.control import (
     workspace_provider_accounts,
     workspaces,
 )
-from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, PAYMENTS_SCHEMA, metadata
+from cyphera_pipelines.store.tables.figures import (
+    exchange_rates,
+    figure_builds,
+    figure_rules,
+    figure_tables,
+    mrr_movements,
+    subscription_mrr,
+)
+from cyphera_pipelines.store.tables.history import customer_discount_history, history_tables, subscription_history
+from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, FIGURES_SCHEMA, PAYMENTS_SCHEMA, metadata
+from cyphera_pipelines.store.tables.operators import operator_keys, ops_sign_ins
 from cyphera_pipelines.store.tables.synced import synced_tables
 
 __all__ = [
     "CONTROL_SCHEMA",
+    "FIGURES_SCHEMA",
     "PAYMENTS_SCHEMA",
+    "alert_announcements",
+    "alert_channels",
+    "alert_deliveries",
+    "alert_rules",
+    "alerts",
     "audit_entries",
+    "customer_discount_history",
+    "exchange_rates",
+    "figure_builds",
+    "figure_rules",
+    "figure_tables",
+    "history_tables",
     "metadata",
     "missing_objects",
+    "mrr_movements",
+    "operator_keys",
+    "ops_sign_ins",
+    "page_actions",
     "payment_sync_events",
     "payment_sync_sessions",
     "platform_accounts",
+    "provider_writes",
     "purges",
     "source_locks",
     "source_schedules",
+    "subscription_history",
+    "subscription_mrr",
     "sync_cursors",
     "synced_accounts",
     "synced_tables",
     "unrouted_webhook_events",
+    "verifications",
     "webhook_events",
     "workspace_analysts",
     "workspace_api_keys",

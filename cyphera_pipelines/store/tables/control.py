@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
 from cyphera_pipelines.model.audit import Outcome
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.key_levels import KeyLevel
 from cyphera_pipelines.model.missing import MissingKind
 from cyphera_pipelines.model.purges import PurgeStatus
 from cyphera_pipelines.model.schedule import (
@@ -32,7 +33,8 @@ from cyphera_pipelines.model.schedule import (
     MOST_LISTING_EVERY,
     PauseKind,
 )
-from cyphera_pipelines.model.sessions import SessionStatus, SessionType
+from cyphera_pipelines.model.sessions import SessionStatus, SessionTrigger, SessionType
+from cyphera_pipelines.model.writes import WriteState
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, metadata
 
 
@@ -129,6 +131,15 @@ workspace_api_keys = Table(
     _moment("created_at", "When the key was made", now=True),
     _moment("last_used_at", "When the key was last used, to the minute; NULL = never"),
     _moment("revoked_at", "When the key was revoked; NULL while it works"),
+    Column(
+        "level",
+        Text,
+        nullable=False,
+        server_default=text(f"'{KeyLevel.SYNC.value}'"),
+        comment="What the key may do: read, sync, write or admin, each all that the ones before it may",
+    ),
+    _moment("expires_at", "From when on the key is worthless; NULL = it does not expire"),
+    _one_of("level", [level.value for level in KeyLevel]),
     Index("workspace_api_keys_workspace_idx", "workspace_id"),
     schema=CONTROL_SCHEMA,
     comment="Keys of the HTTP API: each opens one workspace",
@@ -242,8 +253,22 @@ payment_sync_sessions = Table(
     _moment("completed_at", "When the session ended, whatever its status"),
     _moment("created_at", "When the session was asked for", now=True),
     _moment("updated_at", "When the session was last written; the heartbeat while it runs", now=True),
+    _text(
+        "trigger",
+        "Why there is the session: request, retry, schedule, webhook or dagster_run; NULL = it is older than this",
+        nullable=True,
+    ),
+    _text("requested_by", "Who asked for it: api_key:<id>, cli:<user>@<host>, process:<user>@<host>", nullable=True),
+    _text("requested_by_name", "What the key was called then; NULL for others", nullable=True),
+    Column("retry_of", UUID(as_uuid=True), comment="The session whose work it tries again; NULL = none"),
+    _text(
+        "error_code",
+        "The code of what went wrong, as in docs/errors.md; NULL where nothing did, and before there were codes",
+        nullable=True,
+    ),
     _one_of("session_type", [kind.value for kind in SessionType]),
     _one_of("status", [status.value for status in SessionStatus]),
+    _one_of("trigger", [trigger.value for trigger in SessionTrigger]),
     UniqueConstraint("workspace_id", "id", name="payment_sync_sessions_workspace_key"),
     Index("payment_sync_sessions_recent_idx", "workspace_id", "provider_name", text("created_at DESC")),
     Index(
@@ -286,6 +311,22 @@ payment_sync_events = Table(
     Index("payment_sync_events_workspace_idx", "workspace_id", text("occurred_at DESC")),
     schema=CONTROL_SCHEMA,
     comment="Events: what a person would want to read in a session's log",
+)
+
+page_actions = Table(
+    "page_actions",
+    metadata,
+    _workspace_id(primary_key=True),
+    Column("token", UUID(as_uuid=True), primary_key=True, comment="What the form that was sent bears, and no other"),
+    _text("provider_name", "The payment provider of the source that it was done to"),
+    _text("action", "What was done, as in pause"),
+    _text("outcome", "What came of it, for people; NULL while it is being done", nullable=True),
+    # No foreign key: sessions are forgotten at their own time.
+    Column("session_id", UUID(as_uuid=True), comment="The session that it is about; NULL = none"),
+    _moment("created_at", "When the form was sent", now=True),
+    Index("page_actions_created_idx", "created_at"),
+    schema=CONTROL_SCHEMA,
+    comment="Forms of the operations page that were sent: each is carried out once, however often it is sent",
 )
 
 sync_cursors = Table(
@@ -332,6 +373,31 @@ missing_objects = Table(
     comment="What is missing from the synced tables, until it is mended",
 )
 
+verifications = Table(
+    "verifications",
+    metadata,
+    *_source_key(),
+    Column("entity_type", Text, primary_key=True, comment="The entity that was compared with the provider"),
+    Column("verified_at", DateTime(timezone=True), nullable=False, comment="When the comparison began"),
+    Column("rows_checked", BigInteger, nullable=False, comment="How many rows of the entity and its child tables"),
+    Column(
+        "open_differences",
+        BigInteger,
+        nullable=False,
+        comment="How many rows were not as the provider has them, and were not mended then",
+    ),
+    Column("unmappable", BigInteger, nullable=False, comment="How many objects no row could be made of"),
+    _one_of("entity_type", [entity.value for entity in Entity]),
+    Index(
+        "verifications_differing_idx",
+        "workspace_id",
+        "provider_name",
+        postgresql_where=text("open_differences > 0"),
+    ),
+    schema=CONTROL_SCHEMA,
+    comment="What the last verification of each entity that came to its end has found",
+)
+
 synced_accounts = Table(
     "synced_accounts",
     metadata,
@@ -347,10 +413,11 @@ workspace_analysts = Table(
     "workspace_analysts",
     metadata,
     Column("role_name", Text, primary_key=True, comment="The role that the analyst logs in to Postgres as"),
-    _workspace_id(),
+    _workspace_id(primary_key=True),
     _moment("created_at", "When the analyst was let in", now=True),
+    Index("workspace_analysts_workspace_idx", "workspace_id"),
     schema=CONTROL_SCHEMA,
-    comment="Analysts: login roles of Postgres, each of which may read one workspace's synced tables",
+    comment="Analysts: which login role of Postgres may read which workspaces' synced tables",
 )
 
 source_locks = Table(
@@ -395,6 +462,12 @@ webhook_events = Table(
     _moment("retry_at", "Not to be tried again before; NULL = with the next sync"),
     _moment("dead_at", "When it was given up, until somebody replays it; NULL = it was not"),
     _one_of("handled_by", ["at_once", "sync"]),
+    Index(
+        "webhook_events_failed_idx",
+        "workspace_id",
+        "provider_name",
+        postgresql_where=text("handled_at IS NULL AND attempts > 0"),
+    ),
     Index(
         "webhook_events_unhandled_idx",
         "workspace_id",
@@ -503,6 +576,8 @@ source_schedules = Table(
     _moment("unchanged_from", "From when on the provider is known to have told of no change"),
     _moment("unchanged_until", "Until when it is; the positions that lie between are as good as this one"),
     Column("unchanged_key_digest", BYTEA, comment="Which account that is true of: see synced_accounts.key_digest"),
+    _text("last_failure_code", "The error code of last_failure, as docs/errors.md lists them", nullable=True),
+    _text("paused_code", "The error code of what it is paused for; NULL for a pause that a person made", nullable=True),
     _one_of("paused_kind", [kind.value for kind in PauseKind]),
     CheckConstraint(
         f"changes_every_seconds BETWEEN {LEAST_CHANGES_EVERY} AND {MOST_CHANGES_EVERY}", name="changes_every_seconds"
@@ -562,4 +637,63 @@ purges = Table(
     Index("purges_under_way_idx", "workspace_id", postgresql_where=text("completed_at IS NULL")),
     schema=CONTROL_SCHEMA,
     comment="Purges: the removal of all that is kept of a workspace, or of one of its sources",
+)
+
+provider_writes = Table(
+    "provider_writes",
+    metadata,
+    _id(),
+    _workspace_id(),
+    # No foreign key: a removed configuration is forgotten sooner.
+    Column("configuration_id", UUID(as_uuid=True), nullable=False, comment="The configuration whose account it is for"),
+    _text("provider_name", "The payment provider, as in 'stripe'"),
+    Column("livemode", Boolean, nullable=False, comment="True for live data, false for the provider's test mode"),
+    _text("connected_account_id", "The account that the key was used for; NULL = the key's own", nullable=True),
+    Column(
+        "key_digest", BYTEA, nullable=False, comment="Tells which account the key opened then; the key is not in it"
+    ),
+    _text("kind", "The kind of object, as in customers"),
+    _text("operation", "What was to be done with it, as in create"),
+    _text("object_id", "The object; NULL while one that is to be made has none", nullable=True),
+    _text("idempotency_key", "Makes it happen once: given by whoever asked for it, or made for it"),
+    _text("request_fingerprint", "Tells this request from others under the same key, to holders of the encryption key"),
+    _text("request", "What is to be sent, encrypted; NULL once it is settled", nullable=True),
+    _text("state", "sent, unknown, done or rejected"),
+    _json("answer", "The object afterwards, in the field's own terms; NULL unless it is done", default=None),
+    _json("problem", "Why it was rejected, or why nobody knows what became of it", default=None),
+    Column(
+        "was_found",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="Whether reading told what became of it, and not the answer",
+    ),
+    Column(
+        "was_sent",
+        Boolean,
+        nullable=False,
+        server_default=text("true"),
+        comment="Whether it may have reached the provider; what did not may be sent under the same key again",
+    ),
+    _text("actor", "Who asked for it: api_key:<id>, cli:<user>@<host>, ..."),
+    _text("actor_name", "What the key was called then; NULL for others", nullable=True),
+    Column(
+        "attempts",
+        Integer,
+        nullable=False,
+        server_default=text("1"),
+        comment="How many times somebody has taken it up: whoever is not the last of them may not settle it",
+    ),
+    _moment("created_at", "When it was asked for", now=True),
+    _moment("sent_at", "When it was first sent; what never reached the provider is sent anew", now=True),
+    _moment("looked_at", "When somebody last took it up", now=True),
+    _moment("busy_until", "Until when somebody is at work on it, at the longest; NULL = nobody is"),
+    _moment("settled_at", "When it was settled; NULL until then"),
+    _one_of("state", [state.value for state in WriteState]),
+    UniqueConstraint("workspace_id", "provider_name", "livemode", "idempotency_key", name="provider_writes_key"),
+    Index("provider_writes_workspace_idx", "workspace_id", text("created_at DESC")),
+    Index("provider_writes_unsettled_idx", "looked_at", postgresql_where=text("settled_at IS NULL")),
+    Index("provider_writes_settled_idx", "settled_at", postgresql_where=text("settled_at IS NOT NULL")),
+    schema=CONTROL_SCHEMA,
+    comment="Writes at providers: each is kept before it is sent, with what became of it",
 )

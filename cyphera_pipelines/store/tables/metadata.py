@@ -4,6 +4,7 @@ from sqlalchemy import MetaData
 
 CONTROL_SCHEMA = "sync"
 PAYMENTS_SCHEMA = "payments"
+FIGURES_SCHEMA = "figures"
 
 metadata = MetaData(
     naming_convention={

@@ -1,7 +1,7 @@
 """All limits of an account: one for the account and one for each endpoint, shared by everything that calls it.
 
 What a provider publishes is a rate; how much may come at once, and whether somebody else uses the same limits, shows in
-what it refuses. `Allowance` and `LearnedRate` learn from that, in this process.
+what it refuses. `Allowance`, `Window` and `LearnedRate` learn from that, in this process.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.providers.base import LimitMet, LimitScope
 from cyphera_pipelines.sync.limits.allowance import Allowance, Burst, Taken
 from cyphera_pipelines.sync.limits.places import Places
+from cyphera_pipelines.sync.limits.window import Window
 
 LOOK_AGAIN = 1.0
 """Seconds after which a request that waits asks how long still: the rate may have recovered."""
@@ -29,7 +30,7 @@ MOST_ACCOUNTS = 1_024
 class _Limit:
     """A limit of the provider's, and who waits for a turn at it."""
 
-    allowance: Allowance
+    allowance: Allowance | Window
     places: Places = field(default_factory=Places)
     waiting: deque["AccountTurn"] = field(default_factory=deque)
 
@@ -53,13 +54,19 @@ class AccountLimits:
         self._published = published
         self._clock = clock
         self._lock = threading.Lock()
-        self._account = _Limit(Allowance(published.account, Burst()))
+        self._account = _Limit(self._allowance(published.account, Burst()), Places(published.at_once))
         self._burst_of_endpoints = Burst()
         self._endpoints: dict[str, _Limit] = {}
+        self._waiting_writes = deque[AccountTurn]()
 
-    def turn(self, endpoint: str, /) -> "AccountTurn":
-        """A turn at the endpoint, to wait for."""
-        return AccountTurn(self, endpoint)
+    def turn(self, endpoint: str, /, *, is_write: bool = False) -> "AccountTurn":
+        """A turn at the endpoint, to wait for. Writes go first: somebody waits for them."""
+        return AccountTurn(self, endpoint, is_write=is_write)
+
+    def _allowance(self, requests: float, burst: Burst) -> Allowance | Window:
+        """A provider that counts by the second is asked evenly, any other as soon as it allows it."""
+        while_ = self._published.per_seconds
+        return Allowance(requests, burst) if while_ <= 1.0 else Window(requests, while_)
 
     def rate_of(self, endpoint: str) -> float:
         """The endpoint's present rate, in requests per second."""
@@ -69,22 +76,26 @@ class AccountLimits:
 
     def _limits_of(self, endpoint: str) -> tuple[_Limit, _Limit]:
         if endpoint not in self._endpoints:
-            self._endpoints[endpoint] = _Limit(Allowance(self._published.endpoint, self._burst_of_endpoints))
+            self._endpoints[endpoint] = _Limit(self._allowance(self._published.endpoint, self._burst_of_endpoints))
         return self._endpoints[endpoint], self._account
 
     def _seconds_left(self, turn: "AccountTurn") -> float:
-        """Turns at one endpoint are given in order; a queue there does not hold back those at others."""
+        """Turns at one endpoint are given in order, writes first; a queue there does not hold back those at others.
+
+        A write that waits for nothing but the account holds back everybody's reads.
+        """
         with self._lock:
             now = self._clock()
             limits = self._limits_of(turn.endpoint)
             at_endpoint = limits[0]
             if not turn.is_waiting:
-                at_endpoint.waiting.append(turn)
-                turn.is_waiting = True
+                self._join_queue(turn, at_endpoint.waiting)
             ahead = at_endpoint.waiting.index(turn)
             left = max(limit.seconds_left(now) for limit in limits)
             if ahead:
                 left += ahead * at_endpoint.allowance.gap(now)
+            if not turn.is_write and self._is_write_next(now):
+                left = max(left, LOOK_FOR_PLACE)
             if left > 0:
                 return min(left, LOOK_AGAIN)
             self._leave_queue(turn)
@@ -111,21 +122,36 @@ class AccountLimits:
             self._leave_queue(turn)
             for place in turn.places:
                 place.limit.places.give_back()
+                place.limit.allowance.ended(place.taken, now)
                 if not turn.is_refused:
                     place.limit.places.accepted()
                     place.limit.allowance.accepted(place.taken, now)
 
+    def _join_queue(self, turn: "AccountTurn", waiting: deque["AccountTurn"]) -> None:
+        turn.is_waiting = True
+        if turn.is_write:
+            waiting.insert(sum(each.is_write for each in waiting), turn)
+            self._waiting_writes.append(turn)
+        else:
+            waiting.append(turn)
+
     def _leave_queue(self, turn: "AccountTurn") -> None:
         if turn.is_waiting:
             self._endpoints[turn.endpoint].waiting.remove(turn)
+            if turn.is_write:
+                self._waiting_writes.remove(turn)
             turn.is_waiting = False
+
+    def _is_write_next(self, now: float) -> bool:
+        return any(self._endpoints[each.endpoint].seconds_left(now) == 0 for each in self._waiting_writes)
 
 
 class AccountTurn:
     """See `Turn`."""
 
-    def __init__(self, limits: AccountLimits, endpoint: str) -> None:
+    def __init__(self, limits: AccountLimits, endpoint: str, *, is_write: bool = False) -> None:
         self.endpoint = endpoint
+        self.is_write = is_write
         self.is_waiting = False
         self.is_refused = False
         self.places: tuple[_Place, ...] = ()

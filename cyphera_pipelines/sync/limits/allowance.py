@@ -92,6 +92,9 @@ class Allowance:
         self._spent += 1.0
         return Taken(now, self._spent, is_spending)
 
+    def ended(self, taken: Taken, now: float) -> None:
+        """The request of that turn was answered, or never will be: a rate counts when requests leave, no more."""
+
     def accepted(self, taken: Taken, now: float) -> None:
         """The request of that turn got through."""
         self._rate.accepted(taken.at, now, knew_better=taken.at >= self._corrected_at)

@@ -7,10 +7,11 @@ REQUESTS_PER_PLACE = 1_000
 
 
 class Places:
-    """Any number until the provider objects. Not safe for threads by itself."""
+    """As many as are published, or any number, until the provider objects. Not safe for threads by itself."""
 
-    def __init__(self) -> None:
-        self._most: float | None = None
+    def __init__(self, published: int | None = None) -> None:
+        self._published = float("inf") if published is None else float(published)
+        self._most: float | None = published
         self._taken = 0
 
     @property
@@ -30,7 +31,7 @@ class Places:
     def accepted(self) -> None:
         """A request got through."""
         if self._most is not None:
-            self._most += 1.0 / REQUESTS_PER_PLACE
+            self._most = min(self._published, self._most + 1.0 / REQUESTS_PER_PLACE)
 
     def refused(self, taken: int) -> None:
         """A request did not, which had been the so-manieth on its way."""

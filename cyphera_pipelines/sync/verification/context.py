@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.base import AccountScope, ProviderClient
@@ -18,14 +19,15 @@ from cyphera_pipelines.sync.progress import SyncProgress
 class VerificationContext:
     """One verification: of which source, with what, and since when.
 
-    `scope` tells which provider events are of the source's own account. `session` is the session that mends what
-    differs; None if nothing is to be written. `is_cancelled` is asked between pages; `cancel` makes it true for
-    everybody.
+    `scope` tells which provider events are of the source's own account, `published` what the provider allows it.
+    `session` is the session that mends what differs; None if nothing is to be written. `is_cancelled` is asked between
+    pages; `cancel` makes it true for everybody.
     """
 
     database: Database
     client: ProviderClient
     scope: AccountScope
+    published: RateLimits
     source: Source
     start: ListingStart
     session: Session | None

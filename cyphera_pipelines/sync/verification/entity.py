@@ -25,13 +25,13 @@ from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store import differences
 from cyphera_pipelines.store import verification as store
 from cyphera_pipelines.store.differences import Difference, DifferenceKind, RowKey
-from cyphera_pipelines.store.loader import LoadResult
+from cyphera_pipelines.store.load_result import LoadResult
 from cyphera_pipelines.store.synced_accounts import read_synced_account
 from cyphera_pipelines.store.verification import Listed
 from cyphera_pipelines.sync.listing import plan_listing
 from cyphera_pipelines.sync.memory import collect_if_due
 from cyphera_pipelines.sync.pages import PageStream, SyncCancelledError
-from cyphera_pipelines.sync.slicing import Slice
+from cyphera_pipelines.sync.slices import Slice
 from cyphera_pipelines.sync.verification.context import VerificationContext
 from cyphera_pipelines.sync.verification.mending import mend, mend_versions, record_unmappable
 from cyphera_pipelines.sync.verification.report import EntityReport, TableReport
@@ -44,7 +44,7 @@ PAGE_SIZE = 100
 LOOKS_AT_ONCE = 8
 OBJECTS_PER_BATCH = 50
 MOST_LOOKS = 500
-"""Objects of one entity that are looked at again: 20 seconds' worth at Stripe's 25 requests per second.
+"""Objects of one entity that are looked at again: 20 seconds' worth at 25 requests per second.
 
 Where more differ, an empty table for instance, the rest is reported as listed: that it did not change meanwhile is
 known of those objects too. A repair has to fetch every one of them anyway.
@@ -62,7 +62,8 @@ class EntityVerification:
         self._entity = entity
         columns = [column.name for column in entity_table(entity).columns]
         self._created_at = columns.index("created")
-        self._unlisted_with = find_provider(context.source.provider).unlisted_with.get(entity)
+        self._provider = find_provider(context.source.provider)
+        self._unlisted_with = self._provider.unlisted_with.get(entity)
         self._has_rows = context.progress.entity(entity).estimated is not None
         self._changed = 0
         self._note: str | None = None
@@ -94,8 +95,8 @@ class EntityVerification:
 
     def _list(self, connection: Connection) -> None:
         context, entity = self._context, self._entity
-        plan = plan_listing(context.start, [Slice()], PAGE_SIZE)
-        pages = PageStream(context.client, entity, plan, context.is_cancelled)
+        plan = plan_listing(self._provider, entity, context.start, [Slice()], PAGE_SIZE)
+        pages = PageStream(context.client, entity, plan, context.published, context.is_cancelled)
         for batch in pages.batches():
             fetched, requests = sum(page.fetched for page in batch), sum(page.requests for page in batch)
             self._note_listed(connection, [page.mapped for page in batch], fetched, requests)
@@ -140,7 +141,7 @@ class EntityVerification:
     def _is_new(self, obj: MappedObject) -> bool:
         """Whether it was created after the verification began. Objects on a test clock may lie in the far future."""
         created, began = obj.values[self._created_at], int(self._context.start.watermark)
-        return bool(began <= created <= self._context.client.now() + CLOCK_MARGIN)
+        return created is not None and bool(began <= created <= self._context.client.now() + CLOCK_MARGIN)
 
     def _look_again(self, connection: Connection) -> None:
         """Keep what is real of the differences; mend it if that is asked for."""

@@ -13,7 +13,8 @@ from cyphera_pipelines.model.synced_tables import child_tables
 from cyphera_pipelines.store import verification as store
 from cyphera_pipelines.store.differences import Difference, DifferenceKind
 from cyphera_pipelines.store.events import insert_events
-from cyphera_pipelines.store.loader import LoadResult, TableCounts, load
+from cyphera_pipelines.store.load_result import LoadResult, TableCounts
+from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.missing import note_missing
 from cyphera_pipelines.store.tombstones import tombstone_object
 from cyphera_pipelines.sync.mapped_events import mapping_events

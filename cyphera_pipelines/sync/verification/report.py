@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.missing import MissingObjects
 from cyphera_pipelines.store.checks import Finding
 
@@ -38,7 +39,9 @@ class TableReport:
 
 @dataclass(frozen=True)
 class EntityReport:
-    """One entity: its table, then its child tables; no tables where it could not be verified, and `error` says why.
+    """One entity: its table, then its child tables; no tables where it could not be verified.
+
+    Then `error` says why, and `error_code` what kind of trouble that is.
 
     `unmappable` are objects that no row can be made of. `changed_meanwhile` objects differ, but changed at the provider
     while the verification ran: the next sync brings them, and they count as no difference. `unconfirmed` objects differ
@@ -52,6 +55,7 @@ class EntityReport:
     unconfirmed: int = 0
     note: str | None = None
     error: str | None = None
+    error_code: ErrorCode | None = None
 
     @property
     def agrees(self) -> bool:
@@ -74,6 +78,17 @@ class VerificationReport:
     def is_complete(self) -> bool:
         """Whether every entity could be verified."""
         return all(entity.error is None for entity in self.entities)
+
+    @property
+    def error_code(self) -> ErrorCode | None:
+        """What kind of thing is wrong: what kept an entity from being verified, else what differs; None: nothing."""
+        errors = {entity.error_code for entity in self.entities if entity.error_code is not None}
+        if errors:
+            return errors.pop() if len(errors) == 1 else ErrorCode.SEVERAL_CAUSES
+        if self.agrees:
+            return None
+        differs = any(not table.agrees for entity in self.entities for table in entity.tables)
+        return ErrorCode.DIFFERENCES_FOUND if differs else ErrorCode.OBJECT_NOT_LOADED
 
     @property
     def agrees(self) -> bool:

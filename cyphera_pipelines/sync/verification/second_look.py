@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
+from cyphera_pipelines.model.synced_tables import SYNCED_TABLES
 from cyphera_pipelines.providers.base import Change, ProviderClient, ProviderUnavailableError
 from cyphera_pipelines.store.differences import Difference, DifferenceKind, RowKey
 from cyphera_pipelines.store.verification import LiveRow
@@ -68,7 +69,7 @@ def _expected(difference: Difference, obj: MappedObject | None) -> bytes | None:
     key = difference.key
     if obj is None or obj.livemode is not key.livemode:
         return None
-    if difference.table not in obj.children:
+    if not SYNCED_TABLES[difference.table].is_child:
         return obj.content_hash
     children = obj.children_of(difference.table)
     hashes = {(child.id, occurrence): child.content_hash for occurrence, child in children}

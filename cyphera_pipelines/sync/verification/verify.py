@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from cyphera_pipelines.connection_budget import COMPARED_AT_ONCE
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.model.source import Source
@@ -30,9 +31,10 @@ from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.billed_amounts import settle_billed_amounts
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
-from cyphera_pipelines.store.database_errors import what_happened
+from cyphera_pipelines.store.database_errors import error_code_of, what_happened
 from cyphera_pipelines.store.missing import list_missing
 from cyphera_pipelines.store.rows import count_rows
+from cyphera_pipelines.store.verifications import EntityVerified, note_verified
 from cyphera_pipelines.sync.client import open_client
 from cyphera_pipelines.sync.listing import ListingStart
 from cyphera_pipelines.sync.memory import rare_collections, share_arenas
@@ -47,13 +49,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VerificationJob:
-    """Everything that one verification needs."""
+    """Everything that one verification needs.
+
+    It compares so many entities at once, each on a connection that it holds for as long.
+    """
 
     database: Database
     keyring: Keyring
     source: Source
     entities: tuple[Entity, ...]
     progress: SyncProgress
+    compared_at_once: int = COMPARED_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,9 @@ class _Findings:
 
 
 def verify(job: VerificationJob) -> VerificationReport:
-    """Compare the source's tables with the provider and report what differs. Writes nothing, and holds no lock.
+    """Compare the source's tables with the provider and report what differs. Holds no lock.
+
+    No row of the tables is written; what was found is noted, for whoever asks how complete they are.
 
     An entity's trouble is told in the report. Raises CredentialsRejectedError or ProviderUnavailableError if not even
     the account can be asked for, CypheraError for unusable credentials or trouble with the database.
@@ -87,7 +95,8 @@ def verify(job: VerificationJob) -> VerificationReport:
 
 def database_trouble(job: VerificationJob, error: Exception) -> CypheraError:
     """What to tell of a database error."""
-    return CypheraError(f"The verification of {job.source.key} {what_happened(error)}. Start it again.")
+    message = f"The verification of {job.source.key} {what_happened(error)}. Start it again."
+    return CypheraError(message, code=error_code_of(error))
 
 
 def compare(
@@ -96,9 +105,10 @@ def compare(
     is_cancelled: Callable[[], bool],
     cancel: Callable[[], None],
     session: Session | None = None,
+    mends: bool = True,
     on_retry: Callable[[RequestNote], None] | None = None,
 ) -> Verified:
-    """Verify all entities concurrently; with a session that mends, also what differs is mended.
+    """Verify all entities concurrently; with a session, also what differs is mended, unless it is not to.
 
     Raises what `verify` raises, but database errors as they are.
     """
@@ -121,15 +131,16 @@ def compare(
                 database=job.database,
                 client=client,
                 scope=opened.scope,
+                published=opened.published,
                 source=job.source,
                 start=_begin(client),
-                session=session,
+                session=session if mends else None,
                 progress=job.progress,
                 is_cancelled=is_cancelled,
                 cancel=cancel,
             )
-            findings = _verify_entities(context, job.entities)
-            if session is not None:
+            findings = _verify_entities(context, job.entities, job.compared_at_once)
+            if context.session is not None:
                 with job.database.tenant(job.source.workspace_id) as connection:
                     settle_billed_amounts(connection, job.source, livemode=context.livemode)
     finally:
@@ -142,7 +153,15 @@ def compare(
     )
     still = tuple(each for each in missing if each.entity in job.entities)
     report = VerificationReport(job.source.key, began_at, seconds, reports, session_id, still)
+    ended = [_verified(each) for each in reports if each.error is None]
+    note_verified(job.database, job.source, began_at, ended, livemode=context.livemode)
     return Verified(report, findings.errors)
+
+
+def _verified(report: EntityReport) -> EntityVerified:
+    checked = sum(table.checked for table in report.tables)
+    left = sum(table.differences - table.mended for table in report.tables)
+    return EntityVerified(report.entity, checked, left, report.unmappable.count)
 
 
 def _begin(client: ProviderClient) -> ListingStart:
@@ -157,8 +176,8 @@ def _begin(client: ProviderClient) -> ListingStart:
     return ListingStart(client.now(), created.timestamp() if created is not None else None)
 
 
-def _verify_entities(context: VerificationContext, entities: tuple[Entity, ...]) -> _Findings:
-    """Verify two entities at a time, each in a thread and on a connection of its own, the largest first.
+def _verify_entities(context: VerificationContext, entities: tuple[Entity, ...], at_once: int) -> _Findings:
+    """Verify a few entities at a time, each in a thread and on a connection of its own, the largest first.
 
     Raises database errors, and interruptions of the calling thread.
     """
@@ -168,7 +187,7 @@ def _verify_entities(context: VerificationContext, entities: tuple[Entity, ...])
             context.progress.estimated(Entity(name), rows)
     findings = _Findings()
     largest_first = sorted(entities, key=lambda entity: known[entity.value], reverse=True)
-    with ThreadPoolExecutor(COMPARED_AT_ONCE, thread_name_prefix="verify") as threads:
+    with ThreadPoolExecutor(at_once, thread_name_prefix="verify") as threads:
         running = [threads.submit(_verify_entity, context, entity, findings) for entity in largest_first]
         try:
             wait(running)
@@ -184,7 +203,8 @@ def _verify_entity(context: VerificationContext, entity: Entity, findings: _Find
     try:
         report = EntityVerification(context, entity).run()
     except (SyncCancelledError, RequestAbandonedError):
-        _fail(context, entity, findings, CypheraError("The verification was stopped before it came to its end."))
+        message = "The verification was stopped before it came to its end."
+        _fail(context, entity, findings, CypheraError(message, code=ErrorCode.CANCELLED))
     except DATABASE_ERRORS as error:
         with findings.lock:
             findings.fatal = findings.fatal or error
@@ -195,14 +215,15 @@ def _verify_entity(context: VerificationContext, entity: Entity, findings: _Find
             context.cancel()
     except Exception as error:
         _log.exception("The verification of %s for %s failed.", entity.value, context.source.key)
-        _fail(context, entity, findings, CypheraError(redact(f"An error of ours: {type(error).__name__}: {error}")))
+        message = redact(f"An error of ours: {type(error).__name__}: {error}")
+        _fail(context, entity, findings, CypheraError(message, code=ErrorCode.UNEXPECTED))
     else:
         with findings.lock:
             findings.reports[entity] = report
 
 
 def _fail(context: VerificationContext, entity: Entity, findings: _Findings, error: CypheraError) -> None:
-    context.progress.failed(entity, str(error))
+    context.progress.failed(entity, error)
     with findings.lock:
         findings.errors[entity] = error
-        findings.reports[entity] = EntityReport(entity, error=str(error))
+        findings.reports[entity] = EntityReport(entity, error=str(error), error_code=error.code)

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 
 from cyphera_pipelines_tests.benchmarks.figures import Result
 from cyphera_pipelines_tests.benchmarks.scenarios import (
+    analyst_questions,
     delta,
     due_sources,
+    figures,
     first_load,
     idle_batch,
     idle_sources,
     live_limits,
     many_partitions,
     million_invoices,
+    operations_page,
     sdk_baseline,
     status,
     unchanged,
@@ -52,6 +55,24 @@ SCENARIOS = {
             "due_sources",
             "10,000 sources due within an hour, or a part of both: how late each is looked at",
             due_sources.run,
+            by_default=False,
+        ),
+        Scenario(
+            "analyst_questions",
+            "the questions of docs/examples on a million invoices with their lines, with their plans",
+            analyst_questions.run,
+            by_default=False,
+        ),
+        Scenario(
+            "figures",
+            "MRR of 100,000 subscriptions over 36 months: built, unchanged, and after 1 % changed",
+            figures.run,
+            by_default=False,
+        ),
+        Scenario(
+            "operations_page",
+            "the operations page with 10,000 sources and a million sessions: time, statements, bytes",
+            operations_page.run,
             by_default=False,
         ),
         Scenario("webhooks", "10,000 webhooks of 20 sources, applied as they come", webhooks.run, by_default=False),

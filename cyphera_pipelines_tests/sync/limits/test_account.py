@@ -111,6 +111,60 @@ def test_a_queue_at_one_endpoint_does_not_hold_back_the_others(limits: AccountLi
     assert limits.turn("customers").seconds_left() == 0
 
 
+def test_writes_go_before_reads_that_wait(limits: AccountLimits, clock: Clock) -> None:
+    begin(limits, "invoices", clock)
+    reads = [limits.turn("invoices") for _ in range(3)]
+    assert all(read.seconds_left() > 0 for read in reads)
+    write, later = limits.turn("invoices", is_write=True), limits.turn("invoices", is_write=True)
+    assert 0 < write.seconds_left() < later.seconds_left()
+    clock.now += 1.0
+    assert all(read.seconds_left() > 0 for read in reads)
+    assert later.seconds_left() > 0
+    assert write.seconds_left() == 0
+
+
+def test_a_write_that_waits_for_the_account_goes_before_reads_elsewhere(clock: Clock) -> None:
+    limits = AccountLimits(RateLimits(account=1, endpoint=1_000), clock)
+    begin(limits, "invoices", clock)
+    read, write = limits.turn("customers"), limits.turn("refunds", is_write=True)
+    assert read.seconds_left() > 0
+    assert write.seconds_left() > 0
+    clock.now += 2.0
+    assert read.seconds_left() > 0
+    assert write.seconds_left() == 0
+    with write:
+        pass
+    clock.now += 2.0
+    assert read.seconds_left() == 0
+
+
+def test_a_write_that_is_given_up_holds_nobody_back(clock: Clock) -> None:
+    limits = AccountLimits(RateLimits(account=1, endpoint=1_000), clock)
+    begin(limits, "invoices", clock)
+    read = limits.turn("customers")
+    with limits.turn("refunds", is_write=True) as write:
+        assert write.seconds_left() > 0
+        clock.now += 2.0
+        assert read.seconds_left() > 0
+    assert read.seconds_left() == 0
+
+
+def test_a_write_that_its_own_endpoint_holds_back_holds_back_nobody_else(limits: AccountLimits, clock: Clock) -> None:
+    refuse(limits, "refunds", clock, LimitMet(LimitScope.ENDPOINT, pause=30.0))
+    clock.now += 1.0
+    assert limits.turn("refunds", is_write=True).seconds_left() > 0
+    assert limits.turn("customers").seconds_left() == 0
+
+
+def test_no_more_are_on_their_way_than_the_provider_allows(clock: Clock) -> None:
+    limits = AccountLimits(RateLimits(account=1_000, endpoint=1_000, per_seconds=60.0, at_once=3), clock)
+    turns = [begin(limits, endpoint, clock) for endpoint in ("invoices", "customers", "invoices")]
+    fourth = limits.turn("prices")
+    assert fourth.seconds_left() > 0
+    turns[0].__exit__(None, None, None)
+    assert fourth.seconds_left() == 0
+
+
 def test_who_waits_long_looks_again_soon(clock: Clock) -> None:
     limits = AccountLimits(RateLimits(account=0.01, endpoint=0.01), clock)
     begin(limits, "invoices", clock)

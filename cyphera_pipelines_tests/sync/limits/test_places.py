@@ -21,6 +21,16 @@ def test_there_are_as_many_as_anybody_wants_until_the_provider_objects() -> None
     assert free(places) == 8
 
 
+def test_no_more_are_tried_than_are_published() -> None:
+    places = Places(2)
+    for _ in range(5 * REQUESTS_PER_PLACE):
+        places.accepted()
+    places.take()
+    assert places.is_one_free
+    places.take()
+    assert not places.is_one_free
+
+
 def test_one_is_always_left() -> None:
     places = Places()
     places.refused(1)

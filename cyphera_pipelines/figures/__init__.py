@@ -1,0 +1,1 @@
+"""What subscriptions bring in a month, and how that moved: made from the synced tables, by rules that one can read."""

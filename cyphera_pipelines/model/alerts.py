@@ -1,0 +1,287 @@
+"""Alerts: what is wrong with a source for long enough that somebody is told, and the rules of when that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.schedule import DAY, HOUR, MINUTE
+
+MOST_IN_WORDS = 10
+"""Of one cause at one provider, so many sources are told of one by one; with the next, one message is of them all."""
+
+NAMED_IN_A_DIGEST = 20
+"""How many of its sources a digest names."""
+
+MOST_AFTER = 7 * DAY
+MOST_TIMES = 100
+MOST_ALL_CLEAR_AFTER = DAY
+DEFAULT_ALL_CLEAR_AFTER = 5 * MINUTE
+"""Seconds for which a source has to be well before it is told so."""
+
+
+class AlertCause(StrEnum):
+    """What an alert is about. Of one source and cause there is one open alert at most."""
+
+    FAILED = "failed"
+    """Its checks and syncs fail."""
+    PARTIAL = "partial"
+    """Its syncs come to an end, but some entity does not make it."""
+    LATE = "late"
+    """Nothing failed, and its tables are older than its schedule allows all the same: nobody was at work on it."""
+    CREDENTIALS = "credentials"
+    """Its credentials were rejected: it is paused until others are entered."""
+    GIVEN_UP = "given_up"
+    """It is paused, as its syncs failed for days."""
+    WEBHOOKS_FAILING = "webhooks_failing"
+    """What webhooks told could not be brought into its tables, and is tried again."""
+    WEBHOOKS_DEAD = "webhooks_dead"
+    """The same, and it is not tried again by itself."""
+    DRIFT = "drift"
+    """A verification found rows that are not as the provider has them, and were not mended."""
+
+
+@dataclass(frozen=True)
+class AlertRule:
+    """When an alert of the cause is told: once its cause was met so many times, or is so many seconds old.
+
+    Whichever comes first; a None counts for nothing, and with two of them it is told at once. `times` are failures in a
+    row, webhooks, or rows, as the cause has it. `all_clear_after` seconds have to pass without the cause before the end
+    is told. The deployment's alone counts: an alert ends once, whoever is told.
+    """
+
+    cause: AlertCause
+    is_on: bool = True
+    times: int | None = None
+    after: int | None = None
+    all_clear_after: int = DEFAULT_ALL_CLEAR_AFTER
+
+
+DEFAULT_RULES: Mapping[AlertCause, AlertRule] = {
+    rule.cause: rule
+    for rule in (
+        # A first failure that the next try mends wakes nobody up.
+        AlertRule(AlertCause.FAILED, times=2, after=75 * MINUTE),
+        AlertRule(AlertCause.PARTIAL, after=75 * MINUTE),
+        AlertRule(AlertCause.LATE, after=15 * MINUTE),
+        AlertRule(AlertCause.CREDENTIALS),
+        AlertRule(AlertCause.GIVEN_UP),
+        AlertRule(AlertCause.WEBHOOKS_FAILING, after=2 * HOUR),
+        AlertRule(AlertCause.WEBHOOKS_DEAD),
+        AlertRule(AlertCause.DRIFT),
+    )
+}
+
+
+def checked_rule(rule: AlertRule) -> AlertRule:
+    """The rule, or InvalidInputError that says which of its numbers is not acceptable."""
+    if rule.times is not None and not 1 <= rule.times <= MOST_TIMES:
+        raise InvalidInputError(f"A cause is told when it was met 1 to {MOST_TIMES} times.")
+    if rule.after is not None and not 0 <= rule.after <= MOST_AFTER:
+        raise InvalidInputError(f"A cause is told after {MOST_AFTER // DAY} days at most.")
+    if not 0 <= rule.all_clear_after <= MOST_ALL_CLEAR_AFTER:
+        raise InvalidInputError(f"The end of a cause is told after {MOST_ALL_CLEAR_AFTER // HOUR} hours at most.")
+    return rule
+
+
+class AlertState(StrEnum):
+    """Where an alert stands for whoever looks at it."""
+
+    WAITING = "waiting"
+    """The cause is there, but not as often or as long as the rule asks for: nobody is told."""
+    OPEN = "open"
+    RECOVERING = "recovering"
+    """The cause is gone, but not yet for long enough to tell."""
+    ENDED = "ended"
+
+
+class EndedBecause(StrEnum):
+    """Why an alert ended."""
+
+    RECOVERED = "recovered"
+    REMOVED = "removed"
+    """The source is no longer active: its configuration was removed or switched off."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A row of `alerts` with its workspace's slug.
+
+    `began_at` is since when the cause is there, `times` how often it was met, `detail` what was said of it last.
+    `raised_at` is when the rule was met; None while it is not.
+    """
+
+    id: UUID
+    workspace_id: UUID
+    workspace_slug: str
+    provider_name: str
+    cause: AlertCause
+    error_code: str | None
+    times: int
+    detail: str | None
+    began_at: datetime
+    raised_at: datetime | None
+    recovered_at: datetime | None
+    ended_at: datetime | None
+    ended_because: EndedBecause | None
+
+    @property
+    def source(self) -> str:
+        """The source's key, as in `acme:stripe`."""
+        return f"{self.workspace_slug}:{self.provider_name}"
+
+    @property
+    def state(self) -> AlertState:
+        """Where it stands."""
+        if self.ended_at is not None:
+            return AlertState.ENDED
+        if self.raised_at is None:
+            return AlertState.WAITING
+        return AlertState.OPEN if self.recovered_at is None else AlertState.RECOVERING
+
+    @property
+    def sentence(self) -> str:
+        """What is, or was, wrong, for people; it ends with a full stop."""
+        return sentence_of(self.cause, self.times, self.began_at, self.detail)
+
+    @property
+    def all_clear(self) -> str:
+        """How it ended, for people."""
+        if self.ended_because is EndedBecause.REMOVED:
+            return "It is no longer an active source: nothing of it is synced any more."
+        return _ALL_CLEAR[self.cause]
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return remedy_of(self.cause, self.workspace_slug, self.provider_name)
+
+
+def sentence_of(cause: AlertCause, times: int, began_at: datetime, detail: str | None) -> str:
+    """What is wrong with one source."""
+    since, said = f"since {_moment(began_at)}", f": {detail}" if detail else ""
+    match cause:
+        case AlertCause.FAILED:
+            text = f"{_count(times, 'sync')} in a row failed {since}{said}"
+        case AlertCause.PARTIAL:
+            text = f"Its syncs have not been complete {since}{said}"
+        case AlertCause.LATE:
+            text = f"Its tables are older than its schedule allows {since}, and no sync of it has failed"
+        case AlertCause.CREDENTIALS:
+            text = f"It is paused {since}, as its credentials were rejected{said}"
+        case AlertCause.GIVEN_UP:
+            text = f"It is paused {since}, as its syncs had failed for days{said}"
+        case AlertCause.WEBHOOKS_FAILING:
+            text = f"{_count(times, 'webhook')} could not be applied {since}; they are tried again{said}"
+        case AlertCause.WEBHOOKS_DEAD:
+            text = f"{_count(times, 'webhook')} could not be applied and were given up, the first {since}{said}"
+        case AlertCause.DRIFT:
+            text = f"{_count(times, 'row')} were found not to be as the provider has them {since}, and were not mended"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def sentence_of_many(cause: AlertCause, provider: str, count: int) -> str:
+    """What is wrong with many sources at once."""
+    return f"{count:,} sources of {provider}: {_OF_MANY[cause]}."
+
+
+def all_clear_of_many(cause: AlertCause, provider: str, recovered: int, removed: int) -> str:
+    """How it ended for sources that one message had told of."""
+    gone = f"; {removed:,} are no longer active" if removed else ""
+    return f"{recovered:,} sources of {provider} recovered{gone}. It was: {_OF_MANY[cause]}."
+
+
+def remedy_of(cause: AlertCause, slug: str, provider: str) -> str:
+    """What to do about it at one source: a command where there is one."""
+    match cause:
+        case AlertCause.FAILED | AlertCause.PARTIAL:
+            return f"Try the connection: cyphera source test {slug} {provider}"
+        case AlertCause.LATE:
+            return f"See that `cyphera up` or Dagster's daemon runs, or: cyphera sync {slug} {provider}"
+        case AlertCause.CREDENTIALS:
+            return f"Enter a key that works: cyphera source update {slug} {provider} --api-key-stdin"
+        case AlertCause.GIVEN_UP:
+            return f"Mend what it says, then resume it: cyphera schedule resume {slug} {provider}"
+        case AlertCause.WEBHOOKS_FAILING:
+            return f"Bring it up to date, and see what fails: cyphera sync {slug} {provider}"
+        case AlertCause.WEBHOOKS_DEAD:
+            return f"Mend what it says, then replay them: cyphera webhook replay {slug} --all --provider {provider}"
+        case AlertCause.DRIFT:
+            return f"Compare anew and mend: cyphera verify {slug} {provider} --repair"
+
+
+REMEDY_OF_MANY: Mapping[AlertCause, str] = {
+    AlertCause.FAILED: "See whether the provider has an outage; then try one: cyphera source test SLUG PROVIDER",
+    AlertCause.PARTIAL: "See what one of them says: cyphera status",
+    AlertCause.LATE: "See that `cyphera up` or Dagster's daemon runs: cyphera status",
+    AlertCause.CREDENTIALS: "See whether the provider refuses keys of all: cyphera source test SLUG PROVIDER",
+    AlertCause.GIVEN_UP: "See what one of them says: cyphera status",
+    AlertCause.WEBHOOKS_FAILING: "See what one of them says: cyphera status",
+    AlertCause.WEBHOOKS_DEAD: "Mend what they say, then replay them: cyphera webhook --help",
+    AlertCause.DRIFT: "Compare one anew: cyphera verify SLUG PROVIDER",
+}
+
+_OF_MANY: Mapping[AlertCause, str] = {
+    AlertCause.FAILED: "their syncs fail",
+    AlertCause.PARTIAL: "their syncs are not complete",
+    AlertCause.LATE: "their tables are older than their schedules allow, and no sync has failed",
+    AlertCause.CREDENTIALS: "they are paused, as their credentials were rejected",
+    AlertCause.GIVEN_UP: "they are paused, as their syncs had failed for days",
+    AlertCause.WEBHOOKS_FAILING: "webhooks could not be applied, and are tried again",
+    AlertCause.WEBHOOKS_DEAD: "webhooks could not be applied, and were given up",
+    AlertCause.DRIFT: "rows were found not to be as the provider has them, and were not mended",
+}
+
+# Each is true whatever led there: see `store/alert_conditions.py` for when a cause is gone.
+_ALL_CLEAR: Mapping[AlertCause, str] = {
+    AlertCause.FAILED: "A sync of it has come to its end since, and it is up to date.",
+    AlertCause.PARTIAL: "A sync of it was complete again.",
+    AlertCause.LATE: "Its tables are as its schedule asks for again.",
+    AlertCause.CREDENTIALS: "It is not paused any more, and a sync of it has come to its end.",
+    AlertCause.GIVEN_UP: "It is not paused any more, and a sync of it has come to its end.",
+    AlertCause.WEBHOOKS_FAILING: "No webhook that could not be applied is left.",
+    AlertCause.WEBHOOKS_DEAD: "No webhook that was given up is left.",
+    AlertCause.DRIFT: "The last verification of each entity left no difference.",
+}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def rule_in_words(rule: AlertRule) -> str:
+    """As in "when it was met 2 times, or after 1 h 15 min"."""
+    if not rule.is_on:
+        return "never"
+    parts = [f"when it was met {rule.times} times"] if rule.times is not None else []
+    parts += [f"after {_span(rule.after)}"] if rule.after is not None else []
+    return ", or ".join(parts) or "at once"
+
+
+def _span(seconds: int) -> str:
+    hours, minutes = divmod(seconds // MINUTE, 60)
+    parts = [f"{hours} h"] if hours else []
+    parts += [f"{minutes} min"] if minutes else []
+    return " ".join(parts) or f"{seconds} s"
+
+
+def alert_of(row: Mapping[Any, Any], *, raised: str = "raised_at") -> Alert:
+    """The alert that a row of the store is, as whoever's `raised` moment it is sees it."""
+    names = [name for name in Alert.__dataclass_fields__ if name != "raised_at"]
+    because = row["ended_because"]
+    values = {name: row[name] for name in names}
+    return Alert(
+        **values
+        | {
+            "cause": AlertCause(row["cause"]),
+            "raised_at": row[raised],
+            "ended_because": None if because is None else EndedBecause(because),
+        }
+    )

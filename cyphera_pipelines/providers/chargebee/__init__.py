@@ -1,0 +1,1 @@
+"""Chargebee, with Product Catalog 2.0: items and item prices."""

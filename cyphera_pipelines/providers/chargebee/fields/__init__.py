@@ -1,0 +1,1 @@
+"""Where each column's value stands in a Chargebee object: one module per entity."""

@@ -1,0 +1,1 @@
+"""Chargebee's objects in the field's own terms."""

@@ -1,0 +1,1 @@
+"""From Stripe's objects to canonical ones, a file for each group of operations."""

@@ -1,0 +1,1 @@
+"""A business as Chargebee shows it: its people, items, prices, subscriptions, invoices and what goes with them."""

@@ -1,0 +1,54 @@
+"""What loading did."""
+
+from dataclasses import dataclass, field
+
+from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
+from cyphera_pipelines.model.synced_tables import strict_child_tables
+
+
+@dataclass
+class TableCounts:
+    """What a merge did to one table."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+
+    def add(self, other: "TableCounts") -> None:
+        """Add the other's counts to these."""
+        self.created += other.created
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.deleted += other.deleted
+
+
+@dataclass(frozen=True)
+class DifferingRow:
+    """A row that was left as it is although the provider's object differs, and the columns in which it does."""
+
+    id: str
+    columns: tuple[str, ...]
+
+
+@dataclass
+class LoadResult:
+    """What loading a batch did, by table, what Postgres refused to take, and what was left although it differs."""
+
+    tables: dict[str, TableCounts] = field(default_factory=dict)
+    refused: list[UnmappableObject] = field(default_factory=list)
+    differing: list[DifferingRow] = field(default_factory=list)
+
+    def count_unchanged(self, entity: Entity, obj: MappedObject) -> None:
+        """Count an object that was left as it is, with its children but for those of loose tables."""
+        self.tables.setdefault(entity.value, TableCounts()).unchanged += 1
+        for table in strict_child_tables(entity):
+            self.tables.setdefault(table.name, TableCounts()).unchanged += len(obj.children.get(table.name, ()))
+
+    def add(self, other: "LoadResult") -> None:
+        """Add the other's results to these."""
+        for name, counts in other.tables.items():
+            self.tables.setdefault(name, TableCounts()).add(counts)
+        self.refused.extend(other.refused)
+        self.differing.extend(other.differing)

@@ -1,0 +1,159 @@
+"""Figures that are kept: what each subscription item brings in a month, and how each customer's sum moved.
+
+Schema `figures`. They follow from schema `payments` and the workspace's rules, and can be made anew at any time.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from cyphera_pipelines.model.synced_tables import OCCURRENCE, OCCURRENCE_COMMENT, SHARED_KEY_COLUMNS
+from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA, FIGURES_SCHEMA, metadata
+
+
+def _shared() -> list[Column[Any]]:
+    return [
+        Column("workspace_id", UUID(as_uuid=True), primary_key=True, comment=SHARED_KEY_COLUMNS["workspace_id"]),
+        Column("provider", Text, primary_key=True, comment=SHARED_KEY_COLUMNS["provider"]),
+        Column("livemode", Boolean, primary_key=True, comment=SHARED_KEY_COLUMNS["livemode"]),
+    ]
+
+
+subscription_mrr = Table(
+    "subscription_mrr",
+    metadata,
+    *_shared(),
+    Column("subscription_id", Text, primary_key=True, comment="Id of the subscription"),
+    Column("item_id", Text, primary_key=True, comment="Id of the subscription item"),
+    Column(OCCURRENCE, BigInteger, primary_key=True, server_default=text("0"), comment=OCCURRENCE_COMMENT),
+    Column("valid_from", DateTime(timezone=True), primary_key=True, comment="From when the item brought this much"),
+    Column("valid_to", DateTime(timezone=True), comment="Until when, exclusive; NULL while it does"),
+    Column("customer_id", Text, comment="Id of the customer"),
+    Column("currency", Text, comment="Lower-case ISO code of the currency; NULL where it is not known"),
+    Column("status", Text, comment="The subscription's status; NULL before the first sync"),
+    Column("price_id", Text, comment="Id of the price"),
+    Column("product_id", Text, comment="Id of the product"),
+    Column("quantity", Numeric, comment="How many units"),
+    Column("recurring_interval", Text, comment="day, week, month or year"),
+    Column("recurring_interval_count", BigInteger, comment="Number of intervals between two bills"),
+    Column("gross", Numeric, comment="What a bill has for the item before discounts, in minor units, exactly"),
+    Column("discounted", Numeric, comment="What discounts that count take off a bill, in minor units, exactly"),
+    Column("taxed", Numeric, comment="Tax that is contained in what is left, in minor units, exactly"),
+    Column("mrr", BigInteger, nullable=False, comment="Monthly recurring revenue, in minor units of `currency`"),
+    Column(
+        "left_out_by",
+        Text,
+        comment="The rule by which it counts nothing, as in trialing; NULL where it counts, be it with 0",
+    ),
+    Column("ends_at", DateTime(timezone=True), comment="When it is known to end; NULL where nothing is"),
+    Column(
+        "steps",
+        JSONB,
+        comment="How gross and discounted came to be: tiers and discounts, each with its amount; NULL if no such",
+    ),
+    Column("provenance", Text, nullable=False, comment="observed, or reconstructed from invoice lines"),
+    Column("is_estimated", Boolean, nullable=False, comment="Whether a part of it, as its tax, had to be estimated"),
+    CheckConstraint("provenance IN ('observed', 'reconstructed')", name="provenance"),
+    Index("subscription_mrr_customer_idx", "workspace_id", "provider", "livemode", "customer_id"),
+    schema=FIGURES_SCHEMA,
+    comment="What each subscription item brought in a month: one row per item and time without a change",
+)
+
+mrr_movements = Table(
+    "mrr_movements",
+    metadata,
+    *_shared(),
+    Column("customer_id", Text, primary_key=True, comment="Id of the customer"),
+    Column("currency", Text, primary_key=True, comment="Lower-case ISO code of the currency"),
+    Column("day", Date, primary_key=True, comment="The day, in UTC"),
+    Column("movement", Text, nullable=False, comment="new, expansion, contraction, churn or reactivation"),
+    Column("reason", Text, nullable=False, comment="What brought it about, as in quantity, price or discount_ended"),
+    Column("opening", BigInteger, nullable=False, comment="The customer's MRR when the day began, in minor units"),
+    Column("closing", BigInteger, nullable=False, comment="The customer's MRR when the day ended, in minor units"),
+    Column("change", BigInteger, nullable=False, comment="closing - opening, in minor units"),
+    Column("gap_days", Integer, comment="Of a reactivation: days since the customer's MRR had ended; otherwise NULL"),
+    Column("provenance", Text, nullable=False, comment="observed, or reconstructed from invoice lines"),
+    CheckConstraint(
+        "movement IN ('new', 'expansion', 'contraction', 'churn', 'reactivation')",
+        name="movement",
+    ),
+    schema=FIGURES_SCHEMA,
+    comment="How each customer's MRR moved: one row per customer, currency and day on which it changed",
+)
+
+exchange_rates = Table(
+    "exchange_rates",
+    metadata,
+    Column(
+        "workspace_id",
+        UUID(as_uuid=True),
+        ForeignKey(f"{CONTROL_SCHEMA}.workspaces.id"),
+        primary_key=True,
+        comment=SHARED_KEY_COLUMNS["workspace_id"],
+    ),
+    Column("currency", Text, primary_key=True, comment="Lower-case ISO code of the currency that is converted"),
+    Column(
+        "into_currency", Text, primary_key=True, comment="Lower-case ISO code of the currency that it is converted into"
+    ),
+    Column("day", Date, primary_key=True, comment="From which day on the rate counts, until the next one's"),
+    Column(
+        "rate",
+        Numeric,
+        nullable=False,
+        comment="What one whole unit of `currency` is in whole units of `into_currency`",
+    ),
+    CheckConstraint("rate > 0", name="rate"),
+    schema=FIGURES_SCHEMA,
+    comment="Rates that a workspace has given: nothing is ever converted by others",
+)
+
+figure_builds = Table(
+    "figure_builds",
+    metadata,
+    *_shared(),
+    Column("built_at", DateTime(timezone=True), nullable=False, comment="When figures were last brought in step"),
+    Column(
+        "seen_until",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="What was written before this moment is in the figures",
+    ),
+    Column("rules", JSONB, nullable=False, comment="The rules that they were made by"),
+    Column("rules_digest", Text, nullable=False, comment="Tells those rules and this release's way of counting apart"),
+    schema=FIGURES_SCHEMA,
+    comment="Until when each source's figures are in step with its tables",
+)
+
+figure_rules = Table(
+    "figure_rules",
+    metadata,
+    Column(
+        "workspace_id",
+        UUID(as_uuid=True),
+        ForeignKey(f"{CONTROL_SCHEMA}.workspaces.id"),
+        primary_key=True,
+        comment=SHARED_KEY_COLUMNS["workspace_id"],
+    ),
+    Column("preset", Text, nullable=False, comment="The name of a set of rules, as in cyphera"),
+    Column("changed", JSONB, nullable=False, comment="Rules that differ from the preset's, by name"),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=text("now()"), comment="When set"),
+    schema=FIGURES_SCHEMA,
+    comment="By which rules a workspace's figures are made, where it is not the preset cyphera",
+)
+
+figure_tables = (subscription_mrr, mrr_movements, exchange_rates, figure_builds, figure_rules)

@@ -1,0 +1,89 @@
+-- When revenue that was booked is earned: the waterfall of booked month by recognized month.
+-- Grain: one row per provider, currency, month in which invoices were booked, and month in which a part of them is recognized, or taken back.
+-- Key: workspace_id, provider, currency, booked_month, recognized_month.
+-- Rules: one mode only; lines as in revenue_lines: after discounts, without tax; evenly by day over the line's period, paid or not; a line for no days at once; days before the booking in the booked month; an invoice that is given up is recognized until then, and the rest written off; of a void one, what was recognized is taken back in the month in which it was voided, and all written off; rounded so that recognized and written_off of all months add up to the lines' sum, and deferred is what is left of that after each month; credit notes and refunds lower nothing here.
+-- Columns:
+-- workspace_id, provider, currency
+-- booked_month date: The month in which the invoices were finalized, by its first day, in UTC
+-- recognized_month date: The month in which this part is earned, by its first day, in UTC
+-- recognized numeric: What is earned in it, by its end; negative where void invoices take back more
+-- written_off numeric: What never will be, of invoices that were voided or given up in it
+-- deferred numeric: What is left of booked_month when recognized_month has ended
+-- booked numeric: The lines' sum of booked_month
+-- is_ahead boolean: Whether recognized_month has yet to begin
+SELECT
+    workspace_id,
+    provider,
+    currency,
+    CAST(booked_month AS date) AS booked_month,
+    recognized_month,
+    recognized * unit AS recognized,
+    written_off * unit AS written_off,
+    (
+        sum(recognized + written_off) OVER (PARTITION BY workspace_id, provider, currency, booked_month)
+        - sum(recognized + written_off) OVER (
+            PARTITION BY workspace_id, provider, currency, booked_month ORDER BY recognized_month
+        )
+    ) * unit AS deferred,
+    sum(recognized + written_off) OVER (PARTITION BY workspace_id, provider, currency, booked_month) * unit AS booked,
+    recognized_month > now() AT TIME ZONE 'UTC' AS is_ahead
+FROM (
+    SELECT
+        workspace_id,
+        provider,
+        currency,
+        analytics.unit(provider, currency) AS unit,
+        booked_month,
+        CAST(greatest(part.month, booked_month) AS date) AS recognized_month,
+        sum(part.recognized) AS recognized,
+        sum(part.written_off) AS written_off
+    FROM (
+        -- Lines of the same days are earned alike, and rounded together.
+        SELECT
+            workspace_id,
+            provider,
+            currency,
+            booked_month,
+            coalesce(service_from, CAST(booked_month AS date)) AS first_day,
+            coalesce(service_until, CAST(booked_month AS date) + 1) AS day_after,
+            CASE
+                WHEN service_from IS NOT NULL THEN ended_on
+                -- What is for no days is earned with the booking, unless the invoice ended on that very day.
+                WHEN ended_on IS NOT NULL THEN CAST(booked_month AS date) + CASE WHEN ended_on > booked_on THEN 1 ELSE 0 END
+            END AS last_earned,
+            date_trunc('month', CAST(ended_on AS timestamp)) AS ended_month,
+            status = 'void' AS is_void,
+            round(sum(net) / analytics.unit(provider, currency)) AS net
+        -- OFFSET 0: what a line is worth is worked out before the lines are sorted, and not carried along in pieces.
+        FROM (
+            SELECT workspace_id, provider, currency, booked_on, service_from, service_until, ended_on, status, net
+            FROM :schema.revenue_lines OFFSET 0
+        ) AS lines
+        CROSS JOIN LATERAL (SELECT date_trunc('month', CAST(booked_on AS timestamp)) AS booked_month) AS of_booking
+        GROUP BY workspace_id, provider, currency, 4, 5, 6, 7, 8, 9
+    ) AS booked
+    CROSS JOIN LATERAL (
+        SELECT
+            day_after - first_day AS days,
+            greatest(least(day_after, coalesce(last_earned, day_after)) - first_day, 0) AS earned_days
+    ) AS counted
+    CROSS JOIN LATERAL (
+        SELECT
+            month,
+            round(net * least(CAST(month + interval '1 month' AS date) - first_day, earned_days) / days)
+            - round(net * greatest(least(CAST(month AS date) - first_day, earned_days), 0) / days) AS recognized,
+            0 AS written_off
+        FROM generate_series(
+            date_trunc('month', CAST(first_day AS timestamp)),
+            date_trunc('month', CAST(first_day + greatest(earned_days, 1) - 1 AS timestamp)),
+            interval '1 month'
+        ) AS month
+        UNION ALL
+        SELECT
+            ended_month,
+            CASE WHEN is_void THEN -round(net * earned_days / days) ELSE 0 END,
+            CASE WHEN is_void THEN net ELSE net - round(net * earned_days / days) END
+        WHERE ended_month IS NOT NULL
+    ) AS part
+    GROUP BY workspace_id, provider, currency, booked_month, greatest(part.month, booked_month)
+) AS waterfall
