@@ -377,3 +377,26 @@ def test_rows_are_found_one_by_one_whatever_the_planner_knows(database: Database
         )
         assert connection.execute(reads).scalar_one() == before
     assert len(states(database, source, of="sub_7")) == 2
+
+
+def test_no_row_is_read_but_those_that_were_written_and_theirs(database: Database, source: Source) -> None:
+    """Whoever sees one workspace only is not made to read all of it, which nobody knows yet to be large."""
+    many = 400
+    batches: dict[Entity, list[MappedObject]] = {
+        Entity.CUSTOMERS: [customer(f"cus_{number}", [OFF]) for number in range(many)],
+        Entity.PRICES: [price(f"price_{number}", **SEATS) for number in range(many)],
+        Entity.SUBSCRIPTIONS: [
+            subscription(f"sub_{number}", [{**ITEM, "price_id": f"price_{number}"}]) for number in range(many)
+        ],
+    }
+    with database.tenant(source.workspace_id) as connection:
+        for entity, objects in batches.items():
+            load(connection, source, entity, [replace(obj, version=100) for obj in objects])
+        read = connection.execute(
+            text(
+                "SELECT relname, coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0) AS rows "
+                "FROM pg_stat_xact_user_tables WHERE schemaname = 'payments'"
+            )
+        ).all()
+    assert len(states(database, source, of="sub_7")) == 1
+    assert [tuple(row) for row in read if row.rows > 5 * many] == []

@@ -34,6 +34,15 @@ def seconds(value: str) -> str:
     return f"CAST(extract(epoch FROM {value}) AS bigint)"
 
 
+def found(table: str, name: str, parent: str, key: str) -> str:
+    """The row that a key leads to, in a query of its own (which `OFFSET 0` keeps it).
+
+    Joined to the others, whoever sees only a workspace's rows would read all of those and compare their keys: of tables
+    that are new nobody knows that they are many.
+    """
+    return f"SELECT * FROM payments.{table} AS {name} WHERE {OF_PARENT.format(name, parent)} AND {name}.id = {key} OFFSET 0"
+
+
 # The rows are found one by one, by their keys: of tables that have just been filled the planner would expect that
 # reading all of them takes less, and it keeps to what it found at first.
 ONE_BY_ONE = """
@@ -109,7 +118,7 @@ ITEMS = f"""
         ) ORDER BY item.id COLLATE "C", item.occurrence
     ), '[]') AS items
     FROM payments.subscription_items AS item
-    LEFT JOIN payments.prices AS price ON {OF_PARENT.format("price", "item")} AND price.id = item.price_id
+    LEFT JOIN LATERAL ({found("prices", "price", "item", "item.price_id")}) AS price ON true
     LEFT JOIN LATERAL (
         SELECT * FROM payments.price_currency_options AS option
         WHERE {OF_PARENT.format("option", "item")} AND option.price_id = item.price_id
@@ -220,8 +229,7 @@ RECORD_SUBSCRIPTIONS = f"""
                 {OF_ROW}, subscription.deleted_at IS NOT NULL AS is_gone,
                 item.items, discount.discounts, rate.tax_rates
             FROM unnest(workspace_ids, providers, livemodes, ids) AS written (workspace_id, provider, livemode, id)
-            JOIN payments.subscriptions AS subscription
-                ON {OF_PARENT.format("subscription", "written")} AND subscription.id = written.id
+            CROSS JOIN LATERAL ({found("subscriptions", "subscription", "written", "written.id")}) AS subscription
             CROSS JOIN LATERAL ({ITEMS}) AS item
             CROSS JOIN LATERAL ({DISCOUNTS}) AS discount
             CROSS JOIN LATERAL ({TAX_RATES}) AS rate
@@ -251,8 +259,7 @@ RECORD_CUSTOMERS = f"""
         SELECT customer.workspace_id, customer.provider, customer.livemode, customer.id,
             greatest(newest.held_at, {VERSION.format("customer")}), discount.discounts, now()
         FROM unnest(workspace_ids, providers, livemodes, ids) AS written (workspace_id, provider, livemode, id)
-        JOIN payments.customers AS customer
-            ON {OF_PARENT.format("customer", "written")} AND customer.id = written.id
+        CROSS JOIN LATERAL ({found("customers", "customer", "written", "written.id")}) AS customer
         CROSS JOIN LATERAL ({CUSTOMER_S_DISCOUNTS}) AS discount
         LEFT JOIN LATERAL (
             SELECT * FROM payments.customer_discount_history AS state
