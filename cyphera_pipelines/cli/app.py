@@ -3,44 +3,53 @@
 import typer
 
 from cyphera_pipelines import __version__
-from cyphera_pipelines.cli import (
-    alert_channels,
-    alert_rules,
-    alerts,
-    allowed_accounts,
-    analyst,
-    api,
-    audit,
-    dagster_commands,
-    database,
-    demo,
-    dictionary,
-    errors,
-    explain,
-    export,
-    export_table,
-    figures,
-    key,
-    keys,
-    provider,
-    report,
-    sandbox,
-    schedule,
-    session,
-    sessions,
-    source,
-    source_pause,
-    source_show,
-    source_update,
-    status,
-    sync,
-    up,
-    verify,
-    webhook,
-    workspace,
-    write,
-)
+from cyphera_pipelines.cli.loaded_when_named import group_of
 from cyphera_pipelines.cli.services import set_debug
+
+_PLACES = {
+    "sync": "sync.sync",
+    "status": "status.status",
+    "verify": "verify.verify",
+    "sessions": "sessions.sessions",
+    "events": "sessions.events",
+    "errors": "errors.errors",
+    "audit": "audit.audit",
+    "explain": "explain.explain",
+    "report": "report.report",
+    "export": "export_table.export_table",
+    "export-workspace": "export.export",
+    "dictionary": "dictionary.print_dictionary",
+    "up": "up.up",
+    "code-server": "dagster_commands.code_server",
+    "ui": "dagster_commands.ui",
+    "daemon": "dagster_commands.daemon",
+    "api": "api.api",
+    "openapi": "api.openapi",
+    "demo": "demo.demo",
+    "workspace": "workspace.app",
+    "workspace allow-account": "allowed_accounts.allow",
+    "workspace disallow-account": "allowed_accounts.disallow",
+    "workspace allowed-accounts": "allowed_accounts.list_all",
+    "source": "source.app",
+    "source show": "source_show.show",
+    "source update": "source_update.update",
+    "source pause": "source_pause.pause",
+    "source resume": "source_pause.resume",
+    "schedule": "schedule.app",
+    "alerts": "alerts.app",
+    "alerts channels": "alert_channels.app",
+    "alerts rules": "alert_rules.app",
+    "provider": "provider.app",
+    "write": "write.app",
+    "key": "key.app",
+    "keys": "keys.app",
+    "analyst": "analyst.app",
+    "webhook": "webhook.app",
+    "session": "session.app",
+    "figures": "figures.app",
+    "db": "database.app",
+    "sandbox": "sandbox.app",
+}
 
 app = typer.Typer(
     name="cyphera",
@@ -50,6 +59,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    cls=group_of(_PLACES),
 )
 
 
@@ -68,47 +78,3 @@ def options(
 ) -> None:
     """Options of every command."""
     set_debug(debug)
-
-
-app.add_typer(workspace.app, name="workspace")
-workspace.app.command("allow-account")(allowed_accounts.allow)
-workspace.app.command("disallow-account")(allowed_accounts.disallow)
-workspace.app.command("allowed-accounts")(allowed_accounts.list_all)
-app.add_typer(source.app, name="source")
-source.app.command("show")(source_show.show)
-source.app.command("update")(source_update.update)
-source.app.command("pause")(source_pause.pause)
-source.app.command("resume")(source_pause.resume)
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(alerts.app, name="alerts")
-alerts.app.add_typer(alert_channels.app, name="channels")
-alerts.app.add_typer(alert_rules.app, name="rules")
-app.add_typer(provider.app, name="provider")
-app.add_typer(write.app, name="write")
-app.add_typer(key.app, name="key")
-app.add_typer(keys.app, name="keys")
-app.add_typer(analyst.app, name="analyst")
-app.command("sync")(sync.sync)
-app.command("status")(status.status)
-app.command("verify")(verify.verify)
-app.add_typer(webhook.app, name="webhook")
-app.add_typer(session.app, name="session")
-app.command("sessions")(sessions.sessions)
-app.command("events")(sessions.events)
-app.command("errors")(errors.errors)
-app.command("audit")(audit.audit)
-app.command("explain")(explain.explain)
-app.command("report")(report.report)
-app.command("export")(export_table.export_table)
-app.command("export-workspace")(export.export)
-app.command("dictionary")(dictionary.print_dictionary)
-app.add_typer(figures.app, name="figures")
-app.add_typer(database.app, name="db")
-app.command("up")(up.up)
-app.command("code-server")(dagster_commands.code_server)
-app.command("ui")(dagster_commands.ui)
-app.command("daemon")(dagster_commands.daemon)
-app.command("api")(api.api)
-app.command("openapi")(api.openapi)
-app.command("demo")(demo.demo)
-app.add_typer(sandbox.app, name="sandbox")

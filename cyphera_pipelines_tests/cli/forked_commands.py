@@ -10,7 +10,11 @@ import os
 import sys
 from typing import Any
 
+import typer
+from typer.core import TyperGroup
+
 from cyphera_pipelines.cli import main as cyphera
+from cyphera_pipelines.cli.app import app
 
 
 def become(command: dict[str, Any]) -> None:
@@ -25,6 +29,9 @@ def become(command: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    commands = typer.main.get_command(app)
+    assert isinstance(commands, TyperGroup)
+    list(commands.commands.values())  # imports them all
     gc.freeze()  # a fork that looks through all of this for garbage would copy it all
     while line := sys.stdin.readline():
         child = os.fork()

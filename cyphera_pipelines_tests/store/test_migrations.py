@@ -5,6 +5,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
@@ -32,6 +33,13 @@ def test_models_and_migrations_agree(database: Database) -> None:
             },
         )
         assert compare_metadata(context, metadata) == []
+
+
+def test_the_files_tell_the_newest_revision_as_alembic_does() -> None:
+    scripts = ScriptDirectory.from_config(migrations.alembic_config())
+    assert migrations.head_revision() == scripts.get_current_head()
+    files = {script.revision: script.path for script in scripts.walk_revisions()}
+    assert [path for revision, path in files.items() if not path.rpartition("/")[2].startswith(f"{revision}_")] == []
 
 
 def test_many_processes_may_upgrade_at_once(empty: Engine) -> None:

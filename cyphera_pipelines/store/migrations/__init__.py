@@ -1,14 +1,14 @@
-"""The schema's migrations (Alembic) and the check that a database fits this program."""
+"""The schema's migrations (Alembic) and the check that a database fits this program.
+
+Every process looks whether its database fits, and hardly any has something to migrate: Alembic, and all migrations, are
+loaded only then.
+"""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
@@ -20,6 +20,10 @@ from cyphera_pipelines.store.table_lock import locked_table
 from cyphera_pipelines.store.tables.metadata import CONTROL_SCHEMA
 from cyphera_pipelines.store.views import apply as views
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_VERSIONS = Path(__file__).with_name("versions")
 VERSION_TABLE = "schema_version"
 # As Alembic makes it.
 _VERSION_COLUMNS = f"version_num varchar(32) NOT NULL CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY"
@@ -33,9 +37,7 @@ class SchemaMismatchError(CypheraError):
 
 def head_revision() -> str:
     """The revision that this program is written for."""
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    assert head is not None, "the package holds migrations"
-    return head
+    return max(_known_revisions())
 
 
 def current_revision(engine: Engine) -> str | None:
@@ -45,8 +47,9 @@ def current_revision(engine: Engine) -> str | None:
 
 
 def _revision_of(connection: Connection) -> str | None:
-    options = {"version_table": VERSION_TABLE, "version_table_schema": CONTROL_SCHEMA}
-    return MigrationContext.configure(connection, opts=options).get_current_revision()
+    if connection.execute(_VERSION_TABLE_IF_THERE).scalar_one() is None:
+        return None
+    return connection.execute(_REVISION).scalar_one_or_none()
 
 
 def check(engine: Engine) -> None:
@@ -66,7 +69,7 @@ def check(engine: Engine) -> None:
         return
     if current is None:
         raise SchemaMismatchError("The database has no Cyphera schema yet. Run: cyphera db upgrade")
-    if _is_known(current):
+    if current in _known_revisions():
         raise SchemaMismatchError(
             f"The database's schema is older (revision {current}) than this program (revision {head}). "
             "Run: cyphera db upgrade"
@@ -94,7 +97,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str]:
     before, head = current_revision(engine), head_revision()
     if before == head and _has_access(engine):
         return before, head
-    if before is not None and not _is_known(before):
+    if before is not None and before not in _known_revisions():
         check(engine)
     upgrade_tables(engine)
     put_access_in_place(engine)
@@ -123,6 +126,8 @@ def _upgrade_by_one(engine: Engine, head: str) -> bool:
     with _alone(engine) as connection:
         if _revision_of(connection) == head:
             return False
+        from alembic import command
+
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "+1")
@@ -144,17 +149,21 @@ def _has_access(engine: Engine) -> bool:
         return access.is_in_place(connection) and views.are_in_place(connection)
 
 
-def _is_known(revision: str) -> bool:
-    try:
-        return ScriptDirectory.from_config(alembic_config()).get_revision(revision) is not None
-    except CommandError:
-        return False
+def _known_revisions() -> frozenset[str]:
+    """The revisions of this program, by the files' names: each begins with its four digits."""
+    return frozenset(file.name.partition("_")[0] for file in _VERSIONS.glob("[0-9]*_*.py"))
 
 
-def alembic_config() -> Config:
+def alembic_config() -> "Config":
     """Alembic's configuration; its attribute `connection` is still to be set."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.set_main_option("path_separator", "os")
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     return config
+
+
+_VERSION_TABLE_IF_THERE = text(f"SELECT to_regclass('{CONTROL_SCHEMA}.{VERSION_TABLE}')")
+_REVISION = text(f"SELECT version_num FROM {CONTROL_SCHEMA}.{VERSION_TABLE}")
