@@ -28,7 +28,7 @@ MAY_BE_ZERO = {
 
 def run_benchmarks(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "cyphera_pipelines_tests.benchmarks", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
 
 
 @pytest.fixture(scope="module")

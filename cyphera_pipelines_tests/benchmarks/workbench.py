@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cyphera_pipelines import local
 from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.limits import HIGHEST_RATE
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.providers.base import ClientOptions, Interval
+from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxOptions, SandboxProcess
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.keys import load_keyring
@@ -32,7 +35,7 @@ from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.store.workspaces import create_workspace
 from cyphera_pipelines_tests.benchmarks.consumption import Consumption
-from cyphera_pipelines_tests.benchmarks.dataset import Contents, benchmark_account, contents_of
+from cyphera_pipelines_tests.benchmarks.dataset import PAGE, Contents, benchmark_account, contents_of
 from cyphera_pipelines_tests.benchmarks.figures import Result
 from cyphera_pipelines_tests.benchmarks.row_counts import count_rows
 
@@ -84,13 +87,23 @@ class Workbench:
         return self._contents[account.account_id]
 
     def open_account(self, name: str, scale: float) -> SandboxAccount:
-        """Add an account to the sandbox and generate all its objects."""
+        """Add an account to the sandbox and have it make all its answers, which it keeps."""
         account = benchmark_account(name, scale)
         objects = sum(account.size_of(collection) for collection in ("customers", "subscriptions", "invoices"))
         with self.console.status(f"The sandbox generates {objects:,} objects"):
             self.sandbox.put_account(account)
             self.sandbox.warm(account.account_id)
+            self._list_all(account)
         return account
+
+    def _list_all(self, account: SandboxAccount) -> None:
+        """Have everything shown as a sync asks for it, with discounts and tiers, which `warm` knows nothing of."""
+        credentials = Credentials(api_key=SecretStr(account.api_key), base_url=self.sandbox.url)
+        with closing(find_provider("stripe").connect(credentials, ClientOptions())) as client:
+            for entity in Entity:
+                cursor: str | None = None
+                while (page := client.list_page(entity, interval=Interval(), cursor=cursor, limit=PAGE)).has_more:
+                    cursor = page.objects[-1]["id"]
 
     def new_source(self, api_key: str, *, rate_limits: dict[str, float] | None = None) -> Source:
         """A source in a workspace of its own. Without `rate_limits` the provider's published ones apply."""

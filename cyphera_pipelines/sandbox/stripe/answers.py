@@ -1,5 +1,6 @@
 """What the endpoints answer: bodies as bytes, put together from objects that are bytes already."""
 
+from collections.abc import Callable
 from typing import Any
 
 from cyphera_pipelines.sandbox.serialization import JsonObject, to_bytes
@@ -116,12 +117,23 @@ def _list(dataset: Dataset, name: str, query: ListQuery) -> bytes:
         inner = match
         match = lambda facts: facts.get("test_clock") is None and (inner is None or inner(facts))  # noqa: E731
     found = page(source, request, None if match is None else lambda number: match(source.facts(number)))
-    expand = _expansions(query.expand, "data.")
-    if expand:
-        bodies = [to_bytes(_expanded(dataset, source, number, expand)) for number in found.numbers]
-    else:
-        bodies = [source.body(number) for number in found.numbers]
+    body = _body_with(dataset, source, _expansions(query.expand, "data."))
+    bodies = [body(number) for number in found.numbers]
     return _list_body(bodies, found.has_more, f"/v1/{name}")
+
+
+def _body_with(dataset: Dataset, source: Source, expand: set[str]) -> Callable[[int], bytes]:
+    """How the source's objects are shown with these expansions: kept, unless other objects than coupons are in them."""
+    if not expand:
+        return source.body
+
+    def make(number: int) -> JsonObject:
+        return _expanded(dataset, source, number, expand)
+
+    if not isinstance(source, Collection) or expand & _REFERENCES.keys():
+        return lambda number: to_bytes(make(number))
+    form = f"{dataset.kept['coupons'].revision} {' '.join(sorted(expand))}"
+    return lambda number: source.kept_body(number, form, make)
 
 
 def _leaves_out_test_clocks(source: Source, name: str, query: ListQuery) -> bool:

@@ -1,7 +1,8 @@
 """One collection of one account: a lazy base, and over it what was created, changed or deleted since."""
 
 from bisect import bisect_left
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable
 from copy import deepcopy
 
 from cyphera_pipelines.sandbox.serialization import JsonObject, to_bytes
@@ -19,28 +20,22 @@ class BodyCache:
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._bodies: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
 
-    def get(self, key: tuple[str, int]) -> bytes | None:
+    def get(self, key: Hashable) -> bytes | None:
         """Return an object's JSON if it is still here."""
         body = self._bodies.get(key)
         if body is not None:
             self._bodies.move_to_end(key)
         return body
 
-    def put(self, key: tuple[str, int], body: bytes) -> None:
+    def put(self, key: Hashable, body: bytes) -> None:
         """Keep an object's JSON, dropping the least recently used ones where there is no room."""
         self._bodies[key] = body
         self._bytes += len(body)
         while self._bytes > self._most_bytes:
             _, dropped = self._bodies.popitem(last=False)
             self._bytes -= len(dropped)
-
-    def drop(self, key: tuple[str, int]) -> None:
-        """Forget an object that changed."""
-        body = self._bodies.pop(key, None)
-        if body is not None:
-            self._bytes -= len(body)
 
 
 class Collection:
@@ -53,6 +48,7 @@ class Collection:
         self._cache = cache
         self._created_later: list[int] = []
         self._changed: dict[int, JsonObject] = {}
+        self._revisions: Counter[int] = Counter()
         self._custom_ids: dict[str, int] = {}
         self._deleted: dict[int, str] = {}
         account = catalog.world.account
@@ -93,12 +89,16 @@ class Collection:
 
     def body(self, number: int) -> bytes:
         """Return an object as a list shows it: ten nested elements at most, nothing that has to be expanded."""
-        key = (self.name, number)
+        return self.kept_body(number, "", self.shown)
+
+    def kept_body(self, number: int, form: str, make: Callable[[int], JsonObject]) -> bytes:
+        """Return one of an object's forms as JSON. `form` names all that it follows from beside the object itself."""
+        key = (self.name, number, self._revisions[number], form)
         body = self._cache.get(key)
         if body is None:
             # orjson shrinks a larger buffer in place, which leaves holes all over the heap: kept as they are, bodies
             # took three times their size (842 MB for 293 MB of them). A copy has its own size, and costs nothing.
-            body = bytes(memoryview(to_bytes(self.shown(number))))
+            body = bytes(memoryview(to_bytes(make(number))))
             self._cache.put(key, body)
         return body
 
@@ -137,12 +137,12 @@ class Collection:
         identifier = whole.get("id")
         if isinstance(identifier, str) and self._catalog.world.number_of(self.name, identifier) != number:
             self._custom_ids[identifier] = number
-        self._cache.drop((self.name, number))
+        self._revisions[number] += 1
 
     def delete(self, number: int, identifier: str) -> None:
         """Remove an object from the lists."""
         self._deleted[number] = identifier
-        self._cache.drop((self.name, number))
+        self._revisions[number] += 1
 
     def deleted_ids(self) -> list[str]:
         """Return the ids of the deleted objects, in the order of deletion."""

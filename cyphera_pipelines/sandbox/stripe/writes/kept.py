@@ -27,6 +27,8 @@ class KeptObjects:
         self._created: list[int] = []
         self._numbers: dict[str, int] = {}
         self._deleted: set[int] = set()
+        self.revision = 0
+        """Another number after every change."""
 
     @property
     def count(self) -> int:
@@ -67,14 +69,17 @@ class KeptObjects:
         self._numbers[obj["id"]] = len(self._objects)
         self._objects.append(obj)
         self._created.append(max(created, self._created[-1] if self._created else 0))
+        self.revision += 1
 
     def put(self, obj: JsonObject) -> None:
         """Replace an object by another state of itself."""
         self._objects[self._numbers[obj["id"]]] = obj
+        self.revision += 1
 
     def delete(self, identifier: str) -> None:
         """Remove an object from the lists."""
         self._deleted.add(self._numbers[identifier])
+        self.revision += 1
 
 
 def new_id(prefix: str) -> str:
