@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 from pydantic import SecretStr
 
 from cyphera_pipelines import local
@@ -22,6 +24,11 @@ from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.store.workspaces import create_workspace
 
+# The same examples each time, however slow the machine is: what is new is looked for with --hypothesis-profile=default.
+hypothesis.register_profile(
+    "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis.load_profile("same")
 _MEMORY = Path("/dev/shm")  # noqa: S108 (made private by tempfile)
 _QUICK_FOLDER = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2**31 else None
 _numbers = itertools.count(1)

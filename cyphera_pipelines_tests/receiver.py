@@ -13,7 +13,7 @@ import orjson
 Answer = Callable[["Received"], int]
 """Which status a webhook is answered with."""
 
-WITHIN = 30.0
+WITHIN = 120.0
 
 
 @dataclass(frozen=True)

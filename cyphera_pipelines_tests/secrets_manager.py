@@ -40,11 +40,11 @@ class SecretsManager:
         iam = self.client("iam")
         iam.create_user(UserName="nobody")
         key = iam.create_access_key(UserName="nobody")["AccessKey"]
-        requests.post(f"{self.url}/moto-api/reset-auth", data="0", timeout=30).raise_for_status()
+        requests.post(f"{self.url}/moto-api/reset-auth", data="0", timeout=120).raise_for_status()
         try:
             yield {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
         finally:
-            requests.post(f"{self.url}/moto-api/reset-auth", data="inf", timeout=30).raise_for_status()
+            requests.post(f"{self.url}/moto-api/reset-auth", data="inf", timeout=120).raise_for_status()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from cyphera_pipelines.local.locks import wait_until
 from cyphera_pipelines_tests.local_user import query
 
 USER_PROGRAM = Path(__file__).with_name("local_user.py")
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 120.0
 # A data directory is 1,600 small files, which memory makes sooner than a disk.
 _MEMORY = Path("/dev/shm")  # noqa: S108 (made private by tempfile)
 QUICK_FOLDER = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2**31 else None
@@ -415,11 +415,21 @@ def _count_for_ever(cursor: psycopg2.extensions.cursor) -> None:
 def test_a_start_that_was_killed_in_the_middle_of_initdb_is_repeated(
     homes: Callable[..., Path], users: Callable[..., User]
 ) -> None:
-    home = homes(initialised=False)
-    user = users(home)
-    user.tell("start")
-    assert wait_until(HomeFiles(home).unfinished_data.joinpath("base").exists, DEADLINE_SECONDS)
-    user.kill()
+    # It may be over before this process looks again, if the machine has much else to do.
+    for attempt in range(10):
+        files = HomeFiles(homes(f"home{attempt}", initialised=False))
+        user = users(files.home)
+        user.tell("start")
+
+        def has_begun(files: HomeFiles = files) -> bool:
+            return (files.unfinished_data / "base").exists() or files.data.exists()
+
+        assert wait_until(has_begun, DEADLINE_SECONDS)
+        user.kill()
+        if not files.data.exists():
+            break
+    home = files.home
+    assert files.unfinished_data.exists()
     handle = local.start(home)
     assert query(handle.psql_url("dagster"), "SELECT 1") == "1"
     assert not HomeFiles(home).unfinished_data.exists()
@@ -600,6 +610,9 @@ def test_a_home_that_cannot_be_made_says_so(tmp_path: Path) -> None:
 
 def test_starting_leaves_no_descriptor_open(home: Path) -> None:
     local.start(home).release()
-    before = len(list(Path("/dev/fd").iterdir()))
-    local.start(home).release()
-    assert len(list(Path("/dev/fd").iterdir())) == before
+    grown = []
+    for _ in range(3):
+        before = len(list(Path("/dev/fd").iterdir()))
+        local.start(home).release()
+        grown.append(len(list(Path("/dev/fd").iterdir())) - before)
+    assert min(grown) <= 0, "what is left open is so each time; other tests' servers may open something meanwhile"

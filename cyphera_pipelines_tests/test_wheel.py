@@ -20,9 +20,10 @@ import requests
 from tenacity import Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 
 from cyphera_pipelines import __version__, local
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines.sandbox import demo_accounts
 from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS
-from cyphera_pipelines_tests.cli.test_services import free_port, when_ready
+from cyphera_pipelines_tests.cli.test_services import when_ready
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 READY_WITHIN = 240.0
@@ -135,7 +136,7 @@ def test_demo_and_up_work_in_an_empty_folder_and_litter_nothing(installed: Insta
     try:
         api = f"http://127.0.0.1:{api_port}"
         _wait_until(f"{api}/readyz", lambda answer: answer.status_code == 200)
-        when_ready(lambda: requests.get(f"http://127.0.0.1:{port}/server_info", timeout=10)).raise_for_status()
+        when_ready(lambda: requests.get(f"http://127.0.0.1:{port}/server_info", timeout=120)).raise_for_status()
         # Carried out by a run that the daemon starts in a process of its own.
         asked = {"entity_types": ["products"]}
         started = requests.post(f"{api}/api/v1/sync/stripe/initial", headers=headers, json=asked, timeout=60)
@@ -156,7 +157,7 @@ def test_demo_and_up_work_in_an_empty_folder_and_litter_nothing(installed: Insta
 def _wait_until(url: str, holds: Callable[[requests.Response], bool], headers: dict[str, str] | None = None) -> None:
     def ask() -> bool:
         try:
-            return holds(requests.get(url, headers=headers, timeout=30))
+            return holds(requests.get(url, headers=headers, timeout=120))
         except requests.ConnectionError:
             return False
 

@@ -52,7 +52,7 @@ class Watch:
 
     def look(self, **settings: Any) -> None:
         used = self.settings.model_copy(update={"alerts_to_private_addresses": True, **settings})
-        look(self.database, self.keyring, used, within=20.0)
+        look(self.database, self.keyring, used, within=120.0)
 
     def evaluate(self) -> None:
         evaluate(self.database, self.settings)

@@ -244,9 +244,7 @@ class Happenings:
 STEPS = ("fail", "be_partial", "be_rejected", "succeed", "pause", "resume", "enter_a_key", "look")
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(steps=st.lists(st.sampled_from(STEPS), min_size=3, max_size=14))
 def test_whatever_happens_nothing_is_told_twice_or_untruly(
     steps: list[str], database: Database, watch: Watch, add_source: Callable[..., Source]

@@ -93,7 +93,7 @@ def test_a_process_that_is_killed_while_it_sends_loses_nothing(
 
     def wait(_received: object) -> int:
         arrived.set()
-        may_answer.wait(60)
+        may_answer.wait(300)
         return 200
 
     arrived = threading.Event()
@@ -101,7 +101,7 @@ def test_a_process_that_is_killed_while_it_sends_loses_nothing(
     environment = {**os.environ, "CYPHERA_HOME": str(watch.settings.home)}
     process = subprocess.Popen([str(PROGRAM), "alerts", "run-once"], env=environment, stderr=subprocess.DEVNULL)
     try:
-        assert arrived.wait(90), "the message has reached the receiver"
+        assert arrived.wait(180), "the message has reached the receiver"
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -139,7 +139,7 @@ def test_a_receiver_that_does_not_answer_holds_up_nobody_else(
     (source,) = sources(1)
     may_answer = threading.Event()
     with receiving() as slow:
-        slow.answer = lambda _received: 200 if may_answer.wait(120) else 500
+        slow.answer = lambda _received: 200 if may_answer.wait(300) else 500
         watch.channel(slow.url, only=[source])
         watch.channel(receiver.url, only=[source])
         fail(database, source)
@@ -148,7 +148,7 @@ def test_a_receiver_that_does_not_answer_holds_up_nobody_else(
         wait_for(lambda: len(receiver.received) == 1)
         assert slow.received == [], "it has not answered yet"
         may_answer.set()
-        looking.join(60)
+        looking.join(180)
         assert kinds(slow) == ["alert"]
 
 

@@ -31,9 +31,11 @@ from cyphera_pipelines.store.api_keys import create_api_key
 from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines_tests.conftest import new_workspace
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0
 # Made once: it takes longer than most requests.
 _NO_TLS = ssl.create_default_context()
+KEPT = httpx.Limits(keepalive_expiry=1.0)
+"""Less than the server keeps an idle connection: a request must not set out on one that is being closed just now."""
 PREFIX = "/api/v1/sync"
 ACCOUNT = SandboxAccount(
     api_key="sk_test_api_account",
@@ -96,7 +98,7 @@ def serving(app: DocumentedApi) -> Iterator[RunningApi]:
         thread.start()
         until(lambda: server.started)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with httpx.Client(base_url=url, timeout=DEADLINE_SECONDS, verify=_NO_TLS) as plain:
+        with httpx.Client(base_url=url, timeout=DEADLINE_SECONDS, verify=_NO_TLS, limits=KEPT) as plain:
             yield RunningApi(app, url, lines, plain)
         server.should_exit = True
         thread.join(DEADLINE_SECONDS)
@@ -147,7 +149,7 @@ def make_client(api: RunningApi, database: Database) -> Iterator[MakeClient]:
         workspace = workspace or new_workspace(database)
         _row, key = create_api_key(database, workspace, "tests", level)
         own = {"X-API-Key": key.as_text(), "X-Workspace-ID": str(workspace.id), **headers}
-        client = Client(base_url=api.url + PREFIX, headers=own, timeout=DEADLINE_SECONDS, verify=_NO_TLS)
+        client = Client(base_url=api.url + PREFIX, headers=own, timeout=DEADLINE_SECONDS, verify=_NO_TLS, limits=KEPT)
         client.workspace, client.key = workspace, key.as_text()
         made.append(client)
         return client

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from cyphera_pipelines_tests.api.conftest import DEADLINE_SECONDS, PREFIX, Client
 
@@ -29,7 +29,18 @@ def head(client: Client, length: int) -> bytes:
 def read_to_end(connection: socket.socket) -> str:
     """All that the server sends until it closes the connection."""
     said = b""
-    while piece := connection.recv(65_536):
+    with suppress(ConnectionResetError):  # which is how a connection ends on which something was left unread
+        while piece := connection.recv(65_536):
+            said += piece
+    return said.decode()
+
+
+def read_until(connection: socket.socket, wanted: str) -> str:
+    """All that the server sends up to the wanted words and a little more: a response may come in several pieces."""
+    said = b""
+    while wanted.encode() not in said:
+        piece = connection.recv(65_536)
+        assert piece, said
         said += piece
     return said.decode()
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from cyphera_pipelines.api import connections
-from cyphera_pipelines_tests.api.conftest import PREFIX, Client, problem, until
-from cyphera_pipelines_tests.api.raw_requests import connect, head, read_to_end
+from cyphera_pipelines_tests.api.conftest import DEADLINE_SECONDS, PREFIX, Client, problem, until
+from cyphera_pipelines_tests.api.raw_requests import connect, head, read_to_end, read_until
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
 TOO_LATE = "HTTP/1.1 408 Request Timeout"
@@ -30,7 +30,7 @@ TOO_LATE = "HTTP/1.1 408 Request Timeout"
 def test_a_head_that_does_not_come_is_not_waited_for(
     sent: bytes, answer: str, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_WITHIN", 0.3)
+    monkeypatch.setattr(connections, "HEAD_WITHIN", 1.0)
     with connect(client) as connection:
         connection.sendall(sent)
         said = read_to_end(connection)
@@ -42,10 +42,10 @@ def test_a_head_that_does_not_come_is_not_waited_for(
 def test_a_body_that_dribbles_after_its_answer_keeps_no_connection(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_WITHIN", 0.3)
+    monkeypatch.setattr(connections, "HEAD_WITHIN", 1.0)
     with connect(client) as connection:
         connection.sendall(head(client, 10**6).replace(client.key.encode(), b"no key"))
-        assert b" 401 " in connection.recv(65_536)
+        read_until(connection, " 401 ")
         _send_until_closed(connection, b"x")
 
 
@@ -67,7 +67,7 @@ def test_a_head_without_an_end_is_cut_off(client: Client) -> None:
 
 
 def _send_until_closed(connection: socket.socket, piece: bytes) -> None:
-    with pytest.raises(OSError, match=r"reset|Broken pipe"):
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
         until(lambda: connection.sendall(piece))
 
 
@@ -97,13 +97,15 @@ def _is_closed(connection: socket.socket) -> bool:
         return connection.recv(1) == b""
     except BlockingIOError:
         return False
+    except ConnectionResetError:
+        return True
 
 
 def repeated(client: Client, name: str, *values: str) -> httpx.Response:
     own = [(key, value) for key, value in client.headers.items() if key.lower() != name.lower()]
     spellings = (name, name.lower(), name.upper())
     headers = own + [(spellings[at % 3], value) for at, value in enumerate(values)]
-    return httpx.get(f"{client.base_url}sessions", headers=headers)
+    return httpx.get(f"{client.base_url}sessions", headers=headers, timeout=DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("name", ["X-API-Key", "X-Workspace-ID", "Content-Type", "Stripe-Signature", "Authorization"])
@@ -137,10 +139,6 @@ def test_an_odd_length_is_refused_and_nothing_after_it_is_taken_for_a_request(
 def test_the_rest_of_a_refused_body_is_no_head(client: Client) -> None:
     with connect(client) as connection:
         connection.sendall(head(client, 2 * 2**20) + b"x" * 2 * 2**20 + HEALTH)
-        said = ""
-        while '{"status":"ok"}' not in said:
-            piece = connection.recv(65_536).decode()
-            assert piece, said
-            said += piece
+        said = read_until(connection, '{"status":"ok"}')
     assert said.startswith("HTTP/1.1 413 ")
     assert said.count("HTTP/1.1 ") == 2

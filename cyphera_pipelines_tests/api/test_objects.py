@@ -92,7 +92,7 @@ def test_one_that_is_on_its_way_is_a_conflict(writer: Writer, ledger: Ledger) ->
     ledger.stalls.clear()
     with ThreadPoolExecutor(1) as elsewhere:
         sent = elsewhere.submit(writer.create, "order-7")
-        assert ledger.arrived.acquire(timeout=30)
+        assert ledger.arrived.acquire(timeout=120)
         refused = writer.create("order-7")
         assert problem(refused, 409)["type"] == "urn:cyphera:problem:write-under-way"
         assert int(refused.headers["Retry-After"]) >= 1

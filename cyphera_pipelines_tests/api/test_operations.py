@@ -26,6 +26,7 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.sessions import finish_session, get_session
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.api.conftest import (
+    DEADLINE_SECONDS,
     PREFIX,
     Client,
     MakeClient,
@@ -162,7 +163,9 @@ def test_two_hundred_clients_at_once_are_all_answered(make_client: MakeClient) -
 
     def ask(number: int) -> set[int]:
         # One for all threads would be one client, whose pool of connections is not safe for so many.
-        with httpx.Client(base_url=client.base_url, headers=client.headers, timeout=60, verify=no_tls) as own:
+        with httpx.Client(
+            base_url=client.base_url, headers=client.headers, timeout=DEADLINE_SECONDS, verify=no_tls
+        ) as own:
             return {own.get(paths[(number + at) % len(paths)]).status_code for at in range(2)}
 
     no_tls = ssl.create_default_context()

@@ -25,7 +25,16 @@ from cyphera_pipelines.store.pauses import pause_source, resume_source
 from cyphera_pipelines.store.sessions import finish_session, get_session, start_session, write_progress
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.engine import SyncJob, run_sync
-from cyphera_pipelines_tests.api.conftest import ACCOUNT, Client, MakeClient, fields, problem, serving, until
+from cyphera_pipelines_tests.api.conftest import (
+    ACCOUNT,
+    DEADLINE_SECONDS,
+    Client,
+    MakeClient,
+    fields,
+    problem,
+    serving,
+    until,
+)
 
 ENTITIES = ["customers", "products", "prices", "subscriptions", "invoices"]
 COUNTS = ("fetched", "created", "updated", "unchanged", "deleted", "failed", "flagged", "requests")
@@ -317,7 +326,7 @@ def test_a_running_sync_is_cancelled_and_says_what_had_been_merged(
         "Merged when that was last reported: customers (60 created). These rows are kept, as are those merged since."
     )
     assert known in cancelled["error_summary"]["message"]
-    work.join(60)
+    work.join(DEADLINE_SECONDS)
     assert not work.is_alive()
     ended = client.get(path).json()
     assert ended["status"] == "cancelled"

@@ -6,7 +6,6 @@ Example: python -m cyphera_pipelines_tests.benchmarks.api_load --clients 200 --s
 import http.client
 import multiprocessing
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from pydantic import SecretStr
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cyphera_pipelines import local
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.sessions import SyncRequest
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxProcess
@@ -113,9 +113,7 @@ def _prepare(database: Database, base_url: str) -> tuple[dict[str, str], tuple[s
 @contextmanager
 def running_api(workers: int) -> Iterator[int]:
     """The API in processes of its own, as its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     program = str(Path(sys.executable).with_name("cyphera"))
     arguments = [program, "api", "--port", str(port), "--workers", str(workers)]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -65,7 +65,7 @@ class Cyphera:
     def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Outcome:
         process = self.start(*arguments, environment=environment)
         out, err = process.communicate(stdin, timeout=DEADLINE_SECONDS)
-        return Outcome(process.returncode, out, _without_signs_of_life(err))
+        return Outcome(process.returncode, out, without_signs_of_life(err))
 
     def start(
         self, *arguments: str, stderr: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
@@ -115,12 +115,12 @@ class ForkedCyphera(Cyphera):
             self._process.stdin.write(json.dumps(command) + "\n")
             self._process.stdin.flush()
             code = int(self._process.stdout.readline())
-            return Outcome(code, streams["out"].read_text(), _without_signs_of_life(streams["err"].read_text()))
+            return Outcome(code, streams["out"].read_text(), without_signs_of_life(streams["err"].read_text()))
 
     def close(self) -> None:
         self._process.communicate(timeout=DEADLINE_SECONDS)
 
 
-def _without_signs_of_life(err: str) -> str:
+def without_signs_of_life(err: str) -> str:
     """What a command says only since this machine is slow just now is left out."""
     return "".join(line for line in err.splitlines(keepends=True) if not line.rstrip(".)\n").endswith(" s so far"))

@@ -16,14 +16,9 @@ import requests
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cyphera_pipelines import local
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS, Cyphera
 from cyphera_pipelines_tests.cli.conftest import MakeHome
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listens(port: int) -> bool:
@@ -63,7 +58,7 @@ def test_the_sandbox_says_where_it_is_and_stops_cleanly(signal_number: signal.Si
     process = cyphera.start("sandbox", "--port", "0")
     url = wait_for_line(process, r"The sandbox serves (http://127\.0\.0\.1:\d+)\.")[1]
     key = "sk_test_cyphera_demo_globex"
-    answer = requests.get(f"{url}/v1/account", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    answer = requests.get(f"{url}/v1/account", headers={"Authorization": f"Bearer {key}"}, timeout=120)
     assert answer.json()["id"].startswith("acct_1CypheraDemoGlobex")
     process.send_signal(signal_number)
     output, errors = process.communicate(timeout=DEADLINE_SECONDS)
@@ -75,9 +70,9 @@ def test_a_sandbox_of_one_provider_has_that_ones_accounts_only(cyphera: Cyphera)
     process = cyphera.start("sandbox", "--port", "0", "--provider", "chargebee")
     told = wait_for_line(process, r"The sandbox serves (\S+)\. Chargebee's sites: (\S+) with ([^ ,]+)")
     url, site, key = told.groups()
-    answer = requests.get(f"{url}/api/v2/configurations", auth=(key, ""), timeout=10)
+    answer = requests.get(f"{url}/api/v2/configurations", auth=(key, ""), timeout=120)
     assert answer.json()["configurations"][0]["domain"] == site
-    assert requests.get(f"{url}/v1/account", auth=("sk_test_cyphera_demo_acme", ""), timeout=10).status_code == 401
+    assert requests.get(f"{url}/v1/account", auth=("sk_test_cyphera_demo_acme", ""), timeout=120).status_code == 401
     process.terminate()
     assert process.wait(DEADLINE_SECONDS) == 0
 
@@ -102,11 +97,11 @@ def test_up_serves_the_ui_and_the_api_and_ctrl_c_leaves_nothing_behind(make_home
         try:
             wait_for_line(process, rf"Dagster UI +http://127\.0\.0\.1:{port}")
             wait_for_line(process, rf"HTTP API +http://127\.0\.0\.1:{api_port}/docs")
-            info = when_ready(lambda: requests.get(f"http://127.0.0.1:{port}/server_info", timeout=10))
+            info = when_ready(lambda: requests.get(f"http://127.0.0.1:{port}/server_info", timeout=120))
             assert info.status_code == 200
             assert "dagster_version" in info.json()
-            assert requests.get(f"http://127.0.0.1:{api_port}/healthz", timeout=10).ok
-            assert requests.get(f"http://127.0.0.1:{sandbox_port}/_sandbox/health", timeout=10).ok
+            assert requests.get(f"http://127.0.0.1:{api_port}/healthz", timeout=120).ok
+            assert requests.get(f"http://127.0.0.1:{sandbox_port}/_sandbox/health", timeout=120).ok
             started = set(command.children(recursive=True))
             assert len(started) >= 4
             assert local.is_running(cyphera.home)

@@ -119,6 +119,6 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=30).is_success
+        return httpx.get(url, timeout=120).is_success
     except httpx.TransportError:
         return False

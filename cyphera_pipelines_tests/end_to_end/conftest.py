@@ -37,7 +37,7 @@ from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.cli.command import PROGRAM, Cyphera
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 START_SECONDS = 240.0
 """Everything is imported several times over meanwhile."""
 NO_LIMITS = {"rate_limits": {"account": 5_000, "endpoint": 5_000}}
@@ -145,9 +145,9 @@ class Installation:
 
 
 @contextmanager
-def slowly(installation: Installation) -> Iterator[None]:
+def slowly(installation: Installation, latency_ms: float = 100) -> Iterator[None]:
     """The provider takes its time, so that a sync lasts long enough to be interrupted."""
-    installation.sandbox.set_options(SandboxOptions(latency_ms=100))
+    installation.sandbox.set_options(SandboxOptions(latency_ms=latency_ms))
     try:
         yield
     finally:

@@ -40,7 +40,7 @@ def client_of(installation: Installation, workspace: Workspace, url: str | None 
     """The HTTP API as the workspace's backend reaches it."""
     _row, key = create_api_key(installation.database, workspace, "end to end")
     headers = {"X-API-Key": key.as_text(), "X-Workspace-ID": str(workspace.id)}
-    with httpx.Client(base_url=f"{url or installation.api_url}/api/v1/sync", headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=f"{url or installation.api_url}/api/v1/sync", headers=headers, timeout=120) as client:
         yield client
 
 

@@ -58,7 +58,7 @@ def test_each_workspace_gets_the_account_that_it_names_and_no_other(installation
         for owner, config_id in enumerate(config_ids):
             body, headers = signed(event)
             url = f"{installation.api_url}/api/v1/sync/webhooks/stripe/{config_id}"
-            answer = httpx.post(url, content=body, headers=headers, timeout=30)
+            answer = httpx.post(url, content=body, headers=headers, timeout=120)
             expected = "applied" if owner == number else "refused"
             assert (answer.status_code, answer.json()["status"]) == (200, expected), answer.text
 

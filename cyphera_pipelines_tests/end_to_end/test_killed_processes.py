@@ -54,7 +54,7 @@ class Up:
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.output.read_text()
         try:
-            return httpx.get(f"http://127.0.0.1:{self.ports[1]}/readyz", timeout=30).is_success
+            return httpx.get(f"http://127.0.0.1:{self.ports[1]}/readyz", timeout=120).is_success
         except httpx.TransportError:
             return False
 

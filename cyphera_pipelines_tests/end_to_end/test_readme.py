@@ -116,7 +116,7 @@ def test_every_command_block_can_be_run_as_it_stands(environment: dict[str, str]
 
 def is_ready(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10.0).is_success
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=120).is_success
     except httpx.HTTPError:
         return False
 

@@ -54,7 +54,7 @@ def test_what_is_due_is_synced_without_a_run_of_its_own_and_what_is_at_rest_leav
 
 def test_a_batch_that_is_killed_leaves_its_sources_to_the_next(installation: Installation) -> None:
     tenants = [installation.add_tenant(customers=400, invoices=800) for _ in range(2)]
-    with slowly(installation):
+    with slowly(installation, latency_ms=1_000):
         are_made_due(installation, tenants, wait=False)
         killed = wait_for(lambda: under_way(installation, tenants))
         os.kill(process_of(installation, killed), signal.SIGKILL)

@@ -27,7 +27,7 @@ def settle(account: Account) -> None:
         connection.execute(text("UPDATE figures.figure_builds SET seen_until = clock_timestamp()"))
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(seed=st.integers(0, 10**6))
 def test_it_comes_to_what_a_full_build_comes_to(database: Database, seed: int) -> None:
     dice = random.Random(seed)

@@ -71,7 +71,7 @@ def _odd_value(draw: st.DrawFn) -> Odd:
     return (name, column.name), draw(st.sampled_from(list(_ODD[column.kind])))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(odd=st.lists(_odd_json() | _odd_value(), min_size=15, max_size=30))
 def test_the_rest_is_counted_and_every_view_answers(database: Database, odd: list[Odd]) -> None:
     account = Account(database, is_bulk=True)

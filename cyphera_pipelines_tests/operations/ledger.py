@@ -89,7 +89,7 @@ class LedgerOperations:
     def __init__(self, url: str, keys_kept_for: float) -> None:
         self.keys_kept_for = keys_kept_for
         self.customers: CustomerOperations | None = LedgerCustomers(self)
-        self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=120, trust_env=False)
 
     def perform(self, write: PreparedWrite, key: str) -> Outcome[Any]:
         sent_at = time.time()

@@ -83,4 +83,4 @@ def settle_all(database: Database, keyring: Keyring, source: Source) -> None:
     deadline = time.monotonic() + WITHIN
     while is_any_left():
         assert time.monotonic() < deadline
-        settle_overdue(database, keyring, within=10.0, quiet_for=0.0, workspace_id=source.workspace_id)
+        settle_overdue(database, keyring, within=60.0, quiet_for=0.0, workspace_id=source.workspace_id)

@@ -1,6 +1,5 @@
 """What a write's answer tells is in the tables when it is settled, or a sync is wanted that brings it."""
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -119,9 +118,7 @@ def test_a_row_that_somebody_holds_is_left_to_a_sync(send: SendNow, database: Da
     made = send(Operation.CREATE, name="Acme").object_id
     with database.control() as elsewhere:
         elsewhere.execute(text("SELECT FROM payments.customers WHERE id = :id FOR UPDATE"), {"id": made})
-        begun = time.monotonic()
         assert send(Operation.UPDATE, made, name="Acme Inc.").state is WriteState.DONE
-        assert time.monotonic() - begun < 30
     assert rows(database, listed) == {made: "Acme"}
     assert is_sync_wanted(database, listed)
 

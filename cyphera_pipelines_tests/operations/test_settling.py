@@ -67,7 +67,7 @@ def test_a_source_that_cannot_be_asked_holds_up_no_other(
     assert broken.configuration_id in portion.failed
     assert ledger.count("GET") == asked + 1, "the others of a source that cannot be asked wait for the next portion"
     ledger.misbehaves = Misbehaviour()
-    settle_overdue(database, keyring, within=30.0, quiet_for=0.0, workspace_id=broken.workspace_id)
+    settle_overdue(database, keyring, within=300.0, quiet_for=0.0, workspace_id=broken.workspace_id)
     assert {state(database, each) for each in stuck} == {WriteState.DONE}
 
 
@@ -95,10 +95,10 @@ def test_what_somebody_is_at_work_on_or_was_just_now_is_left_to_him(
     database: Database, keyring: Keyring, source: Source, ledger: Ledger
 ) -> None:
     lost = lose(database, keyring, source, ledger)
-    settle_overdue(database, keyring, within=30.0, quiet_for=60.0, workspace_id=source.workspace_id)
+    settle_overdue(database, keyring, within=300.0, quiet_for=60.0, workspace_id=source.workspace_id)
     assert state(database, lost) is WriteState.UNKNOWN, "it was just now"
     assert take_up(database, lost, busy_for=60.0) is not None
-    settle_overdue(database, keyring, within=30.0, quiet_for=0.0, workspace_id=source.workspace_id)
+    settle_overdue(database, keyring, within=300.0, quiet_for=0.0, workspace_id=source.workspace_id)
     assert settle_write(database, keyring, lost).state is WriteState.UNKNOWN
     assert ledger.count("GET") == 0
 
@@ -109,7 +109,7 @@ def test_whoever_was_thought_dead_settles_nothing(
     ledger.stalls.clear()
     with ThreadPoolExecutor(1) as elsewhere:
         slow = elsewhere.submit(carry_out, database, keyring, source, ACME, "first")
-        assert ledger.arrived.acquire(timeout=30)
+        assert ledger.arrived.acquire(timeout=120)
         with database.control() as connection:
             lapsed = text(
                 "UPDATE sync.provider_writes SET busy_until = now(), attempts = attempts + 1 WHERE workspace_id = :id"
@@ -149,7 +149,7 @@ def test_a_removed_configuration_s_credentials_are_not_used(
     lost = lose(database, keyring, source, ledger)
     workspace = find_workspace(database, source.workspace_slug)
     remove_configuration(database, find_active_configuration(database, workspace, NAME))
-    portion = settle_overdue(database, keyring, within=30.0, quiet_for=0.0, workspace_id=source.workspace_id)
+    portion = settle_overdue(database, keyring, within=300.0, quiet_for=0.0, workspace_id=source.workspace_id)
     assert "was removed" in portion.failed[source.configuration_id]
     assert state(database, lost) is WriteState.UNKNOWN
     assert ledger.count("GET") == 0
@@ -160,7 +160,7 @@ def test_a_request_that_does_not_open_says_so(
 ) -> None:
     lost = lose(database, keyring, source, ledger)
     portion = settle_overdue(
-        database, Keyring(EncryptionKey.generate()), within=30.0, quiet_for=0.0, workspace_id=source.workspace_id
+        database, Keyring(EncryptionKey.generate()), within=300.0, quiet_for=0.0, workspace_id=source.workspace_id
     )
     assert f"Write {lost.id}" in portion.failed[source.configuration_id]
     assert settle_write(database, keyring, lost).state is WriteState.DONE

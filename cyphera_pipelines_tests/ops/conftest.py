@@ -18,7 +18,7 @@ from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.api_keys import create_api_key
 from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines.store.operator_keys import create_operator_key
-from cyphera_pipelines_tests.api.conftest import DEADLINE_SECONDS, RunningApi, serving
+from cyphera_pipelines_tests.api.conftest import DEADLINE_SECONDS, KEPT, RunningApi, serving
 
 
 @pytest.fixture(scope="package")
@@ -144,7 +144,9 @@ def open_browser(api: RunningApi, database: Database) -> Iterator[OpenBrowser]:
     opened: list[Browser] = []
 
     def open_one(workspace: Workspace | None = None, level: KeyLevel | None = KeyLevel.SYNC, **headers: str) -> Browser:
-        browser = Browser(base_url=api.url, timeout=DEADLINE_SECONDS, follow_redirects=True, headers=headers)
+        browser = Browser(
+            base_url=api.url, timeout=DEADLINE_SECONDS, follow_redirects=True, headers=headers, limits=KEPT
+        )
         opened.append(browser)
         if level is not None:
             if workspace is None:

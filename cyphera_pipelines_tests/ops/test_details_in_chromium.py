@@ -11,7 +11,7 @@ from cyphera_pipelines.store.events import record_events
 from cyphera_pipelines.store.sessions import finish_session, write_progress
 from cyphera_pipelines_tests.ops.browsing import find_chromium
 from cyphera_pipelines_tests.ops.given import AddSource, address_of, failed_session, progress_of, running_session
-from cyphera_pipelines_tests.ops.test_in_chromium import DESK, PATIENCE_MS, PHONE, OpenPage, browser, open_page
+from cyphera_pipelines_tests.ops.test_in_chromium import DESK, PHONE, OpenPage, browser, open_page
 
 __all__ = ["browser", "open_page"]
 pytestmark = [
@@ -49,17 +49,15 @@ def test_an_open_page_follows_its_session_to_the_end_and_moves_no_focus(
     page, told = open_page(f"/sessions/{session.id}"), list[str]()
     page.on("console", lambda message: told.append(message.text))
     page.on("pageerror", lambda error: told.append(str(error)))
-    expect(page.locator("[data-live-note]")).to_have_text(
-        "This page follows the session by itself.", timeout=PATIENCE_MS
-    )
+    expect(page.locator("[data-live-note]")).to_have_text("This page follows the session by itself.")
     page.focus("text=Reload every 10 seconds")
     write_progress(database, session, progress_of(500))
     record_events(database, session, [SessionEvent("note", "Half of it is there.")])
-    expect(page.locator('[data-part="progress"]')).to_contain_text("50.0%", timeout=PATIENCE_MS)
-    expect(page.locator('[data-part="events"]')).to_contain_text("Half of it is there.", timeout=PATIENCE_MS)
+    expect(page.locator('[data-part="progress"]')).to_contain_text("50.0%")
+    expect(page.locator('[data-part="events"]')).to_contain_text("Half of it is there.")
     finish_session(database, session, SessionStatus.COMPLETED)
-    expect(page.locator('[data-part="status"]')).to_contain_text("It is complete.", timeout=PATIENCE_MS)
-    expect(page.locator("[data-live-note]")).to_contain_text("The session has ended.", timeout=PATIENCE_MS)
+    expect(page.locator('[data-part="status"]')).to_contain_text("It is complete.")
+    expect(page.locator("[data-live-note]")).to_contain_text("The session has ended.")
     assert page.evaluate("document.activeElement.textContent") == "Reload every 10 seconds"
     assert told == []
 
@@ -67,9 +65,7 @@ def test_an_open_page_follows_its_session_to_the_end_and_moves_no_focus(
 def test_a_hidden_page_asks_for_nothing(open_page: OpenPage, source: Source, database: Database) -> None:
     session = running_session(database, source)
     page = open_page(f"/sessions/{session.id}")
-    expect(page.locator("[data-live-note]")).to_have_text(
-        "This page follows the session by itself.", timeout=PATIENCE_MS
-    )
+    expect(page.locator("[data-live-note]")).to_have_text("This page follows the session by itself.")
     hide = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
     tell = "document.dispatchEvent(new Event('visibilitychange'))"
     page.evaluate(hide % "true" + tell)
@@ -77,4 +73,4 @@ def test_a_hidden_page_asks_for_nothing(open_page: OpenPage, source: Source, dat
     finish_session(database, session, SessionStatus.COMPLETED)
     expect(page.locator('[data-part="status"]')).to_contain_text("It is running.")
     page.evaluate(hide % "false" + tell)
-    expect(page.locator('[data-part="status"]')).to_contain_text("It is complete.", timeout=PATIENCE_MS)
+    expect(page.locator('[data-part="status"]')).to_contain_text("It is complete.")

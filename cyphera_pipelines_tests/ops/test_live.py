@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -75,14 +75,15 @@ def following(browser: Browser, session: Session) -> Iterator[Stream]:
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    assert opened.wait(60.0)
+    assert opened.wait(180.0)
     try:
         yield stream
     finally:
         if stream.connection is not None and not stream.is_over:
-            # As when a tab is closed: to close the client alone would not end a read.
-            stream.connection.shutdown(socket.SHUT_RDWR)
-        thread.join(60.0)
+            # As when a tab is closed: to close the client alone would not end a read. It may end by itself just now.
+            with suppress(OSError):
+                stream.connection.shutdown(socket.SHUT_RDWR)
+        thread.join(180.0)
         client.close()
 
 
@@ -134,7 +135,7 @@ def test_two_hundred_open_pages_are_one_look_a_second(
         streams = list(threads.map(lambda context: context.__enter__(), contexts))
     try:
         assert {stream.status for stream in streams} == {200}
-        wait_for(lambda: all(stream.named("state") for stream in streams), within=60.0)
+        wait_for(lambda: all(stream.named("state") for stream in streams))
         own = api.app.state.services.database
         began, cpu = time.monotonic(), time.process_time()
         fetched = itertools.count(1)
@@ -144,7 +145,7 @@ def test_two_hundred_open_pages_are_one_look_a_second(
                 lambda: (
                     write_progress(database, session, progress_of(next(fetched))) and time.monotonic() - began > 10.0
                 ),
-                within=30.0,
+                within=120.0,
             )
         seconds = time.monotonic() - began
         looks = sum("payment_sync_sessions" in statement for statement in statements)
@@ -152,7 +153,7 @@ def test_two_hundred_open_pages_are_one_look_a_second(
         print(f"{(time.process_time() - cpu) / seconds:.0%} of a CPU for the server and all its clients")
         assert looks <= seconds + 2
         finish_session(database, session, SessionStatus.COMPLETED)
-        wait_for(lambda: all(stream.is_over for stream in streams), within=60.0)
+        wait_for(lambda: all(stream.is_over for stream in streams))
         assert all(stream.named("ended") == ["completed"] for stream in streams)
     finally:
         for context in contexts:

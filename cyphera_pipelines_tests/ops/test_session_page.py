@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from cyphera_pipelines.model.sessions import Session, SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
+from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import list_events, record_events
 from cyphera_pipelines.store.sessions import get_session, list_active_sessions
@@ -109,12 +109,14 @@ def test_a_session_that_nobody_is_heard_of_is_not_shown_as_if_it_went_on(
 def test_a_killed_sync_comes_to_a_true_end(
     operator: Browser, add_source: AddSource, database: Database, home: Path
 ) -> None:
-    account = SandboxAccount(api_key="sk_test_killed_while_watched", account_id="acct_killed", customers=4_000)
-    with SandboxServer([account]) as sandbox:
+    account = SandboxAccount(api_key="sk_test_killed_while_watched", account_id="acct_killed")
+    # So that it is at work until it is killed.
+    stalls = SandboxOptions(faults=(Fault(kind=FaultKind.STALL, path="/v1/invoices*"),))
+    with SandboxServer([account], stalls) as sandbox:
         source = add_source(account.api_key, sandbox.url)
         process = start_sync(source, home)
         try:
-            wait_for(lambda: _running(database, source), within=60.0)
+            wait_for(lambda: _running(database, source))
             (session,) = _running(database, source)
             assert "It is running." in text_of(operator.read(f"/sessions/{session.id}"))
         finally:
@@ -122,7 +124,7 @@ def test_a_killed_sync_comes_to_a_true_end(
             process.join()
         again = start_sync(source, home)
         try:
-            wait_for(lambda: get_session(database, source.workspace_id, session.id).status.is_final, within=60.0)
+            wait_for(lambda: get_session(database, source.workspace_id, session.id).status.is_final)
         finally:
             again.kill()
             again.join()

@@ -39,11 +39,11 @@ def test_a_slow_receiver_holds_up_no_other_sensor_and_is_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What it takes after the look is over, whose database is closed by then, is written down all the same."""
-    monkeypatch.setattr(sensors, "ALERT_SECONDS", 1.0)
+    monkeypatch.setattr(sensors, "ALERT_SECONDS", 3.0)
     source, look_is_over = add_source("sk_test_alerts_slow"), threading.Event()
     be_fresh(database, source)
     channel, _secret = watch.channel(receiver.url, only=[source])
-    receiver.answer = lambda _received: 200 if look_is_over.wait(10) else 503
+    receiver.answer = lambda _received: 200 if look_is_over.wait(120) else 503
     fail(database, source)
     told = evaluate(instance, "alerts").skip_message
     assert told is not None

@@ -30,7 +30,7 @@ from cyphera_pipelines_tests.orchestration.conftest import Materialize, RunView,
 AddTenant = Callable[..., Tenant]
 View = Callable[[str], RunView]
 T = TypeVar("T")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 def wait_for(condition: Callable[[], T | None]) -> T:

@@ -21,8 +21,9 @@ from cyphera_pipelines.providers.http import attempt, exchange
 from cyphera_pipelines.providers.http.failures import AnswerTooLargeError
 from cyphera_pipelines_tests.hostile import HostileProvider, Misbehaviour, Wire, misbehaviour
 from cyphera_pipelines_tests.providers.conftest import Connect
+from cyphera_pipelines_tests.receiver import wait_for
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 LATE = {
     "no-answer": misbehaviour.never_answers(),
     "slow-head": misbehaviour.slow_head(),
@@ -68,7 +69,8 @@ def test_an_answer_that_takes_for_ever_is_given_up(
     provider.misbehave("/v1/account", how)
     with pytest.raises(ProviderUnavailableError, match=r"^Reading the account failed: .* gave no whole answer in time"):
         connect(base_url=provider.url, answer_within=0.8).account()
-    assert len(provider.asked) == exchange.ATTEMPTS_TOO_LATE
+    # The server may read the last of them after it was given up.
+    wait_for(lambda: len(provider.asked) == exchange.ATTEMPTS_TOO_LATE)
     provider.behave()
     assert connect(base_url=provider.url).account().id == "acct_hostile"
 
@@ -82,11 +84,11 @@ def test_an_answer_that_keeps_coming_is_not_given_up(
     def in_pieces(wire: Wire) -> None:
         wire.send(wire.head({"Content-Length": str(300_000)}) + body + b" " * (270_000 - len(body)))
         for _piece in range(3):
-            wire.pause(0.5)
+            wire.pause(1.2)
             wire.send(b" " * 10_000)
 
     provider.misbehave("/v1/account", in_pieces)
-    assert connect(base_url=provider.url, answer_within=0.8, attempts=1).account().id == "acct_hostile"
+    assert connect(base_url=provider.url, answer_within=3.0, attempts=1).account().id == "acct_hostile"
 
 
 @pytest.mark.parametrize("how", LATE.values(), ids=LATE)

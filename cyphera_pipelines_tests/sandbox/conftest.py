@@ -70,7 +70,7 @@ def get(server: SandboxServer) -> Iterator[Get]:
 
         def ask(path: str, key: str = KEY, **parameters: Any) -> requests.Response:
             headers = {"Authorization": f"Bearer {key}"}
-            return session.get(server.url + path, params=parameters, headers=headers, timeout=10)
+            return session.get(server.url + path, params=parameters, headers=headers, timeout=120)
 
         yield ask
 

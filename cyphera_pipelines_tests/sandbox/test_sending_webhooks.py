@@ -156,7 +156,7 @@ def test_an_endpoint_gets_nothing_of_another_account_s(server: SandboxServer, re
 
 def test_an_endpoint_that_hangs_keeps_no_other_waiting(server: SandboxServer, receiver: Receiver) -> None:
     lets_go = threading.Event()
-    receiver.answer = lambda got: 200 if got.path == "/quick" or lets_go.wait(30) else 500
+    receiver.answer = lambda got: 200 if got.path == "/quick" or lets_go.wait(300) else 500
     hanging, quick = connect(server, receiver.url + "/hangs"), connect(server, receiver.url + "/quick")
     server.state.apply_changes(ACCOUNT, create={"customers": 20})
     wait_for(lambda: all_done(server, quick))
@@ -177,7 +177,7 @@ def test_what_is_disabled_or_deleted_gets_nothing(server: SandboxServer, receive
 
 def test_more_than_may_wait_is_lost_and_said(server: SandboxServer, receiver: Receiver) -> None:
     lets_go = threading.Event()
-    receiver.answer = lambda _received: 200 if lets_go.wait(30) else 500
+    receiver.answer = lambda _received: 200 if lets_go.wait(300) else 500
     server.state.change_webhooks(most_waiting=5)
     endpoint = connect(server, receiver.url)
     told = [str(change.event_id) for change in server.state.apply_changes(ACCOUNT, create={"customers": 8})]
@@ -204,7 +204,7 @@ def test_a_process_is_told_how_and_ends_while_webhooks_wait() -> None:
         assert "secret" not in shown["endpoints"][0]
         assert process.webhooks_not_arrived() == {made.id: {"lost": [], "given_up": []}}
         assert process.resend(ACCOUNT, str(change.event_id)) == [made.id]
-        assert requests.patch(f"{process.url}/_sandbox/webhooks", data=b"[]", timeout=10).status_code == 400
+        assert requests.patch(f"{process.url}/_sandbox/webhooks", data=b"[]", timeout=120).status_code == 400
 
 
 def test_nothing_is_sent_after_the_end(receiver: Receiver) -> None:

@@ -30,9 +30,9 @@ def test_a_server_can_be_stopped_and_started_again() -> None:
     server = SandboxServer([small_account()])
     for _ in range(2):
         with server:
-            assert requests.get(f"{server.url}/_sandbox/health", timeout=10).json()["status"] == "ok"
+            assert requests.get(f"{server.url}/_sandbox/health", timeout=120).json()["status"] == "ok"
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"{server.url}/_sandbox/health", timeout=10)
+            requests.get(f"{server.url}/_sandbox/health", timeout=120)
 
 
 def test_watchers_see_requests_before_they_are_answered(server: SandboxServer, get: Get) -> None:
@@ -100,11 +100,11 @@ def test_a_process_is_driven_over_http() -> None:
         url = f"{process.url}/v1/customers"
         process.reset_counters()
         process.set_faults([Fault(kind=FaultKind.ERROR_500, times=1)])
-        statuses = [requests.get(url, auth=(KEY, ""), timeout=10).status_code for _ in range(2)]
+        statuses = [requests.get(url, auth=(KEY, ""), timeout=120).status_code for _ in range(2)]
         assert statuses == [500, 200]
         assert process.counters()["by_status"] == {"500": 1, "200": 1}
         process.set_options(SandboxOptions(account_rate=0.001, burst=1))
-        statuses = [requests.get(url, auth=(KEY, ""), timeout=10).status_code for _ in range(2)]
+        statuses = [requests.get(url, auth=(KEY, ""), timeout=120).status_code for _ in range(2)]
         assert statuses == [200, 429]
         process.set_options(SandboxOptions())
         process.put_account(small_account(api_key="sk_test_other", account_id="acct_other", customers=3))
@@ -124,17 +124,17 @@ def test_a_process_is_driven_over_http() -> None:
 
 def test_the_control_interface(server: SandboxServer) -> None:
     url = f"{server.url}/_sandbox"
-    assert requests.get(f"{url}/health", timeout=10).json() == {"status": "ok", "accounts": 1}
-    assert requests.get(f"{url}/accounts", timeout=10).json()[0]["account_id"] == ACCOUNT
-    assert requests.patch(f"{url}/options", json={"latency_ms": 1}, timeout=10).json()["latency_ms"] == 1
+    assert requests.get(f"{url}/health", timeout=120).json() == {"status": "ok", "accounts": 1}
+    assert requests.get(f"{url}/accounts", timeout=120).json()[0]["account_id"] == ACCOUNT
+    assert requests.patch(f"{url}/options", json={"latency_ms": 1}, timeout=120).json()["latency_ms"] == 1
     fault = {"kind": "drop", "path": "/v1/invoices"}
-    assert requests.post(f"{url}/faults", json=fault, timeout=10).json()["hits"] == [0]
-    assert requests.get(f"{url}/faults", timeout=10).json()["faults"][0]["kind"] == "drop"
-    assert requests.delete(f"{url}/faults", timeout=10).json()["faults"] == []
-    assert requests.post(f"{url}/changes", json={"account": ACCOUNT, "created": {}}, timeout=10).status_code == 400
-    assert requests.post(f"{url}/changes", data="{", timeout=10).status_code == 400
-    assert requests.get(f"{url}/requests", timeout=10).json() == []
-    missing = requests.get(f"{url}/accounts/acct_none/truth/customers", timeout=10)
+    assert requests.post(f"{url}/faults", json=fault, timeout=120).json()["hits"] == [0]
+    assert requests.get(f"{url}/faults", timeout=120).json()["faults"][0]["kind"] == "drop"
+    assert requests.delete(f"{url}/faults", timeout=120).json()["faults"] == []
+    assert requests.post(f"{url}/changes", json={"account": ACCOUNT, "created": {}}, timeout=120).status_code == 400
+    assert requests.post(f"{url}/changes", data="{", timeout=120).status_code == 400
+    assert requests.get(f"{url}/requests", timeout=120).json() == []
+    missing = requests.get(f"{url}/accounts/acct_none/truth/customers", timeout=120)
     assert missing.status_code == 404
 
 
@@ -160,7 +160,7 @@ def test_a_process_ends_with_a_killed_parent() -> None:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    child.wait(10)
+    child.wait(120)
 
 
 def test_serve_runs_until_it_is_told_to_stop() -> None:
@@ -169,6 +169,6 @@ def test_serve_runs_until_it_is_told_to_stop() -> None:
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as serving:
             assert serving.stdout is not None
             url = serving.stdout.readline().strip()
-            assert requests.get(f"{url}/_sandbox/health", timeout=10).json()["accounts"] == 2
+            assert requests.get(f"{url}/_sandbox/health", timeout=120).json()["accounts"] == 2
             serving.send_signal(ending)
-            serving.wait(10)
+            serving.wait(120)

@@ -139,7 +139,7 @@ json_values = st.recursive(
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(name=texts, images=json_values, metadata=st.dictionaries(texts, texts, max_size=5))
 def test_any_text_and_json_comes_back_as_it_went_in(
     database: Database, source: Source, name: str, images: Any, metadata: dict[str, str]
@@ -172,7 +172,7 @@ def listings(draw: st.DrawFn) -> list[list[list[tuple[str, list[Line]]]]]:
     ]
 
 
-@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(listings())
 def test_children_with_the_same_ids_are_all_kept_and_go_with_their_own_parent(
     database: Database, source: Source, listed: list[list[list[tuple[str, list[Line]]]]]

@@ -166,7 +166,7 @@ LATER = itertools.count(1)
 states = st.lists(st.tuples(sets_of_numbers, st.sampled_from(("Ada", "Grace"))), min_size=1, max_size=6)
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(states=states, are_encoded=st.booleans())
 def test_what_was_told_last_is_there(
     states: list[tuple[Numbers | None, str]], are_encoded: bool, load_now: Load, numbers: Read

@@ -13,7 +13,7 @@ from cyphera_pipelines_tests.sync.private_server import PrivateServer
 from cyphera_pipelines_tests.sync.sync_process import start_sync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 
 
 def start_half_a_sync(source: Source, server: PrivateServer, *, as_own_server: bool = False) -> BaseProcess:

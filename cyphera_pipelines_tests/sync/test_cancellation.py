@@ -24,7 +24,7 @@ from cyphera_pipelines.sync.engine import SyncJob, run_sync
 from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.sync.conftest import RunSync
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 300.0
 ACCOUNT = SandboxAccount(
     api_key="sk_test_cancellation",
     account_id="acct_cancellation",

@@ -139,7 +139,7 @@ def test_invoices_without_a_date_are_neither_lost_nor_kept_for_ever(
     assert kept == {str(obj["id"]) for obj in sandbox.state.truth(SITE.site, "invoices")}
 
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 MOST_REQUESTS = 70
 """After how many requests a sync is killed at most: a whole one makes some ninety, in pages of ten."""
 

@@ -27,7 +27,7 @@ from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.sync.sync_process import start_sync
 from cyphera_pipelines_tests.truth import live_rows
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 DAY = 86_400
 
 

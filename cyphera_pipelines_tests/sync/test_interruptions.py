@@ -31,7 +31,7 @@ from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).with_name("sync_process.py")
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 ACCOUNT = SandboxAccount(
     api_key="sk_test_interruptions",
     account_id="acct_interruptions",

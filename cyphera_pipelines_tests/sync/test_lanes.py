@@ -61,7 +61,7 @@ def proven_gone(arrivals: list[tuple[Arrival, list[str]]], rows: set[str]) -> li
     return gone
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     ids=st.sets(st.integers(0, 300), max_size=120),
     gone=st.sets(st.integers(301, 400), max_size=20),
@@ -162,7 +162,7 @@ class OwnCursors:
         )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     created=st.lists(st.integers(0, 40) | st.integers(0, 5_000), max_size=160),
     page_size=st.integers(1, 7),

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from cyphera_pipelines.cli.running.ports import free_port
 from cyphera_pipelines.local.locks import wait_until
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus
@@ -25,7 +25,7 @@ from cyphera_pipelines_tests.sync.checkpoint import Checkpoint, read_checkpoint
 from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 300.0
 ACCOUNT = SandboxAccount(
     api_key="sk_test_network_gone",
     account_id="acct_network_gone",
@@ -43,8 +43,7 @@ class Provider:
     """The provider in a process of its own, which can be killed and is the same when it is started again."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.start()
 
     def start(self) -> None:
@@ -57,7 +56,7 @@ class Provider:
 
     def requests(self) -> list[SeenRequest]:
         """What was asked since the last start."""
-        seen: list[dict[str, Any]] = requests.get(f"{self.sandbox.url}/_sandbox/requests", timeout=30).json()
+        seen: list[dict[str, Any]] = requests.get(f"{self.sandbox.url}/_sandbox/requests", timeout=120).json()
         return [SeenRequest(**each) for each in seen]
 
 

@@ -40,7 +40,7 @@ TERMS: dict[str, frozenset[str]] = {
 """Where in objects discounts, taxes and payments stand; of coupons everywhere."""
 # A failing example takes minutes to shrink: each is two syncs.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-FAST = settings(max_examples=6, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+FAST = settings(max_examples=6, phases=PHASES, suppress_health_check=list(HealthCheck))
 LONG = settings(FAST, max_examples=300)
 
 

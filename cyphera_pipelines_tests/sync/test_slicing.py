@@ -102,7 +102,7 @@ def new_plan(created: list[int], page_size: int = 100, *, floor: int | None = No
     return SlicePlan([Slice()], oldest - DAY if floor is None else floor, max([NOW, *created]) + DAY, page_size)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     created=st.lists(st.integers(0, 40) | st.integers(0, 5_000) | st.just(7), max_size=160),
     page_size=st.integers(1, 7),
@@ -119,7 +119,7 @@ def test_every_object_is_listed_exactly_once(
     assert sorted(run.seen, key=int) == [str(at) for at in range(len(created))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     created=st.lists(st.integers(0, 40) | st.integers(0, 5_000), min_size=1, max_size=160),
     page_size=st.integers(1, 7),
@@ -143,7 +143,7 @@ def test_a_crash_at_any_page_repeats_and_loses_nothing(
     assert sorted(seen, key=int) == [str(at) for at in range(len(created))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     created=st.lists(st.integers(0, 40) | st.integers(0, 5_000), max_size=160),
     page_size=st.integers(1, 7),
@@ -212,7 +212,7 @@ def test_all_workers_are_busy_after_a_few_pages(shape: str) -> None:
     assert run.full_after_rounds <= 10
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     created=st.lists(st.integers(0, 5_000), max_size=120),
     page_size=st.integers(1, 7),

@@ -174,7 +174,7 @@ def source(add_source: Callable[..., Source]) -> Source:
     return add_source("sk_test_write_order")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(arrivals())
 def test_any_order_of_arrival_ends_in_the_same_rows(
     database: Database, source: Source, arrived: tuple[History, list[Write]]

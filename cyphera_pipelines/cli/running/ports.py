@@ -1,6 +1,7 @@
 """Ports and sockets of this machine: whether they are free, and who listens."""
 
 import contextlib
+import random
 import socket
 import subprocess
 import time
@@ -14,6 +15,8 @@ from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 
 LOOK_EVERY = 0.2
+_SYSTEMS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_FIRST_FREE_PORT = 20_000
 
 Address = int | Path
 """A port of 127.0.0.1, or a Unix socket."""
@@ -86,7 +89,15 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+    """A loopback port that nobody listens on now, and that the system gives to nobody who did not ask for it.
+
+    One that it chose itself could be another process's, or the near end of a connection, before we listen there.
+    """
+    first_of_the_system = int(_SYSTEMS_PORTS.read_text().split()[0]) if _SYSTEMS_PORTS.exists() else 0
+    ours = range(_FIRST_FREE_PORT, first_of_the_system)
+    for port in random.SystemRandom().sample(ours, len(ours)):
+        if port_is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -100,7 +100,7 @@ def test_a_coupon_of_its_own_on_every_subscription_makes_no_request_for_each(sit
     assert requests == len(asked(site)) == MOST_ASKED_FOR + 1
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(odd=ODD_VALUES)
 def test_odd_coupons_are_the_trouble_of_those_alone_who_have_them(site: Site, connect: Connect, odd: Any) -> None:
     limited = coupon("odd", apply_on="each_specified_item", item_constraints=CONSTRAINTS)

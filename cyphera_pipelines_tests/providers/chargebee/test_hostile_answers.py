@@ -28,8 +28,9 @@ from cyphera_pipelines_tests.hostile.odd_values import ODD_VALUES, paths_in, rep
 from cyphera_pipelines_tests.providers.chargebee.conftest import Connect, credentials_of
 from cyphera_pipelines_tests.providers.chargebee.sample_objects import SAMPLE
 from cyphera_pipelines_tests.providers.chargebee.site import Site, customer, event
+from cyphera_pipelines_tests.receiver import wait_for
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 LATE = {
     "no-answer": misbehaviour.never_answers(),
     "slow-head": misbehaviour.slow_head(),
@@ -47,7 +48,8 @@ def test_an_answer_that_takes_for_ever_is_given_up(
     site.misbehave("*/configurations", how)
     with pytest.raises(ProviderUnavailableError, match=r"^Reading the site failed: .* gave no whole answer in time"):
         connect(answer_within=0.8).account()
-    assert len(site.asked) == exchange.ATTEMPTS_TOO_LATE
+    # The server may read the last of them after it was given up.
+    wait_for(lambda: len(site.asked) == exchange.ATTEMPTS_TOO_LATE)
     site.behave()
     assert connect().account().id == "acme-test"
 
@@ -135,7 +137,7 @@ def test_a_write_without_an_answer_is_unknown(site: Site) -> None:
     operations.close()
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(odd=ODD_VALUES)
 def test_odd_objects_pass_through_a_client(connect: Connect, odd: Any) -> None:
     """No request is made: whatever stands in an object or an event, nothing but an error of ours comes of it."""

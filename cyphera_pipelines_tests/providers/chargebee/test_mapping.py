@@ -328,7 +328,7 @@ def test_amounts_in_whole_units() -> None:
     assert (from_minor(1250, "kwd"), from_minor(1255, "kwd"), from_minor(7, "usd")) == (125, None, 7)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(odd=ODD_VALUES)
 def test_odd_values_are_kept_or_reported_and_never_raised(odd: Any) -> None:
     for entity, objects in SAMPLE.items():

@@ -324,7 +324,7 @@ def test_steps_that_are_cut_end_in_one_state(
     assert after[ended.object_id]["status"] == "non_renewing"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(odd=ODD_VALUES)
 def test_odd_answers_are_objects_or_errors_of_ours(odd: Any) -> None:
     samples = [

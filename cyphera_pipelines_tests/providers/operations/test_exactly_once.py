@@ -95,7 +95,7 @@ MAKINGS = (
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(FAULTS), max_size=5), st.sampled_from(MAKINGS))
 def test_there_is_exactly_one(
     sandbox: SandboxServer, stripe: StripeOperations, faults: list[FaultKind], making: Making

@@ -63,7 +63,7 @@ def stripe(address: str) -> StripeOperations:
 
 def post(address: str, path: str, **parameters: str) -> dict[str, Any]:
     """Make by hand what our operations do not make, as it makes it."""
-    answer = requests.post(f"{address}{path}", data=parameters, auth=(KEY, ""), timeout=30)
+    answer = requests.post(f"{address}{path}", data=parameters, auth=(KEY, ""), timeout=120)
     assert answer.status_code == 200, answer.text
     made: dict[str, Any] = answer.json()
     return made

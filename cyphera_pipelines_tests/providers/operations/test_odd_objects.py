@@ -86,7 +86,7 @@ def paths_of(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path for name, each in entries for path in ((*above, name), *paths_of(each, (*above, name)))]
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_only_provider_errors_are_raised(objects: dict[str, Json], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(MAPPERS)))

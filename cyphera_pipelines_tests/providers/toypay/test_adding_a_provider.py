@@ -141,11 +141,11 @@ def test_the_api_knows_it_and_takes_its_webhooks(installation: Installation) -> 
     cyphera, shop = installation.cyphera, installation.shop
     headers = dict(line.split(": ") for line in cyphera("key", "create", "acme").done().splitlines())
     with serving_api(cyphera) as (_process, url):
-        listed = requests.get(f"{url}/api/v1/sync/providers", headers=headers, timeout=30).json()["providers"]
+        listed = requests.get(f"{url}/api/v1/sync/providers", headers=headers, timeout=120).json()["providers"]
         (toypay,) = [each for each in listed if each["name"] == "toypay"]
         assert toypay["entities"] == ["customers", "products"]
         assert [option["name"] for option in toypay["options"]] == ["shop"]
-        configuration = requests.get(f"{url}/api/v1/sync/config/toypay", headers=headers, timeout=30).json()
+        configuration = requests.get(f"{url}/api/v1/sync/config/toypay", headers=headers, timeout=120).json()
 
         event = shop.put(
             "goods", {**shop.objects["goods"]["gd_0005"], "name": "Told by a webhook"}, int(time.time()) + 1
@@ -160,7 +160,7 @@ def test_the_api_knows_it_and_takes_its_webhooks(installation: Installation) -> 
 
 
 def send(address: str, body: bytes, headers: dict[str, str]) -> requests.Response:
-    return requests.post(address, data=body, headers={**headers, "Content-Type": "application/json"}, timeout=30)
+    return requests.post(address, data=body, headers={**headers, "Content-Type": "application/json"}, timeout=120)
 
 
 def test_a_package_that_is_broken_leaves_the_others(

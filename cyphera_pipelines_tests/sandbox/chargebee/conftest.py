@@ -61,7 +61,7 @@ def ask(server: SandboxServer) -> Iterator[Ask]:
             path: str, key: str = KEY, headers: dict[str, str] | None = None, **parameters: Any
         ) -> requests.Response:
             url = f"{server.url}/api/v2{path}"
-            return session.get(url, params=parameters, auth=(key, ""), headers=headers, timeout=10)
+            return session.get(url, params=parameters, auth=(key, ""), headers=headers, timeout=120)
 
         yield get
 

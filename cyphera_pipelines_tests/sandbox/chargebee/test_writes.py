@@ -22,7 +22,7 @@ class Client:
     def send(self, path: str, form: dict[str, Any] | None = None, key: str | None = None) -> requests.Response:
         headers = {} if key is None else {"chargebee-idempotency-key": key}
         url = f"{self.server.url}/api/v2{path}"
-        return self._session.post(url, data=form or {}, auth=(KEY, ""), headers=headers, timeout=10)
+        return self._session.post(url, data=form or {}, auth=(KEY, ""), headers=headers, timeout=120)
 
     def do(self, path: str, form: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = self.send(path, form)

@@ -21,7 +21,7 @@ def content(state: SandboxState) -> dict[str, dict[str, Any]]:
 
 
 @given(st.lists(st.tuples(counts, counts, counts), max_size=3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_events_tell_all_that_changed(rounds: list[tuple[dict[str, int], dict[str, int], dict[str, int]]]) -> None:
     account = small_account(customers=12, products=4, prices=13, subscriptions=10, invoices=15)
     state = SandboxState([account])

@@ -82,7 +82,7 @@ def test_created_filters_mean_what_they_say(server: SandboxServer, get: Get) -> 
     }
 
     @given(st.dictionaries(st.sampled_from(OPERATORS), moments | st.sampled_from(every), max_size=3))
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
     def check(bounds: dict[str, int]) -> None:
         parameters = {f"created[{operator}]": bound for operator, bound in bounds.items()}
         found = [built["created"] for built in all_pages(get, "/v1/invoices", limit=100, **parameters)]
@@ -230,9 +230,9 @@ def test_keys(server: SandboxServer) -> None:
     assert "not_a_real_key" not in str(unknown.value)
     assert str(unknown.value).endswith("1234")
     url = f"{server.url}/v1/account"
-    assert requests.get(url, timeout=10).status_code == 401
-    assert requests.get(url, auth=(KEY, ""), timeout=10).json()["id"] == ACCOUNT
-    assert requests.post(f"{server.url}/v1/disputes", auth=(KEY, ""), timeout=10).status_code == 404
+    assert requests.get(url, timeout=120).status_code == 401
+    assert requests.get(url, auth=(KEY, ""), timeout=120).json()["id"] == ACCOUNT
+    assert requests.post(f"{server.url}/v1/disputes", auth=(KEY, ""), timeout=120).status_code == 404
 
 
 def test_several_accounts_keys_and_modes() -> None:

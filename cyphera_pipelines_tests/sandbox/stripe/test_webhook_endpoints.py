@@ -24,7 +24,9 @@ def refusal(answer: requests.Response, status: int) -> dict[str, Any]:
 
 def send(server: SandboxServer, method: str, path: str = "", key: str = KEY, **given: Any) -> requests.Response:
     headers = {"Authorization": f"Bearer {key}", **given.pop("headers", {})}
-    return requests.request(method, f"{server.url}/v1/webhook_endpoints{path}", data=given, headers=headers, timeout=10)
+    return requests.request(
+        method, f"{server.url}/v1/webhook_endpoints{path}", data=given, headers=headers, timeout=120
+    )
 
 
 def test_an_endpoint_s_life(client: stripe.StripeClient) -> None:

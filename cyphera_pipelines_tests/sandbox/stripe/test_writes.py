@@ -14,12 +14,12 @@ from cyphera_pipelines_tests.sandbox.conftest import ACCOUNT, KEY, client_of
 
 def post(server: SandboxServer, path: str, key: str | None = None, **form: str) -> requests.Response:
     headers = {} if key is None else {"Idempotency-Key": key}
-    return requests.post(f"{server.url}/v1/{path}", data=form, auth=(KEY, ""), headers=headers, timeout=30)
+    return requests.post(f"{server.url}/v1/{path}", data=form, auth=(KEY, ""), headers=headers, timeout=120)
 
 
 def events_of(server: SandboxServer, object_id: str) -> list[dict[str, Any]]:
     """The provider events about an object, oldest first."""
-    found = requests.get(f"{server.url}/v1/events", params={"limit": 100}, auth=(KEY, ""), timeout=30).json()["data"]
+    found = requests.get(f"{server.url}/v1/events", params={"limit": 100}, auth=(KEY, ""), timeout=120).json()["data"]
     return [event for event in reversed(found) if event["data"]["object"].get("id") == object_id]
 
 
@@ -69,7 +69,7 @@ def test_connections_are_cut_before_and_after(server: SandboxServer, kind: Fault
         post(server, "customers", f"key-{kind}", name="Ada")
     assert len(list(server.state.truth(ACCOUNT, "customers"))) == before + is_done
     # Reading is not hit: the fault is for one method.
-    assert requests.get(f"{server.url}/v1/customers", auth=(KEY, ""), timeout=30).status_code == 200
+    assert requests.get(f"{server.url}/v1/customers", auth=(KEY, ""), timeout=120).status_code == 200
 
 
 def test_provider_events_name_the_key(server: SandboxServer) -> None:

@@ -129,7 +129,7 @@ def test_a_whole_minutes_worth_goes_at_once_and_never_more(latency: float, is_sl
         assert seconds <= 1.1 * least
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     requests=st.dictionaries(st.sampled_from("abcde"), st.integers(1, 250), min_size=1),
     latency=st.floats(0.001, 3.0),
