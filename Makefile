@@ -58,8 +58,8 @@ report-picture: $(INSTALLED) ## Draw docs/report.png, the report of a generated 
 	$(BIN)/python -m cyphera_pipelines_tests.report_picture docs/report.png
 
 .PHONY: ops-pictures
-ops-pictures: $(INSTALLED) ## Draw docs/operations-page.png, the page at /ops of a small fleet (needs Chromium).
-	$(BIN)/python -m cyphera_pipelines_tests.ops.pictures docs/operations-page.png
+ops-pictures: $(INSTALLED) ## Draw docs/operations-*.png, the pages at /ops of a small fleet (needs Chromium).
+	$(BIN)/python -m cyphera_pipelines_tests.ops.pictures docs
 
 .PHONY: validate
 validate: $(INSTALLED) ## Let Dagster load and check the definitions, in a home of their own.

@@ -24,10 +24,9 @@ from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.store.workspaces import create_workspace
 
-# The same examples each time, however slow the machine is: what is new is looked for with --hypothesis-profile=default.
-hypothesis.register_profile(
-    "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+# The same examples each time, however slow the machine is; with --hypothesis-profile=new others are looked for.
+hypothesis.register_profile("new", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.register_profile("same", hypothesis.get_profile("new"), derandomize=True, database=None)
 hypothesis.load_profile("same")
 _MEMORY = Path("/dev/shm")  # noqa: S108 (made private by tempfile)
 _QUICK_FOLDER = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > 2**31 else None

@@ -4,7 +4,7 @@ Whatever is counted is found by the same condition, and how many statements that
 sources there are. Every statement runs in the transaction that it is given: a workspace's sees its own rows only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,14 +24,15 @@ from cyphera_pipelines.store.freshness import (
     worst_first,
 )
 from cyphera_pipelines.store.tables import source_schedules as schedules
+from cyphera_pipelines.store.tables import verifications, webhook_events, workspaces
 from cyphera_pipelines.store.tables import workspace_payment_configurations as configurations
-from cyphera_pipelines.store.tables import workspaces
+from cyphera_pipelines.store.webhooks import UNREADABLE
 
 SYNCS_SHOWN = 20
 
 
 class FleetFilter(StrEnum):
-    """Which sources are shown: of one state, or those that a sync is at work on, whatever their state."""
+    """Which sources are shown: of one state; or, whatever their state, those of which something else is the case."""
 
     FAILING = "failing"
     LATE = "late"
@@ -39,15 +40,48 @@ class FleetFilter(StrEnum):
     PAUSED = "paused"
     FRESH = "fresh"
     SYNCING = "syncing"
+    """A sync is at work on it."""
+    WEBHOOKS_DEAD = "webhooks_dead"
+    """Webhooks of it were given up, and nobody has replayed them."""
+    DRIFT = "drift"
+    """The last verification of some entity left rows that differ from the provider's."""
 
     def condition(self) -> ColumnElement[bool]:
         """What the rows of `source_schedules` meet."""
-        return is_syncing() if self is FleetFilter.SYNCING else freshness_of_row() == Freshness(self.value).value
+        beside = _BESIDE_STATES.get(self)
+        return freshness_of_row() == Freshness(self.value).value if beside is None else beside()
+
+
+def _has_dead_webhooks() -> ColumnElement[bool]:
+    # `attempts` is what the index is of: whatever was given up has some.
+    dead = select(webhook_events.c.workspace_id, webhook_events.c.provider_name, webhook_events.c.livemode).where(
+        webhook_events.c.handled_at.is_(None),
+        webhook_events.c.attempts > 0,
+        webhook_events.c.dead_at.is_not(None),
+        webhook_events.c.entity_type != UNREADABLE,
+    )
+    return _SOURCE_IN_ITS_MODE.in_(dead)
+
+
+def _differs() -> ColumnElement[bool]:
+    differing = select(verifications.c.workspace_id, verifications.c.provider_name, verifications.c.livemode)
+    return _SOURCE_IN_ITS_MODE.in_(differing.where(verifications.c.open_differences > 0))
+
+
+_SOURCE_IN_ITS_MODE = tuple_(
+    schedules.c.workspace_id, schedules.c.provider_name, configurations.c.is_test_mode.is_(False)
+)
+_BESIDE_STATES: Mapping[FleetFilter, Callable[[], ColumnElement[bool]]] = {
+    FleetFilter.SYNCING: is_syncing,
+    FleetFilter.WEBHOOKS_DEAD: _has_dead_webhooks,
+    FleetFilter.DRIFT: _differs,
+}
+"""What may be the case of a source in any state."""
 
 
 @dataclass(frozen=True)
 class FleetCounts:
-    """How many sources each filter finds, and how many there are. Each has one state, and may be syncing besides."""
+    """How many sources each filter finds, and how many there are: each has one state, whatever else is counted."""
 
     found: dict[FleetFilter, int]
     total: int
@@ -69,7 +103,8 @@ class FleetRow:
     """A source: how fresh it is, what people call it, and its last syncs, the newest first.
 
     `last` is the newest that has ended, and `rows_changed` what it created, updated and deleted, child rows too; None
-    where none has. `missing_objects` are not in the tables.
+    where none has. `missing_objects` are not in the tables, `dead_webhooks` were given up, and `differing_rows` were
+    found to be other than the provider's by the last verifications, which did not mend them.
     """
 
     workspace_id: UUID
@@ -80,6 +115,8 @@ class FleetRow:
     is_test_mode: bool
     freshness: SourceFreshness
     missing_objects: int
+    dead_webhooks: int
+    differing_rows: int
     syncs: tuple[PastSync, ...]
     last: PastSync | None
     rows_changed: int | None
@@ -99,14 +136,16 @@ class FleetPage:
 
 def count_fleet(connection: Connection, search: str = "") -> FleetCounts:
     """How many of the sources that the search finds are in which state."""
-    state, at_work = freshness_of_row().label("state"), is_syncing().label("is_syncing")
-    columns: list[ColumnElement[Any]] = [state, at_work, func.count().label("sources")]
-    wanted: Select[Any] = select(*columns)
-    found = dict.fromkeys(FleetFilter, 0)
-    for row in connection.execute(_matching(wanted, search).group_by(state, at_work)):
+    beside = [condition().label(each.value) for each, condition in _BESIDE_STATES.items()]
+    grouped: list[ColumnElement[Any]] = [freshness_of_row().label("state"), *beside]
+    wanted: Select[Any] = select(*grouped, func.count().label("sources"))
+    found, total = dict.fromkeys(FleetFilter, 0), 0
+    for row in connection.execute(_matching(wanted, search).group_by(*grouped)):
         found[FleetFilter(row.state)] += row.sources
-        found[FleetFilter.SYNCING] += row.sources * row.is_syncing
-    return FleetCounts(found, sum(found[each] for each in FleetFilter if each is not FleetFilter.SYNCING))
+        total += row.sources
+        for each in _BESIDE_STATES:
+            found[each] += row.sources * row._mapping[each.value]
+    return FleetCounts(found, total)
 
 
 def page_fleet(
@@ -152,6 +191,7 @@ def _past_syncs(connection: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[
         "providers": [row.provider_name for row in rows],
         "test_modes": [row.is_test_mode for row in rows],
         "shown": SYNCS_SHOWN,
+        "unreadable": UNREADABLE,
     }
     return {(row.workspace_id, row.provider_name): row for row in connection.execute(_PAST_SYNCS, keys)}
 
@@ -170,6 +210,8 @@ def _to_row(row: Row[Any], past: Row[Any]) -> FleetRow:
         is_test_mode=row.is_test_mode,
         freshness=to_freshness(row),
         missing_objects=past.missing,
+        dead_webhooks=past.dead,
+        differing_rows=past.differing,
         syncs=syncs,
         last=next((each for each in syncs if each.id == past.last_id), None),
         rows_changed=None if past.entities is None else rows_changed(past.entities),
@@ -193,7 +235,7 @@ def rows_changed(entities: dict[str, Any]) -> int:
 _PAST_SYNCS = text(
     """
     SELECT source.workspace_id, source.provider_name, past.syncs, last.id AS last_id, last.entities,
-        coalesce(missing.objects, 0) AS missing
+        coalesce(missing.objects, 0) AS missing, dead.events AS dead, coalesce(found.differing, 0) AS differing
     FROM unnest(CAST(:workspaces AS uuid[]), CAST(:providers AS text[]), CAST(:test_modes AS boolean[]))
         AS source (workspace_id, provider_name, is_test_mode)
     LEFT JOIN LATERAL (
@@ -217,5 +259,16 @@ _PAST_SYNCS = text(
         WHERE missing.workspace_id = source.workspace_id AND missing.provider_name = source.provider_name
         AND missing.livemode = NOT source.is_test_mode
     ) AS missing ON true
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS events FROM sync.webhook_events AS event
+        WHERE event.workspace_id = source.workspace_id AND event.provider_name = source.provider_name
+        AND event.livemode = NOT source.is_test_mode AND event.handled_at IS NULL AND event.attempts > 0
+        AND event.dead_at IS NOT NULL AND event.entity_type <> :unreadable
+    ) AS dead ON true
+    LEFT JOIN LATERAL (
+        SELECT sum(open_differences) AS differing FROM sync.verifications AS verified
+        WHERE verified.workspace_id = source.workspace_id AND verified.provider_name = source.provider_name
+        AND verified.livemode = NOT source.is_test_mode AND verified.open_differences > 0
+    ) AS found ON true
     """
 )

@@ -117,3 +117,12 @@ def test_figures_are_built_and_an_unchanged_build_writes_nothing(tmp_path: Path)
     assert figures["rows"] > figures["subscriptions"] == 200
     assert figures["unchanged, in full: rows"] == figures["unchanged: rows"] == 0
     assert 0 < figures["1 % changed: rows"] <= 10
+
+
+def test_an_outage_of_all_sources_is_two_messages(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    ended = run_benchmarks("outage", "--scale", "0.005", "--json", str(file))
+    assert ended.returncode == 0, ended.stderr
+    (result,) = json.loads(file.read_text())["results"]
+    figures = {figure["name"]: figure["value"] for figure in result["figures"]}
+    assert (figures["sources"], figures["messages"]) == (50, 2)

@@ -34,6 +34,13 @@ def test_a_new_source_says_what_is_not_there_yet(operator: Browser, source: Sour
     assert "Not available" in page
 
 
+def test_it_says_that_a_sync_is_at_work(operator: Browser, source: Source, database: Database) -> None:
+    badge = '<span class="badge syncing">syncing</span>'
+    assert badge not in operator.read(address_of(source))
+    running_session(database, source)
+    assert badge in operator.read(address_of(source))
+
+
 def test_it_leads_to_its_sessions_and_through_all_of_them(
     operator: Browser, source: Source, database: Database
 ) -> None:

@@ -20,7 +20,7 @@ from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.api_keys import create_api_key
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.pauses import pause_source
+from cyphera_pipelines.store.pauses import pause_source, resume_source
 from cyphera_pipelines.store.schedules import SyncResult
 from cyphera_pipelines.store.sessions import finish_session, start_session
 from cyphera_pipelines.store.tables import payment_sync_sessions as sessions
@@ -182,6 +182,32 @@ def test_what_is_counted_is_what_the_link_shows(twelve: dict[str, Source], opera
         assert set(sources_of(filtered)) == of_state
         for page in (first, filtered):
             assert f"<strong>{len(of_state)}</strong> {state.replace('_', ' ')}" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "says"),
+    [
+        ("dead", "webhooks_dead", "1 webhook was given up."),
+        ("drifted", "drift", "7 rows differ from the provider’s, by the last verification."),
+    ],
+)
+def test_what_may_be_wrong_in_any_state_is_counted_and_found(
+    name: str, wanted: str, says: str, twelve: dict[str, Source], open_browser: OpenBrowser, database: Database
+) -> None:
+    source = twelve[name]
+    of_workspace, of_another = (
+        open_browser(find_workspace(database, each.workspace_slug)) for each in (source, twelve["never"])
+    )
+    for browser, address in ((open_browser(), f"?q={PREFIX}&state={wanted}"), (of_workspace, f"?state={wanted}")):
+        page = browser.read(address)
+        assert list(sources_of(page)) == [source.key]
+        assert says in sources_of(page)[source.key].text
+        link = f'<a class="{wanted}" href="/ops{address.replace("&", "&amp;")}" aria-current="true"><strong>1</strong>'
+        assert link in page
+    assert sources_of(of_another.read(f"?state={wanted}")) == {}
+    pause_source(database, source, "looked at")
+    assert list(sources_of(of_workspace.read(f"?state={wanted}"))) == [source.key], "whatever its state"
+    resume_source(database, source)
 
 
 def test_a_workspace_sees_the_same_of_itself(

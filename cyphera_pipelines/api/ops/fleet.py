@@ -66,7 +66,8 @@ def show(
         "fleet.html",
         view=view,
         counts=counts,
-        filters=list(FleetFilter),
+        counted=[(each, _COUNTED.get(each, each.value.replace("_", " "))) for each in FleetFilter],
+        title=_title_of(view.state),
         rows=found.rows,
         next_after=None if found.next_after is None else _write_place(found.next_after),
         draw_bar=draw_bar,
@@ -74,6 +75,25 @@ def show(
         refresh_seconds=REFRESH_SECONDS,
         updated_every=UPDATED_EVERY,
     )
+
+
+_COUNTED = {
+    FleetFilter.SYNCING: "syncing now",
+    FleetFilter.WEBHOOKS_DEAD: "webhooks given up",
+    FleetFilter.DRIFT: "rows differ",
+}
+"""What is said of so many sources, where it is no state."""
+_TITLES = {
+    FleetFilter.SYNCING: "Sources that are syncing now",
+    FleetFilter.WEBHOOKS_DEAD: "Sources with webhooks that were given up",
+    FleetFilter.DRIFT: "Sources with rows that differ from the provider’s",
+}
+
+
+def _title_of(state: FleetFilter | None) -> str:
+    if state is None:
+        return "Sources"
+    return _TITLES.get(state, f"{state.replace('_', ' ').capitalize()} sources")
 
 
 def every(schedule: Schedule) -> str:

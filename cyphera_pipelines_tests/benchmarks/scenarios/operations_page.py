@@ -31,6 +31,8 @@ VIEWS = {
     "all, worst first": "",
     "one state": "?state=late",
     "syncing now": "?state=syncing",
+    "webhooks given up": "?state=webhooks_dead",
+    "rows that differ": "?state=drift",
     "a search that finds some": "?q=page-77",
     "a search that finds nothing": "?q=nobody-is-called-this",
 }
@@ -71,7 +73,31 @@ _MAKE = (
     WHERE workspace.slug LIKE 'page-%'
     """,
 )
-_FORGET = ("payment_sync_sessions", "source_schedules", "workspace_payment_configurations")
+_MAKE_TROUBLE = (
+    """
+    INSERT INTO sync.webhook_events (workspace_id, provider_name, livemode, external_id, event_type, entity_type,
+        payload, attempts, last_error, handled_at, dead_at)
+    SELECT id, 'stripe', true, 'evt_' || at, 'customer.updated', 'customers', '{}', (at = 1)::integer * 10, 'No.',
+        CASE WHEN at > 1 THEN now() END, CASE WHEN at = 1 THEN now() END
+    FROM (SELECT id FROM sync.workspaces WHERE slug LIKE 'page-%' AND random() < 0.05) AS workspace,
+        generate_series(1, 100) AS at
+    """,
+    """
+    INSERT INTO sync.verifications (workspace_id, provider_name, livemode, entity_type, verified_at, rows_checked,
+        open_differences, unmappable)
+    SELECT id, 'stripe', true, entity, now(), 1000, CASE WHEN random() < 0.02 THEN 7 ELSE 0 END, 0
+    FROM sync.workspaces, unnest('{customers,products,prices,subscriptions,invoices}'::text[]) AS entity
+    WHERE slug LIKE 'page-%'
+    """,
+)
+"""One source in twenty has a webhook that was given up, and about one in ten rows that differ."""
+_FORGET = (
+    "webhook_events",
+    "verifications",
+    "payment_sync_sessions",
+    "source_schedules",
+    "workspace_payment_configurations",
+)
 
 
 @dataclass
@@ -85,7 +111,7 @@ def run(bench: Workbench) -> Result:
     """Make the rows, sign in, and ask for each view again and again."""
     result, sources = Result("operations_page"), max(60, round(SOURCES * bench.scale))
     with bench.console.status(f"Making {sources:,} sources with {SESSIONS_OF_EACH} sessions each"):
-        _in_turn(bench, _MAKE, {"sources": sources, "sessions": SESSIONS_OF_EACH})
+        _in_turn(bench, _MAKE + _MAKE_TROUBLE, {"sources": sources, "sessions": SESSIONS_OF_EACH})
         with bench.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE sync.payment_sync_sessions"))
             connection.execute(text("ANALYZE"))

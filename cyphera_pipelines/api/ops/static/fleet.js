@@ -28,7 +28,7 @@ if (note && !document.querySelector('meta[http-equiv="refresh"]')) {
     updated.textContent = fresh.getElementById("updated").textContent;
     if (isOtherOrder) {
       const again = document.createElement("a");
-      again.href = location.href;
+      again.href = location.pathname + location.search;
       again.textContent = "Other rows belong here by now: show them";
       updated.append(" ", again);
     }
