@@ -36,7 +36,7 @@ from cyphera_pipelines.store.claims import WORKER_NAME, Backlog, read_backlog
 from cyphera_pipelines.store.connection_waits import RUN_PATIENCE, take_all_connections
 from cyphera_pipelines.store.database import Database, open_database
 from cyphera_pipelines.store.sessions import has_session_of_run
-from cyphera_pipelines.sync.batch import Batch, BatchOptions
+from cyphera_pipelines.sync.batch import LISTING_PATIENCE, Batch, BatchOptions
 
 BATCH_SECONDS = 300.0
 """How long a batch takes sources: runs are few, and what is deployed anew is soon at work."""
@@ -86,6 +86,7 @@ def take_due_sources(context: OpExecutionContext, config: BatchConfig, keyring: 
                     per_workspace=settings.most_sources_at_once,
                     seconds=config.seconds,
                     longest_pause=config.longest_pause,
+                    listing_patience=LISTING_PATIENCE * config.seconds / BATCH_SECONDS,
                     report=reports.show,
                     on_rest=reports.look_at_figures,
                     may_end=lambda: _may_end(context.instance, context.run_id, config.seconds, settings),
@@ -129,7 +130,7 @@ def look_at_backlog(database: Database, instance: DagsterInstance, settings: Set
     """The batch run to begin now, or why none is needed."""
     if settings.batches_at_once == 0:
         return "CYPHERA_BATCHES_AT_ONCE is 0: sources are synced only when somebody asks for it."
-    backlog = read_backlog(database)
+    backlog = read_backlog(database, per_workspace=settings.most_sources_at_once)
     if backlog.longest_wait is None:
         return "No source is due."
     batches = unfinished_batches(instance)
@@ -201,11 +202,10 @@ def _takes_sources_for(instance: DagsterInstance, run_id: str, seconds: float) -
 
 
 def _may_end(instance: DagsterInstance, run_id: str, seconds: float, settings: Settings) -> bool:
-    """Whether there may be one more batch that only lists. If not, this one goes on taking sources."""
+    """Whether there may be one more batch that only lists, as this one then does. If not, it goes on taking sources."""
     ending = len(unfinished_batches(instance).ending)
     runs = budget_of(settings).runs_at_once
     most = LISTING_BATCHES if runs is None else max(0, min(LISTING_BATCHES, runs - settings.batches_at_once - 2))
-    if ending < most:
-        return True
-    _takes_sources_for(instance, run_id, seconds)
-    return False
+    may_end = ending < most
+    _takes_sources_for(instance, run_id, 0.0 if may_end else seconds)
+    return may_end

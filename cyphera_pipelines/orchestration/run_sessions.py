@@ -83,10 +83,11 @@ def cancel_session_of_run(database: Database, instance: DagsterInstance, run: Da
 
 
 def raise_if_cancelled(instance: DagsterInstance, run: DagsterRun) -> None:
-    """Raise DagsterExecutionInterruptedError if somebody cancelled the run in Dagster.
+    """Raise DagsterExecutionInterruptedError if somebody cancelled the run in Dagster, or it ended there otherwise.
 
-    Its process is told by a signal too, but Python may drop what a signal's handler raises (see `interruptible`), and
-    then nobody would hear of it.
+    Dagster's daemon ends a run that has exceeded its maximum runtime, whether or not it reaches the run's process. A
+    process is told by a signal too, but Python may drop what a signal's handler raises (see `interruptible`), and then
+    nobody would hear of it.
     """
     try:
         current = instance.get_run_by_id(run.run_id)
@@ -94,7 +95,7 @@ def raise_if_cancelled(instance: DagsterInstance, run: DagsterRun) -> None:
         # The sync goes on without Dagster's database; whoever cannot record it says so.
         _log.debug("Whether run %s was cancelled is not known: %s", run.run_id, error)
         return
-    if current is not None and current.status is DagsterRunStatus.CANCELING:
+    if current is not None and (current.status is DagsterRunStatus.CANCELING or current.is_finished):
         raise DagsterExecutionInterruptedError
 
 

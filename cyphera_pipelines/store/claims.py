@@ -28,6 +28,9 @@ WANTED_EVERY_SECONDS = 30.0
 WORKER_NAME = "cyphera batch"
 """What the connections of a worker are called, before its id."""
 
+LISTINGS_OF_A_WORKSPACE = 2
+"""Sources of one workspace at most that are listed at once, or wait for that: a listing may take hours."""
+
 _HEAD = 200
 """Sources that are looked at to find those that are due longest."""
 _WALKED = 500
@@ -86,13 +89,15 @@ def claim_due(database: Database, worker: UUID, *, limit: int, per_workspace: in
     """Claim up to `limit` sources that are due or wanted, for `LEASE_SECONDS` from now on.
 
     Those that are wanted out of turn first; then by turns of the workspaces, of which none has more than about
-    `per_workspace` sources claimed at once, whatever of it is due. Left out are sources that are paused, removed or
-    purged, and those with a session that waits, or whose sync is heard of.
+    `per_workspace` sources claimed at once, whatever of it is due, and among them `LISTINGS_OF_A_WORKSPACE` that are to
+    be listed anew: by all workers together, as far as each sees what the others have committed. Left out are sources
+    that are paused, removed or purged, and those with a session that waits, or whose sync is heard of.
     """
     values = {
         "worker": worker,
         "limit": limit,
         "per_workspace": per_workspace,
+        "listings": LISTINGS_OF_A_WORKSPACE,
         "lease": LEASE_SECONDS,
         "wanted_every": WANTED_EVERY_SECONDS,
         "head": _HEAD,
@@ -170,9 +175,15 @@ def check_claim(connection: Connection, claim: Claim) -> None:
         )
 
 
-def read_backlog(database: Database) -> Backlog:
-    """What is due now, as a claim would see it, but for shares of workspaces."""
-    values = {"wanted_every": WANTED_EVERY_SECONDS, "head": _HEAD, "lease": LEASE_SECONDS}
+def read_backlog(database: Database, *, per_workspace: int) -> Backlog:
+    """What is due now, as a claim would see it: without the sources whose workspaces have their share already."""
+    values = {
+        "wanted_every": WANTED_EVERY_SECONDS,
+        "head": _HEAD,
+        "lease": LEASE_SECONDS,
+        "per_workspace": per_workspace,
+        "listings": LISTINGS_OF_A_WORKSPACE,
+    }
     with database.control() as connection:
         row = connection.execute(_BACKLOG, values).one()
     return Backlog(row.longest_wait, row.is_attended)
@@ -258,17 +269,35 @@ _MAY_BE_SYNCED = """
           AND (purges.provider_name IS NULL OR purges.provider_name = schedule.provider_name)
     )
 """
+_IS_LISTED = "listing_due_at <= now()"
 _BUSY = f"""
-    SELECT workspace_id, count(*) AS taken FROM sync.source_schedules WHERE {_IS_ALIVE} GROUP BY workspace_id
+    SELECT workspace_id, count(*) AS taken, count(*) FILTER (WHERE {_IS_LISTED}) AS listed
+    FROM sync.source_schedules WHERE {_IS_ALIVE} GROUP BY workspace_id
 """
-_WANTED = f"""
-    SELECT workspace_id, provider_name, true AS is_wanted, wanted_at AS since FROM sync.source_schedules
-    WHERE paused_at IS NULL AND {_IS_WANTED} AND {_IS_FREE} ORDER BY wanted_at LIMIT :head
+_IS_OF_A_SERVED_WORKSPACE = f"""
+    EXISTS (
+        SELECT FROM busy WHERE busy.workspace_id = schedule.workspace_id
+        AND (busy.taken >= :per_workspace OR busy.listed >= :listings AND schedule.{_IS_LISTED})
+    )
 """
-_DUE = f"""
-    SELECT workspace_id, provider_name, false AS is_wanted, due_at AS since FROM sync.source_schedules
-    WHERE paused_at IS NULL AND due_at <= now() AND {_IS_FREE} ORDER BY due_at LIMIT :head
-"""
+
+
+def _wanted(condition: str = "true") -> str:
+    return f"""
+        SELECT workspace_id, provider_name, true AS is_wanted, wanted_at AS since, {_IS_LISTED} AS is_listed
+        FROM sync.source_schedules AS schedule
+        WHERE paused_at IS NULL AND {_IS_WANTED} AND {_IS_FREE} AND {condition} ORDER BY wanted_at LIMIT :head
+    """
+
+
+def _due(condition: str = "true") -> str:
+    return f"""
+        SELECT workspace_id, provider_name, false AS is_wanted, due_at AS since, {_IS_LISTED} AS is_listed
+        FROM sync.source_schedules AS schedule
+        WHERE paused_at IS NULL AND due_at <= now() AND {_IS_FREE} AND {condition} ORDER BY due_at LIMIT :head
+    """
+
+
 # From the workspace where the last walk ended, around: of each the source that is due longest.
 _WALK = """
     SELECT workspace_id FROM (
@@ -291,16 +320,24 @@ _WALK = """
 def _claim(found: str) -> str:
     return f"""
         WITH busy AS MATERIALIZED ({_BUSY}), found AS MATERIALIZED ({found}),
-        ranked AS (
+        each_once AS (
             SELECT schedule.workspace_id, schedule.provider_name, bool_or(schedule.is_wanted) AS is_wanted,
-                min(schedule.since) AS since, row_number() OVER (
-                    PARTITION BY schedule.workspace_id ORDER BY bool_or(schedule.is_wanted) DESC, min(schedule.since)
-                ) + coalesce((SELECT taken FROM busy WHERE busy.workspace_id = schedule.workspace_id), 0) AS turn
+                min(schedule.since) AS since, schedule.is_listed, row_number() OVER (
+                    PARTITION BY schedule.workspace_id, schedule.is_listed
+                    ORDER BY bool_or(schedule.is_wanted) DESC, min(schedule.since)
+                ) AS number
             FROM found AS schedule
             WHERE NOT EXISTS (
                 SELECT FROM busy WHERE busy.workspace_id = schedule.workspace_id AND busy.taken >= :per_workspace
             ) AND {_MAY_BE_SYNCED}
-            GROUP BY schedule.workspace_id, schedule.provider_name
+            GROUP BY schedule.workspace_id, schedule.provider_name, schedule.is_listed
+        ),
+        ranked AS (
+            SELECT each_once.*, row_number() OVER (
+                PARTITION BY each_once.workspace_id ORDER BY each_once.is_wanted DESC, each_once.since
+            ) + coalesce(busy.taken, 0) AS turn
+            FROM each_once LEFT JOIN busy USING (workspace_id)
+            WHERE NOT each_once.is_listed OR each_once.number + coalesce(busy.listed, 0) <= :listings
         ),
         locked AS (
             SELECT schedule.workspace_id, schedule.provider_name, ranked.since, ranked.is_wanted
@@ -321,19 +358,20 @@ def _claim(found: str) -> str:
     """
 
 
-_CLAIM_HEAD = text(_claim(f"SELECT * FROM ({_WANTED}) AS wanted UNION ALL SELECT * FROM ({_DUE}) AS due"))
+_CLAIM_HEAD = text(_claim(f"SELECT * FROM ({_wanted()}) AS wanted UNION ALL SELECT * FROM ({_due()}) AS due"))
 _CLAIM_WALK = text(
     _claim(
         f"""
         SELECT due.* FROM ({_WALK}) AS walked CROSS JOIN LATERAL (
-            SELECT workspace_id, provider_name, false AS is_wanted, due_at AS since FROM sync.source_schedules AS of_one
+            SELECT workspace_id, provider_name, false AS is_wanted, due_at AS since, {_IS_LISTED} AS is_listed
+            FROM sync.source_schedules AS of_one
             WHERE of_one.workspace_id = walked.workspace_id AND paused_at IS NULL AND due_at <= now() AND {_IS_FREE}
             ORDER BY of_one.workspace_id, due_at LIMIT :per_workspace
         ) AS due
         """
     )
 )
-_IS_HEAD_FULL = text(f"SELECT count(*) >= :head FROM ({_DUE}) AS due")
+_IS_HEAD_FULL = text(f"SELECT count(*) >= :head FROM ({_due()}) AS due")
 # NULL where it has come around.
 _END_OF_WALK = text(
     f"SELECT CASE WHEN count(*) >= :walked THEN (array_agg(workspace_id ORDER BY workspace_id DESC))[1] END "
@@ -357,9 +395,10 @@ _CLAIMED = text(
 _LOCK = text(f"SELECT FROM sync.source_schedules WHERE {_IS_CLAIM} FOR SHARE")
 _BACKLOG = text(
     f"""
-    WITH waiting AS (
+    WITH busy AS MATERIALIZED ({_BUSY}), waiting AS (
         SELECT schedule.since FROM (
-            SELECT * FROM ({_WANTED}) AS wanted UNION ALL SELECT * FROM ({_DUE}) AS due
+            SELECT * FROM ({_wanted(f"NOT {_IS_OF_A_SERVED_WORKSPACE}")}) AS wanted
+            UNION ALL SELECT * FROM ({_due(f"NOT {_IS_OF_A_SERVED_WORKSPACE}")}) AS due
         ) AS schedule
         WHERE {_MAY_BE_SYNCED}
     )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 from cyphera_pipelines.connection_budget import SYNCS_OF_A_BATCH
@@ -45,10 +46,16 @@ from cyphera_pipelines.sync.memory import collect_if_due, share_arenas
 from cyphera_pipelines.sync.outcome import SyncOutcome
 from cyphera_pipelines.sync.request import open_only_session
 from cyphera_pipelines.sync.schedule_notes import level
+from cyphera_pipelines.sync.shared_threads import SharedThreads
 
 LOOKS_AT_ONCE = 16
 LISTINGS_AT_ONCE = 1
 CHANGES_AT_ONCE = SYNCS_OF_A_BATCH - LISTINGS_AT_ONCE
+CHANGES_OF_A_WORKSPACE = CHANGES_AT_ONCE - 1
+"""Of one workspace in a batch: however slow its provider is, a thread is left for others."""
+
+LISTING_PATIENCE = 60.0
+"""Seconds for which sources wait for a listing that goes on, before the batch ends and leaves them to the next one."""
 
 MOST_IN_HAND = 100
 """Sources that a batch has claimed at once, those that wait for a sync's turn among them."""
@@ -58,6 +65,8 @@ LONGEST_PAUSE = 60.0
 """Seconds without anything to do after which a batch ends, or at once where nothing is due for so long."""
 LINGERS_FOR = 10.0
 """Seconds in which a batch that has nothing to do waits for what webhooks want all the same."""
+
+GIVES_WAY = "This listing gave way to those of other sources, which waited for it. Its turn comes again by itself."
 
 NOT_AGAIN_FOR = 60.0
 """Seconds that a source is left alone at least after a sync of it, or an attempt at one."""
@@ -113,13 +122,16 @@ class BatchOptions:
 
     `on_rest` hears of every source in which nothing has happened, once that is noted.
 
-    `may_end` is asked once `seconds` have passed: a batch that may not end yet goes on for as long again.
+    `may_end` is asked once `seconds` have passed, and earlier where a listing has held up others for
+    `listing_patience`, which the next batch begins. A batch that may not end yet goes on for as long again, and a
+    listing that has held up others for `seconds` gives way.
     """
 
     run_id: str | None = None
     per_workspace: int = 8
     seconds: float = 300.0
     longest_pause: float = LONGEST_PAUSE
+    listing_patience: float = LISTING_PATIENCE
     report: Callable[[SyncedInBatch], None] = lambda _synced: None
     on_rest: Callable[[Source], None] = lambda _source: None
     may_end: Callable[[], bool] = lambda: True
@@ -139,11 +151,12 @@ class Batch:
         self._changed = threading.Condition()
         self._in_hand: dict[tuple[UUID, str], Claim] = {}
         self._looking = 0
-        self._listing = 0
         self._sessions: dict[UUID, Session] = {}
         self._looks = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look")
-        self._changes = ThreadPoolExecutor(CHANGES_AT_ONCE, thread_name_prefix="sync-changes")
-        self._listings = ThreadPoolExecutor(LISTINGS_AT_ONCE, thread_name_prefix="sync-listing")
+        self._changes = SharedThreads(CHANGES_AT_ONCE, most_of_one=CHANGES_OF_A_WORKSPACE, name="sync-changes")
+        self._listings = SharedThreads(LISTINGS_AT_ONCE, most_of_one=LISTINGS_AT_ONCE, name="sync-listing")
+        self._listed: Session | None = None
+        self._gave_way: set[UUID] = set()
 
     def run(self) -> BatchCounts:
         """Take what is due until the time is up or nothing is due, wait for what is begun, and return the counts.
@@ -159,8 +172,9 @@ class Batch:
             self._take_what_is_due()
         finally:
             self._stop_claiming()
-            for lane in (self._looks, self._changes, self._listings):
-                lane.shutdown(wait=True)
+            self._looks.shutdown(wait=True)
+            for threads in (self._changes, self._listings):
+                threads.join()
             self._ended.set()
             beat.join()
             self._give_back_the_rest()
@@ -174,15 +188,30 @@ class Batch:
             self._changed.notify_all()
         cancel_sessions(self._database, sessions, Cancellation(why, {}))
 
+    def _let_a_listing_give_way(self) -> None:
+        """No other batch may list what waits for the listing that goes on here, so that this one continues after it."""
+        with self._changed:
+            listed = self._listed
+            if listed is None:
+                return
+            self._gave_way.add(listed.id)
+        try:
+            cancel_sessions(self._database, [listed], Cancellation(GIVES_WAY, {}))
+        except DATABASE_ERRORS:
+            _log.warning("A listing that holds up others goes on; the next try follows.", exc_info=True)
+
     def _take_what_is_due(self) -> None:
         walk, until, idle_since = ClaimWalk(), time.monotonic() + self._options.seconds, time.monotonic()
+        patience, not_asked_before = self._options.listing_patience, 0.0
         lost_since: float | None = None
         while not self._stopping.is_set():
-            now = time.monotonic()
-            if now >= until:
+            now, held_up = time.monotonic(), self._listings.seconds_held_up()
+            if now >= until or (held_up >= patience and now >= not_asked_before):
                 if self._options.may_end():
                     break
-                until = now + self._options.seconds
+                until, not_asked_before = now + self._options.seconds, now + patience
+                if held_up >= self._options.seconds:
+                    self._let_a_listing_give_way()
             room = self._room()
             claims: list[Claim] = []
             if room:
@@ -281,15 +310,17 @@ class Batch:
             note_sync(connection, claim.workspace_id, claim.provider, end)
         self._count("unchanged")
 
+    def _let_go(self, claim: Claim) -> None:
+        with self._changed:
+            self._in_hand.pop((claim.workspace_id, claim.provider), None)
+
     def _begin(self, claim: Claim, needed: Needed, source: Source, error: CypheraError | None) -> None:
-        lane = self._listings if needed.lists_all else self._changes
-        try:
-            lane.submit(self._guarded, claim, lambda claim: self._sync(claim, needed, source, error))
-        except RuntimeError:
+        threads = self._listings if needed.lists_all else self._changes
+        work = partial(self._sync, needed=needed, source=source, error=error)
+        if not threads.submit(claim, partial(self._guarded, work=work)):
             # The time is up, and no sync begins any more.
             self._give_back(claim)
-            with self._changed:
-                self._in_hand.pop((claim.workspace_id, claim.provider), None)
+            self._let_go(claim)
 
     def _sync(self, claim: Claim, needed: Needed, source: Source, error: CypheraError | None) -> bool:
         if not holds(self._database, claim):
@@ -315,6 +346,8 @@ class Batch:
         began, outcome = time.monotonic(), None
         with self._changed:
             self._sessions[session.id] = session
+            if needed.lists_all:
+                self._listed = session
         try:
             if self._stopping.is_set():
                 self.stop("The process of this sync was stopped.")
@@ -335,8 +368,10 @@ class Batch:
         finally:
             with self._changed:
                 del self._sessions[session.id]
+                if needed.lists_all:
+                    self._listed = None
         self._report(claim, source, session, needed, outcome, time.monotonic() - began)
-        if self._stopping.is_set():
+        if self._stopping.is_set() or session.id in self._gave_way:
             release_claims(self._database, [claim], are_due=True)
         else:
             release_claims(self._database, [claim], not_before=NOT_AGAIN_FOR)
@@ -370,9 +405,10 @@ class Batch:
         return end_stopped_worker(self._database, source.workspace_id, source.provider)
 
     def _stop_claiming(self) -> None:
-        """What has not begun to be synced is given back: the next batch has it."""
-        for lane in (self._changes, self._listings):
-            lane.shutdown(wait=False, cancel_futures=True)
+        """What has not begun to be synced is given back: the next batch has it, however long a listing here goes on."""
+        for claim in [*self._changes.close(), *self._listings.close()]:
+            self._give_back(claim)
+            self._let_go(claim)
         self._looks.shutdown(wait=False, cancel_futures=True)
         # Others need the connections; a listing that goes on makes the few that it uses anew.
         self._database.engine.dispose()

@@ -4,17 +4,21 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from logging import getLogger
 from uuid import uuid4
 
 import pytest
 from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunRequest, RunsFilter
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from dagster._core.storage.tags import MAX_RETRIES_TAG, PRIORITY_TAG
+from dagster._daemon.monitoring.run_monitoring import check_run_timeout
 from sqlalchemy import text
 
 from cyphera_pipelines.definitions import definitions
 from cyphera_pipelines.model.runs import BATCH_JOB, BATCH_RUN_TAG, BATCH_UNTIL_TAG, SOURCE_TAG
-from cyphera_pipelines.model.sessions import SessionStatus, SessionType, SyncRequest
+from cyphera_pipelines.model.sessions import Session, SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.batches import end_dead_batches
 from cyphera_pipelines.orchestration.partitions import payment_sources
@@ -29,6 +33,7 @@ from cyphera_pipelines.sync.batch import Batch, BatchCounts, BatchOptions
 from cyphera_pipelines.sync.request import open_only_session
 from cyphera_pipelines_tests.due_sources import make_due, put_aside, set_row
 from cyphera_pipelines_tests.orchestration.conftest import Tenant, evaluate
+from cyphera_pipelines_tests.receiver import wait_for
 
 WAYS = ("rejected", "failing", "refused", "forbidden", "unmappable")
 
@@ -278,6 +283,64 @@ def test_batches_are_started_only_where_something_is_due_and_too_few_take_it(
     finally:
         for run in begun:
             instance.delete_run(run.run_id)
+
+
+def running_session(database: Database, source: Source) -> Session | None:
+    sessions = list_sessions(database, source.workspace_id)
+    return next((session for session in sessions if session.status is SessionStatus.RUNNING), None)
+
+
+@pytest.mark.parametrize("is_ended_by_the_daemon", [True, False], ids=["exceeded_its_maximum_runtime", "terminated"])
+def test_a_batch_that_dagster_ends_gives_back_what_it_was_at(
+    is_ended_by_the_daemon: bool,
+    instance: DagsterInstance,
+    database: Database,
+    add_tenant: Callable[..., Tenant],
+    sandbox: SandboxServer,
+) -> None:
+    """Its process hears of it though no signal reaches it, and the next batch goes on."""
+    tenant = add_tenant(customers=4)
+    source, waiting = make_due(database, tenant.source, seconds=20), make_due(database, add_tenant().source)
+    stalls = Fault(kind=FaultKind.STALL, path="/v1/invoices*", account_id=tenant.account.account_id)
+    sandbox.state.change_options(SandboxOptions(faults=(stalls,)))
+    run = instance.create_run_for_job(
+        definitions.resolve_job_def(BATCH_JOB),
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    try:
+        with ThreadPoolExecutor(1) as batch:
+            result = batch.submit(execute_run_of_batch, run)
+            wait_for(lambda: running_session(database, source), within=120)
+            record = instance.get_run_record_by_id(run.run_id)
+            assert record is not None
+            if is_ended_by_the_daemon:
+                # As the daemon does it, which cannot reach the process either.
+                check_run_timeout(instance, record, getLogger(__name__), default_timeout_seconds=1e-6)
+            else:
+                instance.report_run_canceling(record.dagster_run)
+            result.result(120)
+    finally:
+        sandbox.state.change_options(SandboxOptions())
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is (DagsterRunStatus.FAILURE if is_ended_by_the_daemon else DagsterRunStatus.CANCELED)
+    (session,) = list_sessions(database, source.workspace_id)
+    assert session.status is SessionStatus.CANCELLED
+    assert session.error_summary is not None
+    assert session.error_summary["reason"] == "The batch that made this sync was stopped."
+    assert failures_of(instance, source) == []
+    schedule = read_schedule(database, source.workspace_id, "stripe")
+    assert schedule is not None
+    assert (schedule.failures, schedule.last_failure) == (0, None)
+    run_batch(instance)
+    for each in (source, waiting):
+        assert list_sessions(database, each.workspace_id)[0].status is SessionStatus.COMPLETED
+
+
+def execute_run_of_batch(run: DagsterRun) -> None:
+    """In this thread, with connections of its own, as the process of a run does."""
+    with DagsterInstance.get() as own:
+        execute_run(InMemoryJob(definitions.resolve_job_def(BATCH_JOB)), run, own)
 
 
 def test_a_sync_that_somebody_asks_for_goes_before_a_look_at_its_source(

@@ -14,6 +14,7 @@ from cyphera_pipelines.model.sessions import SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.store.claims import (
+    LISTINGS_OF_A_WORKSPACE,
     Claim,
     ClaimLostError,
     ClaimWalk,
@@ -106,7 +107,7 @@ def test_sources_that_may_not_be_synced_are_left_out(database: Database, add_sou
             text("UPDATE sync.payment_sync_sessions SET status = 'running' WHERE id = :id"), {"id": session.id}
         )
     assert claim(database) == []
-    assert read_backlog(database).longest_wait is None
+    assert read_backlog(database, per_workspace=8).longest_wait is None
     with database.control() as connection:
         # Nothing was heard of its process for a while.
         connection.execute(
@@ -143,15 +144,19 @@ def test_what_is_wanted_comes_first_and_not_again_at_once(
     assert [found.workspace_id for found in claim(database)] == [wanted.workspace_id]
 
 
-def add_many(database: Database, workspace: Workspace, count: int, seconds: float) -> None:
-    """Sources of one workspace without accounts; each with a provider of its own, as there may be many."""
-    values = {"workspace_id": workspace.id, "count": count, "seconds": seconds}
+def add_many(database: Database, workspace: Workspace, count: int, seconds: float, listing_due_in: float = 60) -> None:
+    """Sources of one workspace without accounts; each with a provider of its own, as there may be many.
+
+    They have been due for so many seconds, and are due to be listed anew in so many minutes.
+    """
+    values = {"workspace_id": workspace.id, "count": count, "seconds": seconds, "listing_due_in": listing_due_in}
     with database.control() as connection:
         for statement in (
             "INSERT INTO sync.workspace_payment_configurations (workspace_id, provider_name, is_active, is_test_mode, "
             "configuration) SELECT :workspace_id, 'p' || n, true, true, '' FROM generate_series(1, :count) AS n",
-            "INSERT INTO sync.source_schedules (workspace_id, provider_name, due_at) SELECT :workspace_id, 'p' || n, "
-            "now() - make_interval(secs => :seconds) FROM generate_series(1, :count) AS n",
+            "INSERT INTO sync.source_schedules (workspace_id, provider_name, due_at, listing_due_at) "
+            "SELECT :workspace_id, 'p' || n, now() - make_interval(secs => :seconds), "
+            "now() + make_interval(mins => CAST(:listing_due_in AS integer)) FROM generate_series(1, :count) AS n",
         ):
             connection.execute(text(statement), values)
 
@@ -166,6 +171,37 @@ def test_workspaces_take_turns_and_one_has_no_more_than_its_share(
     assert sum(found.workspace_id == workspace.id for found in claims) == 4
     assert {found.workspace_id for found in claims} == {workspace.id, *(other.workspace_id for other in others)}
     assert claim(database, limit=20, per_workspace=4) == []
+    # Whatever else of it is due is nothing to start a batch for.
+    assert read_backlog(database, per_workspace=4).longest_wait is None
+    assert read_backlog(database, per_workspace=5).longest_wait is not None
+
+
+def test_listings_of_one_workspace_leave_room_for_those_of_others_in_all_batches(
+    database: Database, workspace: Workspace, add_source: Callable[..., Source]
+) -> None:
+    add_many(database, workspace, 50, seconds=1_000, listing_due_in=0)
+    first = claim(database, limit=100)
+    assert [found.workspace_id for found in first] == [workspace.id] * LISTINGS_OF_A_WORKSPACE
+    assert all(found.is_listing_due for found in first)
+    assert claim(database) == []
+    assert read_backlog(database, per_workspace=8).longest_wait is None
+    other = make_due(database, add_source("sk_test_claims_0401"), seconds=1)
+    assert read_backlog(database, per_workspace=8).longest_wait is not None
+    assert [found.workspace_id for found in claim(database)] == [other.workspace_id]
+    # The share of listings is a part of the workspace's share, and no more than that.
+    with database.control() as connection:
+        connection.execute(
+            text(
+                "UPDATE sync.source_schedules SET listing_due_at = now() + interval '1 hour', due_at = now() "
+                "WHERE workspace_id = :id AND provider_name IN ('p41', 'p42', 'p43') AND claimed_by IS NULL"
+            ),
+            {"id": workspace.id},
+        )
+    changes = claim(database, per_workspace=4)
+    assert len(changes) == 4 - LISTINGS_OF_A_WORKSPACE
+    assert not any(found.is_listing_due for found in changes)
+    release_claims(database, first)
+    assert len(claim(database, limit=1)) == 1
 
 
 @pytest.mark.slow
