@@ -113,7 +113,7 @@ class Services:
     webhooks: Places = field(default_factory=_webhooks)
     platform_webhooks: Places = field(default_factory=_platform_webhooks)
     webhook_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(WEBHOOK_THREADS))
-    webhook_turns: WebhookTurns[Any, Any] = field(default_factory=WebhookTurns)
+    webhook_turns: WebhookTurns[Any, Any] = field(default_factory=lambda: WebhookTurns(WEBHOOK_THREADS))
     addressees: Recent[Any, Any] = field(default_factory=lambda: Recent(MOST_ADDRESSEES, ADDRESSEE_KEPT_FOR))
     connection_tests: Places = field(default_factory=_connection_tests)
     connection_test_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MOST_CONNECTION_TESTS))

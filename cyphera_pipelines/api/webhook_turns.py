@@ -1,4 +1,4 @@
-"""Webhooks that wait for the same configuration are taken in together: while one transaction goes on, others gather."""
+"""Webhooks that wait for the same configuration are taken in together: while it waits for its turn, others gather."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,10 +15,12 @@ R = TypeVar("R")
 class WebhookTurns(Generic[D, R]):
     """Whoever comes first takes along what has gathered; one turn at a time for each configuration.
 
+    `most_at_once` turns go on at once: what comes for a configuration while it waits for its turn is taken along too.
     For one event loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_at_once: int) -> None:
+        self._turns = asyncio.Semaphore(most_at_once)
         self._waiting: dict[UUID, list[tuple[D, asyncio.Future[R]]]] = {}
         self._tasks = set[asyncio.Task[None]]()
 
@@ -42,10 +44,12 @@ class WebhookTurns(Generic[D, R]):
     ) -> None:
         waiting = self._waiting[configuration_id]
         while waiting:
-            batch, waiting[:] = waiting[:MOST_TOGETHER], waiting[MOST_TOGETHER:]
+            batch: list[tuple[D, asyncio.Future[R]]] = []
             results: Sequence[R | Exception]
             try:
-                results = await work([delivery for delivery, _future in batch])
+                async with self._turns:
+                    batch, waiting[:] = waiting[:MOST_TOGETHER], waiting[MOST_TOGETHER:]
+                    results = await work([delivery for delivery, _future in batch])
             except Exception as error:
                 results = [error] * len(batch)
             except BaseException:

@@ -17,6 +17,11 @@ _WEBHOOKS = text(
     "WHERE workspace_id = :workspace_id AND handled_at IS NULL"
 )
 
+_DEAD_WEBHOOKS = text(
+    "SELECT count(*) FROM sync.webhook_events WHERE workspace_id = :workspace_id AND handled_at IS NULL "
+    "AND dead_at IS NOT NULL"
+)
+
 
 def check_configurations(connection: Connection, quotas: Quotas) -> None:
     """Raise QuotaReachedError if the workspace may not have another configuration."""
@@ -55,8 +60,14 @@ def check_webhooks(connection: Connection, quotas: Quotas, workspace_id: object,
     """Raise QuotaReachedError if the inbox may not take another event of so many bytes now."""
     counts = connection.execute(_WEBHOOKS, {"workspace_id": workspace_id}).one()
     if counts.waiting >= quotas.waiting_webhooks or counts.bytes + size > quotas.waiting_webhook_bytes:
+        dead = connection.execute(_DEAD_WEBHOOKS, {"workspace_id": workspace_id}).scalar_one()
+        given_up = (
+            f" {dead} of them were given up: mend what their last_error says and replay them, or list everything anew."
+            if dead
+            else ""
+        )
         raise QuotaReachedError(
-            f"{counts.waiting} webhooks of the workspace, of {counts.bytes} bytes, wait for a sync already. Send this "
-            "one again later; what it tells is found by the next sync too.",
+            f"{counts.waiting} webhooks of the workspace, of {counts.bytes} bytes, are in its inbox and in no table "
+            f"yet.{given_up} Send this one again later; what it tells is found by the next sync too.",
             passes=True,
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from cyphera_pipelines.api.app import create_app
 from cyphera_pipelines.connection_budget import API_PROCESS
@@ -84,8 +85,17 @@ def test_the_inbox_takes_no_more_events_and_no_more_bytes(
         event = event_about(CUSTOMER, "customer.updated", event_id=f"evt_quota{number}")
         assert send(api, ids[many.key], event).status_code == 200
     assert "4 webhooks" in refused(send(api, ids[many.key], event_about(CUSTOMER, "customer.updated")), 429)
+    with database.control() as connection:
+        # What was given up takes its place as long as it is in no table, and whoever is refused for it is told.
+        connection.execute(
+            text("UPDATE sync.webhook_events SET dead_at = now() WHERE external_id IN ('evt_quota0', 'evt_quota1')")
+        )
+    told = refused(send(api, ids[many.key], event_about(CUSTOMER, "customer.updated")), 429)
+    assert "2 of them were given up" in told
     big = CUSTOMER | {"description": "x" * 600_000}
     first, second = (event_about(big, "customer.updated", event_id=f"evt_big{number}") for number in range(2))
     assert send(api, ids[large.key], first).status_code == 200
-    assert "wait for a sync already" in refused(send(api, ids[large.key], second), 429)
+    told = refused(send(api, ids[large.key], second), 429)
+    assert "1 webhooks" in told
+    assert "given up" not in told
     assert send(api, ids[other.key], second).status_code == 200
