@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cyphera_pipelines_tests.benchmarks.figures import Result
 from cyphera_pipelines_tests.benchmarks.scenarios import (
     analyst_questions,
+    bad_neighbours,
     delta,
     due_sources,
     figures,
@@ -56,6 +57,12 @@ SCENARIOS = {
             "due_sources",
             "10,000 sources due within an hour, or a part of both: how late each is looked at",
             due_sources.run,
+            by_default=False,
+        ),
+        Scenario(
+            "bad_neighbours",
+            "how late sources are beside a workspace whose sources are slow, fail by the thousand, or take hours",
+            bad_neighbours.run,
             by_default=False,
         ),
         Scenario(
