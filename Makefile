@@ -7,6 +7,9 @@ INSTALLED := .venv/.installed
 # Some images set it: then each of the hundreds of processes that the tests start would compile this program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# One test at a time for each processor, and one for while another waits. Each process has a Postgres of its own.
+TESTS_AT_ONCE := $(shell n=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); echo $$((n < 4 ? n : 4)))
+
 .PHONY: help
 help: ## Show what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 16
@@ -21,8 +24,8 @@ clean-demo: $(INSTALLED) ## Delete what the demo made, and nothing else.
 
 .PHONY: test
 test: check validate ## Run every check and every test but the slow ones.
-	@echo "The tests take fifteen to twenty minutes on two cores that do nothing else."
-	@started=$$(date +%s); $(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=15 --durations-min=5; ended=$$?; \
+	@echo "The tests take ten to twenty minutes on two cores that do nothing else."
+	@started=$$(date +%s); $(BIN)/pytest -m "not slow" --numprocesses=$(TESTS_AT_ONCE) --dist=loadfile --durations=15 --durations-min=5; ended=$$?; \
 		echo "That took $$((($$(date +%s) - started) / 60)) min $$((($$(date +%s) - started) % 60)) s."; exit $$ended
 
 .PHONY: test-slow

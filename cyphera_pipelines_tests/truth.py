@@ -119,7 +119,9 @@ def read_live_rows(database: Database, source: Source, name: str) -> list[Json]:
 def storable(value: Any) -> Any:
     """What Postgres can hold of a JSON value."""
     if isinstance(value, str):
-        return re.sub("[\ud800-\udfff]", "\ufffd", value.replace("\x00", ""))
+        # Most text is ASCII, which holds no surrogate.
+        text = value.replace("\x00", "")
+        return text if text.isascii() else re.sub("[\ud800-\udfff]", "\ufffd", text)
     if isinstance(value, dict):
         return {storable(key): storable(item) for key, item in value.items()}
     return [storable(item) for item in value] if isinstance(value, list) else value

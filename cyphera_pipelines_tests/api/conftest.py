@@ -124,8 +124,9 @@ def api(settings: Settings, keyring: Keyring, database: Database) -> Iterator[Ru
     own.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxServer]:
+    """The provider, for one file's tests: some files write to the account, and others count what is in it."""
     with SandboxServer([ACCOUNT]) as server:
         yield server
 

@@ -23,6 +23,8 @@ from cyphera_pipelines.store.views import apply as views
 if TYPE_CHECKING:
     from alembic.config import Config
 
+    from cyphera_pipelines.store.migrations.applying import Migrations
+
 _VERSIONS = Path(__file__).with_name("versions")
 VERSION_TABLE = "schema_version"
 # As Alembic makes it.
@@ -110,8 +112,12 @@ def upgrade_tables(engine: Engine) -> None:
     # Before the migrations, some of which name a role.
     with _alone(engine) as connection:
         put_roles_in_place(connection)
-    while _upgrade_by_one(engine, head):
-        pass
+    if current_revision(engine) != head:
+        from cyphera_pipelines.store.migrations.applying import Migrations
+
+        migrations = Migrations()
+        while _upgrade_by_one(engine, migrations, head):
+            pass
 
 
 def put_access_in_place(engine: Engine) -> None:
@@ -121,16 +127,12 @@ def put_access_in_place(engine: Engine) -> None:
         views.put_views_in_place(connection)
 
 
-def _upgrade_by_one(engine: Engine, head: str) -> bool:
+def _upgrade_by_one(engine: Engine, migrations: "Migrations", head: str) -> bool:
     """Apply the next migration; return whether there was one. Another process may have been quicker."""
     with _alone(engine) as connection:
         if _revision_of(connection) == head:
             return False
-        from alembic import command
-
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "+1")
+        migrations.apply_next(connection)
     return True
 
 
