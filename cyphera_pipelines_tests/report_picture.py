@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from cyphera_pipelines import local
 from cyphera_pipelines.figures.build import build_figures
+from cyphera_pipelines.figures.revenue import build_revenue
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.sessions import SyncRequest
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
@@ -74,6 +75,7 @@ def _sync(home: Path, account: SandboxAccount) -> None:
             session = open_session(database, source, SyncRequest())
             run_sync(SyncJob(database, keyring, source, session, SyncRequest()))
         build_figures(database, source, livemode=True)
+        build_revenue(database, source, livemode=True)
     finally:
         database.close()
 

@@ -13,6 +13,7 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
 from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.figures.build import build_figures
+from cyphera_pipelines.figures.revenue import build_revenue
 from cyphera_pipelines.figures.rules import PRESET_SENTENCES, PRESETS, RULES, read_rules, set_rules
 from cyphera_pipelines.model.currencies import EXPONENTS
 from cyphera_pipelines.model.errors import InvalidInputError, NotFoundError
@@ -56,21 +57,38 @@ def build(
         livemode = not source.is_test_mode
         with working(f"Counting the figures of {source.key}"):
             result = build_figures(services.database(), source, livemode=livemode, full=full)
+            revenue = build_revenue(services.database(), source, livemode=livemode, full=full)
             mrr = present_mrr(services.database(), source, livemode=livemode)
-        built.append((source, result, mrr))
+        built.append((source, result, revenue, mrr))
     if as_json:
         print_json(
             [
-                {"source": source.key, "livemode": not source.is_test_mode, **asdict(result), "mrr": mrr}
-                for source, result, mrr in built
+                {
+                    "source": source.key,
+                    "livemode": not source.is_test_mode,
+                    **asdict(result),
+                    "mrr": mrr,
+                    "revenue": asdict(revenue),
+                }
+                for source, result, revenue, mrr in built
             ]
         )
         return
     rows = [
-        (source.key, result.customers, result.written, result.removed, result.was_full, _in_words(mrr))
-        for source, result, mrr in built
+        (
+            source.key,
+            result.customers,
+            revenue.months,
+            result.written + revenue.written,
+            result.removed + revenue.removed,
+            result.was_full and revenue.was_full,
+            _in_words(mrr),
+        )
+        for source, result, revenue, mrr in built
     ]
-    print_table(("SOURCE", "CUSTOMERS#", "ROWS WRITTEN#", "ROWS REMOVED#", "ALL ANEW", "MRR NOW"), rows, empty="")
+    print_table(
+        ("SOURCE", "CUSTOMERS#", "MONTHS#", "ROWS WRITTEN#", "ROWS REMOVED#", "ALL ANEW", "MRR NOW"), rows, empty=""
+    )
 
 
 @app.command("rules")

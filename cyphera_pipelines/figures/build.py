@@ -1,17 +1,14 @@
 """Bringing a source's figures in step with its tables, in one transaction and as few statements as there are stages."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, Row, delete, select, text
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.figures.rules import Rules, digest, read_rules
+from cyphera_pipelines.figures.statements import Statements, assignments, statement_of
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.tables.figures import figure_builds, mrr_movements, subscription_mrr
@@ -21,11 +18,10 @@ LONGEST_TRANSACTION = timedelta(minutes=15)
 
 _SETTINGS = (
     "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL default_statistics_target = 10; "
-    "SET LOCAL parallel_tuple_cost = 0.001"
+    "SET LOCAL parallel_tuple_cost = 0.001; SET LOCAL random_page_cost = 1.1"
 )
 """Sorts of a whole source's rows, stages that are looked at once or twice, and statistics that only have to be near."""
 
-_FOLDER = Path(__file__).parent / "sql"
 _NONE_YET = ""
 """The digest of a build that goes on and is the first."""
 _KEY = ("workspace_id", "provider", "livemode")
@@ -71,7 +67,7 @@ def build_figures(
         began = connection.execute(text("SELECT now()")).scalar_one()
         is_full = full or last is None or last.rules_digest != digest(rules) or last.built_at > as_of
         connection.execute(text(_SETTINGS))
-        build = _Build(connection, {**key, **asdict(rules), "as_of": as_of})
+        build = Statements(connection, {**key, **asdict(rules), "as_of": as_of})
         if last is not None and not is_full:
             build.make("scope", "built_scope", seen_until=last.seen_until, built_at=last.built_at)
         is_any = is_full or build.count("built_scope") > 0
@@ -87,7 +83,7 @@ def build_figures(
         return result
 
 
-def _carry_out(build: "_Build", *, is_full: bool) -> BuildResult:
+def _carry_out(build: Statements, *, is_full: bool) -> BuildResult:
     subscriptions = _ALL if is_full else _SUBSCRIPTIONS
     build.make("changes", "built_changes", in_scope=subscriptions)
     build.make("states", "built_states")
@@ -95,13 +91,13 @@ def _carry_out(build: "_Build", *, is_full: bool) -> BuildResult:
     build.make("discounts", "built_discounts", customer_in_scope=_CUSTOMERS_OF_STATES)
     build.make("slices", "built_slices")
     build.make("applied", "built_applied")
-    build.make("items", "built_items", gross=_sql("gross"), factor=_sql("factor"))
-    for place in range(1, build.largest_place() + 1):
+    build.make("items", "built_items", gross=statement_of("gross"), factor=statement_of("factor"))
+    for place in range(1, build.largest("place", "built_applied") + 1):
         build.execute("take_off", place=place)
     build.make("line_taxes", "built_line_taxes", in_scope=subscriptions)
     build.make("rows", "built_rows")
     with build.without_lookups(is_full):
-        build.make("lines", "built_lines", gross=_sql("gross"), factor=_sql("factor"))
+        build.make("lines", "built_lines", gross=statement_of("gross"), factor=statement_of("factor"))
     build.make(
         "result",
         "built_result",
@@ -118,7 +114,7 @@ def _carry_out(build: "_Build", *, is_full: bool) -> BuildResult:
         kept_contents=", ".join(f"kept.{name}" for name in compared),
     )
     removed = build.execute("remove").rowcount if build.count("built_differences", "nullif(is_gone, false)") else 0
-    written = build.execute("write", columns=", ".join(_COLUMNS), assignments=_assignments(compared)).rowcount
+    written = build.execute("write", columns=", ".join(_COLUMNS), assignments=assignments(compared)).rowcount
     customers = _ALL if is_full else _CUSTOMERS_CHANGED
     build.make("movement_items", "built_movement_items", customer_in_scope=customers)
     with build.without_lookups():
@@ -129,48 +125,9 @@ def _carry_out(build: "_Build", *, is_full: bool) -> BuildResult:
         columns=", ".join(_MOVEMENT_COLUMNS),
         kept_columns=", ".join(f"kept.{name}" for name in _MOVEMENT_COLUMNS),
         built_columns=", ".join(f"built.{name}" for name in _MOVEMENT_COLUMNS),
-        assignments=_assignments(_MOVEMENT_COLUMNS[3:]),
+        assignments=assignments(_MOVEMENT_COLUMNS[3:]),
     ).rowcount
     return BuildResult(build.count("built_states", "DISTINCT customer_id"), written, removed, was_full=is_full)
-
-
-class _Build:
-    """The statements of one build, whose files name their parameters with a colon and parts of SQL in braces."""
-
-    def __init__(self, connection: Connection, parameters: dict[str, Any]) -> None:
-        self._connection, self._parameters = connection, parameters
-
-    def execute(self, name: str, **values: Any) -> CursorResult[Any]:
-        statement = _sql(name)
-        parts = {part: value for part, value in values.items() if f"{{{part}}}" in statement}
-        for part, value in parts.items():
-            statement = statement.replace(f"{{{part}}}", value)
-        given = self._parameters | {name: value for name, value in values.items() if name not in parts}
-        used = {name: value for name, value in given.items() if f":{name}" in statement}
-        return self._connection.execute(text(statement), used)
-
-    def make(self, name: str, table: str, **values: Any) -> None:
-        """Make a temporary table, and tell the planner how large it is."""
-        self.execute(name, **values)
-        self._connection.execute(text(f"ANALYZE {table}"))
-
-    @contextmanager
-    def without_lookups(self, is_needed: bool = True) -> Iterator[None]:
-        """Keep the planner from looking each of many rows up.
-
-        It expects few rows of a new workspace, and of what a statement has joined or grouped itself.
-        """
-        if is_needed:
-            self._connection.execute(text("SET LOCAL enable_nestloop = off"))
-        yield
-        if is_needed:
-            self._connection.execute(text("SET LOCAL enable_nestloop TO DEFAULT"))
-
-    def count(self, table: str, what: str = "*") -> int:
-        return int(self._connection.execute(text(f"SELECT count({what}) FROM {table}")).scalar_one())
-
-    def largest_place(self) -> int:
-        return int(self._connection.execute(text("SELECT coalesce(max(place), 0) FROM built_applied")).scalar_one())
 
 
 def _take_turn(connection: Connection, key: dict[str, Any]) -> Row[Any] | None:
@@ -196,12 +153,3 @@ def _note(connection: Connection, key: dict[str, Any], as_of: datetime, seen_unt
     noted = {"built_at": as_of, "seen_until": seen_until, "rules": asdict(rules), "rules_digest": digest(rules)}
     statement = insert(figure_builds).values(key | noted)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=noted))
-
-
-@cache
-def _sql(name: str) -> str:
-    return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8").rstrip()
-
-
-def _assignments(names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name} = excluded.{name}" for name in names)

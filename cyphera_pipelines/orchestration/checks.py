@@ -16,7 +16,7 @@ from cyphera_pipelines.orchestration.partitions import payment_sources
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.checks import Finding, find_gaps, find_orphans, find_unknown_references
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.figure_checks import find_unlike_aging, find_unlike_revenue
+from cyphera_pipelines.store.figure_checks import find_unlike_aging
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,6 @@ _AGING_ADDS_UP = TableCheck(
     lambda database, source: find_unlike_aging(database, source, livemode=not source.is_test_mode),
 )
 
-_REVENUE_ADDS_UP = TableCheck(
-    SYNCED_TABLES["invoices"],
-    "revenue_adds_up",
-    "What of invoices is recognized, written off and deferred adds up to their lines, by currency and month.",
-    lambda database, source: find_unlike_revenue(database, source, livemode=not source.is_test_mode),
-)
-
-
 TABLE_CHECKS = {
     check.key: check
     for check in (
@@ -87,7 +79,6 @@ TABLE_CHECKS = {
         *(_references_are_known(reference) for reference in REFERENCES if not reference.table.is_child),
         _lines_have_no_gaps(SYNCED_TABLES["invoice_line_items"]),
         _AGING_ADDS_UP,
-        _REVENUE_ADDS_UP,
     )
 }
 """All checks by key."""

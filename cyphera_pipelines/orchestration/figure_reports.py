@@ -22,11 +22,18 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from sqlalchemy.exc import DBAPIError
 
 from cyphera_pipelines.figures.build import build_figures
+from cyphera_pipelines.figures.revenue import build_revenue
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.runs import CODE_LOCATION, FIGURES_JOB, PARTITION_TAG, SOURCE_TAG, SOURCES_PARTITIONS
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.failures import ERROR_CODE, text_value
-from cyphera_pipelines.orchestration.figures import FIGURE_TABLES, check_figures, figures_key, metadata_of
+from cyphera_pipelines.orchestration.figures import (
+    FIGURE_TABLES,
+    check_figures,
+    figures_key,
+    metadata_of,
+    metadata_of_revenue,
+)
 from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.database_errors import error_code_of, reason_of
@@ -66,11 +73,16 @@ def _build_and_show(
     source: Source,
     show: Show,
 ) -> None:
-    built = build_figures(database, source, livemode=not source.is_test_mode)
-    if not built.written and not built.removed:
+    livemode = not source.is_test_mode
+    built = build_figures(database, source, livemode=livemode)
+    revenue = build_revenue(database, source, livemode=livemode)
+    shown = metadata_of(database, source, built) if built.written or built.removed else {}
+    if revenue.written or revenue.removed:
+        shown |= metadata_of_revenue(database, source, revenue)
+    if not shown:
         return
     _have_partition(instance, source)
-    for key, metadata in metadata_of(database, source, built).items():
+    for key, metadata in shown.items():
         show(AssetMaterialization(key, partition=source.key, metadata=metadata))
     for check in check_figures(database, source):
         assert check.asset_key is not None

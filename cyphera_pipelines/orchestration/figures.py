@@ -3,7 +3,7 @@
 They are brought in step by the syncs themselves, see `figure_reports`; the job is for people, and for what failed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,12 +33,14 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
 from cyphera_pipelines.figures.build import BuildResult, build_figures
+from cyphera_pipelines.figures.revenue import RevenueResult, build_revenue
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.runs import FIGURES_JOB
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import (
     CUSTOMER_DISCOUNTS,
     INVOICE_LINE_ITEMS,
+    INVOICES,
     PRICE_CURRENCY_OPTIONS,
     PRICE_TIERS,
     PRICES,
@@ -58,9 +60,14 @@ from cyphera_pipelines.security.secrets import redact
 from cyphera_pipelines.store.checks import Finding
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.figure_builds import count_figures, present_mrr
-from cyphera_pipelines.store.figure_checks import find_broken_chains, find_unlike_months, find_unlike_sums
+from cyphera_pipelines.store.figure_checks import (
+    find_broken_chains,
+    find_unlike_months,
+    find_unlike_revenue,
+    find_unlike_sums,
+)
 from cyphera_pipelines.store.sources import find_source
-from cyphera_pipelines.store.tables.figures import mrr_movements, subscription_mrr
+from cyphera_pipelines.store.tables.figures import mrr_movements, revenue_periods, revenue_tables, subscription_mrr
 
 FIGURES_STEP = "build_payment_figures"
 GROUP = "figures"
@@ -76,9 +83,13 @@ COUNTED_TABLES = (
     PRICE_CURRENCY_OPTIONS,
     INVOICE_LINE_ITEMS,
 )
-"""What figures are made of."""
+"""What figures of subscriptions are made of."""
 
-FIGURE_TABLES = (subscription_mrr, mrr_movements)
+BILLED_TABLES = (INVOICES, INVOICE_LINE_ITEMS, PRICES)
+"""What is kept of revenue is made of these."""
+
+MRR_TABLES = (subscription_mrr, mrr_movements)
+FIGURE_TABLES = (*MRR_TABLES, *revenue_tables)
 
 
 def figures_key(table: Table) -> AssetKey:
@@ -122,11 +133,12 @@ class FigureCheck:
     name: str
     description: str
     find: Callable[..., Finding]
+    table: Table = mrr_movements
 
     @property
     def key(self) -> AssetCheckKey:
         """The check's key in Dagster."""
-        return AssetCheckKey(figures_key(mrr_movements), self.name)
+        return AssetCheckKey(figures_key(self.table), self.name)
 
 
 FIGURE_CHECKS = (
@@ -147,6 +159,14 @@ FIGURE_CHECKS = (
         "The movements by month, which analysts read, add up to those by day, by currency. The samples are months.",
         find_unlike_months,
     ),
+    FigureCheck(
+        "revenue_adds_up",
+        "What of invoices is recognized, written off and deferred adds up to their lines, and so does what was billed "
+        "for products, by currency and month. A finding means that what is kept is not of these lines: build the "
+        "figures with `full`.",
+        find_unlike_revenue,
+        revenue_periods,
+    ),
 )
 
 
@@ -163,6 +183,7 @@ class BuildConfig(Config):
     specs=[
         _spec(subscription_mrr, [asset_key(table) for table in COUNTED_TABLES]),
         _spec(mrr_movements, [figures_key(subscription_mrr)]),
+        *(_spec(table, [asset_key(billed) for billed in BILLED_TABLES]) for table in revenue_tables),
     ],
     check_specs=[partitioned_check(check.key, check.description) for check in FIGURE_CHECKS],
     partitions_def=payment_sources,
@@ -182,8 +203,11 @@ def payment_figures(
         )
     with plain_failures({"source": source_key}):
         source = find_source(database.open(), source_key)
-        built = build_figures(database.open(), source, livemode=not source.is_test_mode, full=config.full)
-        for key, metadata in metadata_of(database.open(), source, built).items():
+        livemode = not source.is_test_mode
+        built = build_figures(database.open(), source, livemode=livemode, full=config.full)
+        revenue = build_revenue(database.open(), source, livemode=livemode, full=config.full)
+        shown = metadata_of(database.open(), source, built) | metadata_of_revenue(database.open(), source, revenue)
+        for key, metadata in shown.items():
             yield MaterializeResult(asset_key=key, metadata=metadata)
         yield from check_figures(database.open(), source)
 
@@ -198,7 +222,7 @@ build_figures_job = define_asset_job(
 
 
 def metadata_of(database: Database, source: Source, built: BuildResult) -> dict[AssetKey, dict[str, RawMetadataValue]]:
-    """What the materialisations of a build tell, by asset. Dagster draws the numbers over time."""
+    """What the materialisations of a build of MRR tell, by asset. Dagster draws the numbers over time."""
     livemode = not source.is_test_mode
     rows = count_figures(database, source, livemode=livemode)
     mrr = present_mrr(database, source, livemode=livemode)
@@ -209,14 +233,27 @@ def metadata_of(database: Database, source: Source, built: BuildResult) -> dict[
         "was_full": built.was_full,
     }
     by_currency: dict[str, RawMetadataValue] = {f"mrr_{currency}": float(amount) for currency, amount in mrr.items()}
+    return {key: {**told, **by_currency, **of_table} for key, of_table in _of_tables(MRR_TABLES, rows).items()}
+
+
+def metadata_of_revenue(
+    database: Database, source: Source, built: RevenueResult
+) -> dict[AssetKey, dict[str, RawMetadataValue]]:
+    """The same of a build of revenue."""
+    rows = count_figures(database, source, livemode=not source.is_test_mode)
+    told: dict[str, RawMetadataValue] = {
+        "months": built.months,
+        "rows_written": built.written,
+        "rows_removed": built.removed,
+        "was_full": built.was_full,
+    }
+    return {key: {**told, **of_table} for key, of_table in _of_tables(revenue_tables, rows).items()}
+
+
+def _of_tables(tables: Iterable[Table], rows: Mapping[str, int]) -> dict[AssetKey, dict[str, RawMetadataValue]]:
     return {
-        figures_key(table): {
-            "dagster/table_name": table.fullname,
-            "dagster/partition_row_count": rows[table.name],
-            **told,
-            **by_currency,
-        }
-        for table in FIGURE_TABLES
+        figures_key(table): {"dagster/table_name": table.fullname, "dagster/partition_row_count": rows[table.name]}
+        for table in tables
     }
 
 

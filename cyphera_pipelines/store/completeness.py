@@ -13,6 +13,7 @@ from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables.figures import revenue_tables
 from cyphera_pipelines.store.tables.metadata import FIGURES_SCHEMA
 from cyphera_pipelines.store.views.definitions import LIVE_SCHEMA, TEST_SCHEMA, View, views
 
@@ -36,6 +37,7 @@ class EntityCompleteness:
     verified_at: datetime | None
     open_differences: int | None
     figures_built_at: datetime | None
+    revenue_built_at: datetime | None
     figures_preset: str
     note: str | None
 
@@ -77,6 +79,20 @@ class Completeness:
     def as_of(self, provider: str) -> datetime | None:
         """Until when all changes of all entities that were ever listed are there."""
         return min((each.as_of for each in self.of(provider) if each.as_of is not None), default=None)
+
+    def revenue_missing_because(self, provider: str) -> str | None:
+        """Why nothing is kept of that source's revenue, and what to do; None where something is."""
+        entities = {each.entity: each for each in self.of(provider)}
+        invoices = entities[Entity.INVOICES]
+        if invoices.state == "never_synced":
+            return invoices.note
+        if invoices.revenue_built_at is None:
+            key = f"{self.workspace.slug}:{provider}"
+            return (
+                f"Not available: the revenue of {key} has not been counted yet. "
+                f"Count it: cyphera figures build {self.workspace.slug} {provider}"
+            )
+        return None
 
     def missing_because(self, provider: str) -> str | None:
         """Why there are no figures of that source, and what to do; None where there are."""
@@ -139,9 +155,14 @@ def read_completeness(database: Database, workspace: Workspace, *, is_test_mode:
 
 
 def find_figures(
-    database: Database, workspace: Workspace, *, is_test_mode: bool, provider: str | None = None
+    database: Database,
+    workspace: Workspace,
+    *,
+    is_test_mode: bool,
+    provider: str | None = None,
+    of_revenue: bool = False,
 ) -> Completeness:
-    """The same, where there are figures: of that provider, or of any.
+    """The same, where there are figures: of that provider, or of any; those of revenue, or of subscriptions.
 
     Raises NotAvailableError that says why there are none, and what to do.
     """
@@ -149,7 +170,8 @@ def find_figures(
     wanted = found.providers if provider is None else tuple(each for each in found.providers if each == provider)
     if not wanted:
         raise NotAvailableError(_no_source(database, found, provider))
-    reasons = [found.missing_because(each) for each in wanted]
+    missing_because = found.revenue_missing_because if of_revenue else found.missing_because
+    reasons = [missing_because(each) for each in wanted]
     if None not in reasons:
         raise NotAvailableError(" ".join(reason for reason in reasons if reason is not None))
     return found
@@ -159,7 +181,8 @@ def check_figures(database: Database, workspace: Workspace, view: str) -> None:
     """Raise NotAvailableError if the view, as in analytics.mrr_summary, shows figures and its mode has none."""
     found = {each.full_name: each for each in views()}
     if view in found and _is_of_figures(found[view]):
-        find_figures(database, workspace, is_test_mode=found[view].schema == TEST_SCHEMA)
+        is_test_mode = found[view].schema == TEST_SCHEMA
+        find_figures(database, workspace, is_test_mode=is_test_mode, of_revenue=_is_of_revenue(found[view]))
 
 
 def _is_of_figures(view: View) -> bool:
@@ -168,6 +191,10 @@ def _is_of_figures(view: View) -> bool:
         return False
     of_schema = {each.name: each for each in views() if each.schema == view.schema}
     return _FIGURES_IN_SQL in view.query or any(_is_of_figures(of_schema[name]) for name in view.uses)
+
+
+def _is_of_revenue(view: View) -> bool:
+    return any(f" {table.fullname}" in view.query for table in revenue_tables)
 
 
 def _no_source(database: Database, found: Completeness, provider: str | None) -> str:

@@ -11,7 +11,13 @@ from sqlalchemy import select, text
 from cyphera_pipelines.model.currencies import exponent_of
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.tables import figure_builds, workspaces
+from cyphera_pipelines.store.tables import (
+    figure_builds,
+    mrr_movements,
+    revenue_tables,
+    subscription_mrr,
+    workspaces,
+)
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,9 @@ def list_figure_builds(database: Database, workspace_id: UUID | None = None) -> 
 def are_figures_behind(database: Database, source: Source, *, livemode: bool) -> bool:
     """Whether a build of the source's figures may change any: asked of sources in which nothing seems to happen.
 
-    It may if a subscription, a discount or a rule was written since the last one, if there was none yet, and on each
-    new day, on which trials, discounts and subscriptions end by themselves. That is a few searches of indexes. A row
-    bears the moment at which its transaction began: those of a webhook's end within seconds.
+    It may if a subscription, a discount, a rule or a recent invoice was written since the last one, if there was none
+    yet, and on each new day, on which trials, discounts and subscriptions end by themselves. That is a few searches of
+    indexes. A row bears the moment at which its transaction began: those of a webhook's end within seconds.
     """
     with database.tenant(source.workspace_id) as connection:
         return bool(connection.execute(_ARE_BEHIND, _of_source(source, livemode)).scalar_one())
@@ -97,6 +103,17 @@ _ARE_BEHIND = text(
             SELECT FROM payments.customer_discount_history WHERE {_OF_SOURCE}
             AND recorded_at > (SELECT since FROM last)
         )
+        OR EXISTS (
+            SELECT FROM figures.revenue_builds AS revenue WHERE {_OF_SOURCE}
+            AND (built_at < date_trunc('day', now(), 'UTC') OR EXISTS (
+                -- Of older ones a webhook may tell too: they are found on the next day.
+                SELECT FROM payments.invoices AS invoice
+                WHERE invoice.workspace_id = :workspace_id AND invoice.provider = :provider
+                AND invoice.livemode = :livemode AND invoice.deleted_at IS NULL
+                AND invoice.created > revenue.built_at - interval '2 days'
+                AND invoice.synced_at > revenue.built_at - interval '1 minute'
+            ))
+        )
     """
 )
 _PRESENT_MRR = text(
@@ -104,6 +121,9 @@ _PRESENT_MRR = text(
     "AND left_out_by IS NULL AND valid_from <= now() AND (valid_to IS NULL OR valid_to > now()) GROUP BY 1 ORDER BY 1"
 )
 _COUNTS = text(
-    f"SELECT (SELECT count(*) FROM figures.subscription_mrr WHERE {_OF_SOURCE}) AS subscription_mrr, "
-    f"(SELECT count(*) FROM figures.mrr_movements WHERE {_OF_SOURCE}) AS mrr_movements"
+    "SELECT "
+    + ", ".join(
+        f"(SELECT count(*) FROM {table.fullname} WHERE {_OF_SOURCE}) AS {table.name}"
+        for table in (subscription_mrr, mrr_movements, *revenue_tables)
+    )
 )

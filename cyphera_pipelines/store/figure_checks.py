@@ -39,7 +39,11 @@ def find_unlike_aging(database: Database, source: Source, *, livemode: bool) -> 
 
 
 def find_unlike_revenue(database: Database, source: Source, *, livemode: bool) -> Finding:
-    """Currencies of which recognized, written off and deferred revenue do not add up to the lines of invoices."""
+    """Months of a currency in which recognized, written off and deferred revenue do not add up to the invoices' lines.
+
+    Or in which what was billed for products does not; without months of which something was written since the last
+    build.
+    """
     return _find(database, source, _UNLIKE_REVENUE, livemode)
 
 
@@ -82,6 +86,7 @@ _UNLIKE_SUMS = f"""
     ) AS movement ON movement.customer_id = item.customer_id AND movement.currency = item.currency
     WHERE coalesce(item.mrr, 0) <> coalesce(movement.mrr, 0)
 """
+_REVENUE_BUILT_AT = f"SELECT coalesce(max(built_at), '-infinity') FROM figures.revenue_builds WHERE {_OF_SOURCE}"
 _IN_VIEW = "workspace_id = :workspace_id AND provider = :provider"
 _UNLIKE_MONTHS = f"""
     SELECT currency || ' in ' || month AS id
@@ -107,6 +112,7 @@ _UNLIKE_AGING = f"""
     ) AS owed ON owed.currency = aged.currency
     WHERE coalesce(aged.amount, 0) <> coalesce(owed.amount, 0)
 """
+_MONTH = "CAST(date_trunc('month', coalesce(finalized_at, effective_at, created) AT TIME ZONE 'UTC') AS date)"
 _UNLIKE_REVENUE = f"""
     SELECT currency || ' booked in ' || month AS id
     FROM (
@@ -115,9 +121,21 @@ _UNLIKE_REVENUE = f"""
         FROM :schema.revenue_recognized WHERE {_IN_VIEW} GROUP BY 1, 2
     ) AS earned
     FULL JOIN (
-        SELECT currency, CAST(date_trunc('month', CAST(booked_on AS timestamp)) AS date) AS month, sum(net) AS amount
+        SELECT currency, CAST(date_trunc('month', CAST(booked_on AS timestamp)) AS date) AS month, sum(net) AS amount,
+            coalesce(sum(net) FILTER (WHERE status <> 'void'), 0) AS not_void
         FROM :schema.revenue_lines WHERE {_IN_VIEW} GROUP BY 1, 2
     ) AS invoiced USING (currency, month)
-    WHERE coalesce(earned.amount, 0) <> coalesce(invoiced.amount, 0) OR earned.booked <> invoiced.amount
-        OR earned.deferred <> 0
+    LEFT JOIN (
+        SELECT currency, month, sum(revenue) AS amount FROM :schema.product_revenue WHERE {_IN_VIEW} GROUP BY 1, 2
+    ) AS billed USING (currency, month)
+    WHERE (coalesce(earned.amount, 0) <> coalesce(invoiced.amount, 0) OR earned.booked <> invoiced.amount
+        OR earned.deferred <> 0 OR coalesce(billed.amount, 0) <> invoiced.not_void)
+    AND month NOT IN (
+        SELECT {_MONTH} FROM payments.invoices WHERE {_OF_SOURCE} AND synced_at > ({_REVENUE_BUILT_AT})
+        UNION ALL
+        SELECT {_MONTH} FROM payments.invoices WHERE {_OF_SOURCE} AND id IN (
+            SELECT invoice_id FROM payments.invoice_line_items
+            WHERE {_OF_SOURCE} AND synced_at > ({_REVENUE_BUILT_AT})
+        )
+    )
 """

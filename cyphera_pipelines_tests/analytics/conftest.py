@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from cyphera_pipelines.figures.build import build_figures
+from cyphera_pipelines.figures.revenue import build_revenue
 from cyphera_pipelines.model.sessions import SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
@@ -49,6 +50,7 @@ def synced(database: Database, keyring: Keyring, add_source: Callable[..., Sourc
             session = open_session(database, source, SyncRequest())
             run_sync(SyncJob(database, keyring, source, session, SyncRequest()))
             build_figures(database, source, livemode=False)
+            build_revenue(database, source, livemode=False)
     with database.control() as connection:
         connection.execute(_MAKE_ODD, {"odd": ODD_NAME, "id": own.workspace_id})
     return Synced(own, other, account)

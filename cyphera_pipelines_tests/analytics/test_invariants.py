@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from cyphera_pipelines.figures.build import build_figures
+from cyphera_pipelines.figures.revenue import build_revenue
 from cyphera_pipelines.model.sessions import SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import ChargebeeSite, SandboxAccount, SandboxServer
@@ -167,6 +168,7 @@ def connection(
         session = open_session(database, source, SyncRequest())
         run_sync(SyncJob(database, keyring, source, session, SyncRequest()))
     build_figures(database, source, livemode=False)
+    build_revenue(database, source, livemode=False)
     with database.tenant(source.workspace_id) as opened:
         opened.execute(text("SET LOCAL search_path = analytics_test"))
         yield opened

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, text
 from cyphera_pipelines.analytics import Workspace
 from cyphera_pipelines.analytics.report.contents import Report, read_report
 from cyphera_pipelines.analytics.report.rendering import render
+from cyphera_pipelines.figures.revenue import build_revenue
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.completeness import NotAvailableError, find_figures
@@ -36,6 +37,7 @@ def source(database: Database, add_source: Callable[..., Source]) -> Source:
             if livemode:
                 complete_listing(connection, made, Entity.INVOICES, BEGAN, livemode=True, mapping_version=1)
             add_figures(connection, made, figures, livemode=livemode)
+    build_revenue(database, made, livemode=True)
     return made
 
 

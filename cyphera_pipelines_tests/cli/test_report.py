@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from cyphera_pipelines.figures.build import build_figures
+from cyphera_pipelines.figures.revenue import build_revenue
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines_tests.cli.command import ForkedCyphera
@@ -28,6 +29,7 @@ def test_a_page_that_only_its_maker_may_read(
     assert "have been made yet" in forked("report", slug, "--test-mode", "--out", str(target)).error()
     assert list(tmp_path.iterdir()) == []
     build_figures(cli_database, source, livemode=False)
+    build_revenue(cli_database, source, livemode=False)
 
     target.write_text("the last one")
     ended = forked("report", slug, "--test-mode", "--out", str(target), "--currency", "usd")

@@ -86,17 +86,10 @@ def test_what_does_not_add_up_for_analysts_is_found(
     materialize(tenant.source.key)
     with database.tenant(tenant.source.workspace_id) as connection:
         owed = connection.execute(text(_OWED)).scalars().all()
-        billed = connection.execute(text(_BILLED)).scalar_one()
-    for view, column, check, wanted in (
-        ("invoice_aging", "remaining", "aging_adds_up", (len(owed), "\n".join(owed))),
-        ("revenue_recognized", "recognized", "revenue_adds_up", (billed, None)),
-    ):
-        with another_view(database, f"analytics_test.{view}", column, f"{column} + 0.01"):
-            failed = _failed(materialize(tenant.source.key, tables=["invoices"]))
-        assert set(failed) == {check}
-        count, samples = failed[check]
-        assert count == wanted[0] > 0
-        assert wanted[1] in (None, samples)
+    with another_view(database, "analytics_test.invoice_aging", "remaining", "remaining + 0.01"):
+        failed = _failed(materialize(tenant.source.key, tables=["invoices"]))
+    assert failed == {"aging_adds_up": (len(owed), "\n".join(owed))}
+    assert owed
     assert _failed(materialize(tenant.source.key, tables=["invoices"])) == {}
 
 
@@ -122,7 +115,6 @@ def _replace(connection: Connection, name: str, query: str) -> None:
 _QUERY = "SELECT pg_get_viewdef(to_regclass(:name))"
 _COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0 ORDER BY attnum"
 _OWED = "SELECT DISTINCT currency FROM analytics_test.invoice_aging ORDER BY 1"
-_BILLED = "SELECT count(DISTINCT (currency, booked_month)) FROM analytics_test.revenue_recognized"
 
 
 def _failed(done: ExecuteInProcessResult) -> dict[str, tuple[int, str]]:

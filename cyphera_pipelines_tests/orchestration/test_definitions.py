@@ -18,6 +18,7 @@ from cyphera_pipelines.orchestration.materializations import markdown_table
 from cyphera_pipelines.orchestration.resources import PaymentProvidersResource
 from cyphera_pipelines.providers.registry import PROVIDERS
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import revenue_tables
 from cyphera_pipelines_tests.orchestration.conftest import Tenant
 
 
@@ -115,6 +116,7 @@ def test_dg_checks_and_lists_the_definitions(dagster_home: Path) -> None:
         *(f"payments/{name}" for name in SYNCED_TABLES),
         "figures/subscription_mrr",
         "figures/mrr_movements",
+        *(f"figures/{table.name}" for table in revenue_tables),
     }
     assert {job["name"] for job in listed["jobs"]} >= {"sync_source", "sync_changes", "build_figures"}
 

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
+from cyphera_pipelines.figures.revenue import build_revenue
+from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.store.analysts import create_analyst, remove_analyst
 from cyphera_pipelines.store.database import Database
@@ -45,6 +48,8 @@ def story(database: Database) -> Iterator[tuple[Workspace, Engine]]:
         with database.control() as connection:
             tell_subscriptions(connection, workspace)
             tell_bills(connection, workspace)
+        source = Source(workspace.id, workspace.slug, "stripe", uuid4(), is_test_mode=False)
+        assert build_revenue(database, source, livemode=True).was_full
     login = create_analyst(database, f"figures_{own.id.hex[:12]}", [own])
     url = database.engine.url.set(username=login.role_name, password=login.password)
     yield own, create_engine(url, poolclass=NullPool)

@@ -132,13 +132,13 @@ class _Source:
         self._provider = provider
         self._test_mode = completeness.is_test_mode
         self._names = names
+        self._no_revenue = completeness.revenue_missing_because(provider)
         self._is_listed = {each.entity: each.state != "never_synced" for each in completeness.of(provider)}
 
     def sections(self, currency: str | None) -> Iterable[Section]:
         summary = self._view("mrr_summary").sort_values("month")
-        cohorts, aging, products = (
-            self._view(name) for name in ("subscriber_cohorts", "invoice_aging", "product_revenue")
-        )
+        cohorts, aging = (self._view(name) for name in ("subscriber_cohorts", "invoice_aging"))
+        products = None if self._no_revenue is not None else self._view("product_revenue")
         customers = self._workspace.mrr("customer", provider=self._provider, test_mode=self._test_mode)
         largest = summary.groupby("currency", observed=True)["active_customers"].last().sort_values(ascending=False)
         for place, code in enumerate(str(each) for each in largest.index):
@@ -152,7 +152,7 @@ class _Source:
                 *_about_cohorts(cohorts[cohorts["currency"] == code], is_drawn=is_drawn),
                 *self._about_invoices(aging[aging["currency"] == code], money, is_drawn=is_drawn),
                 self._top_customers(customers[customers["currency"] == code], money),
-                *self._top_products(products[products["currency"] == code], money),
+                *self._top_products(products, code, money),
             ]
             yield Section(self._provider, code, _headline(months.iloc[-1], money), tuple(parts))
 
@@ -208,13 +208,16 @@ class _Source:
         )
         return Part("Largest customers", f"Of {len(customers):,} with MRR now.", table)
 
-    def _top_products(self, products: pd.DataFrame, money: "_Money") -> Iterable[Part]:
+    def _top_products(self, products: pd.DataFrame | None, code: str, money: "_Money") -> Iterable[Part]:
         title = "Largest products"
         if not self._is_listed[Entity.INVOICES]:
             yield Part(title, "Not available: the invoices were never synced to their end.", Table((), ()))
             return
+        if products is None:
+            yield Part(title, self._no_revenue or "", Table((), ()))
+            return
         since = pd.Timestamp(datetime.now(UTC).date().replace(day=1)) - pd.DateOffset(months=11)
-        lately = products[products["month"] >= since]
+        lately = products[(products["currency"] == code) & (products["month"] >= since)]
         billed: dict[str, Decimal] = {}
         names: dict[str, str] = {}
         for row in lately.itertuples():

@@ -35,6 +35,8 @@ from cyphera_pipelines.store.tables.figures import (
     figure_rules,
     figure_tables,
     mrr_movements,
+    revenue_builds,
+    revenue_tables,
     subscription_mrr,
 )
 from cyphera_pipelines.store.tables.history import customer_discount_history, history_tables, subscription_history
@@ -69,6 +71,8 @@ __all__ = [
     "platform_accounts",
     "provider_writes",
     "purges",
+    "revenue_builds",
+    "revenue_tables",
     "source_locks",
     "source_schedules",
     "subscription_history",

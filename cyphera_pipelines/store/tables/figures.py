@@ -156,4 +156,120 @@ figure_rules = Table(
     comment="By which rules a workspace's figures are made, where it is not the preset cyphera",
 )
 
-figure_tables = (subscription_mrr, mrr_movements, exchange_rates, figure_builds, figure_rules)
+
+def _of_month() -> list[Column[Any]]:
+    return [
+        *_shared(),
+        Column(
+            "currency", Text, primary_key=True, comment="Lower-case ISO code of the currency; empty where none is told"
+        ),
+        Column(
+            "month",
+            Date,
+            primary_key=True,
+            comment="The month in which the invoices were finalized, by its first day, in UTC",
+        ),
+    ]
+
+
+billed_months = Table(
+    "billed_months",
+    metadata,
+    *_of_month(),
+    Column(
+        "known_invoices",
+        BigInteger,
+        nullable=False,
+        comment="All of the month, whatever their status: shows whether one has moved to another month",
+    ),
+    Column("finalized", BigInteger, nullable=False, comment="Invoices that were finalized, be they void"),
+    Column("invoices", BigInteger, nullable=False, comment="Of these, those that are not void"),
+    Column("billed", Numeric, nullable=False, comment="Their totals without tax, after discounts, in minor units"),
+    Column("taxes", Numeric, nullable=False, comment="Their taxes, in minor units"),
+    Column("total", Numeric, nullable=False, comment="Their totals, in minor units"),
+    Column("discounts", Numeric, comment="What discounts took off them, in minor units; NULL where none is told"),
+    Column("credited", Numeric, nullable=False, comment="What credit notes took off them, in minor units"),
+    Column("paid", Numeric, nullable=False, comment="What was paid of them, in minor units"),
+    Column("outstanding", Numeric, nullable=False, comment="What is to be paid of those that are open, in minor units"),
+    Column("uncollectible", Numeric, nullable=False, comment="What those that were given up left, in minor units"),
+    Column("voided", Numeric, nullable=False, comment="Totals of void invoices, in minor units"),
+    schema=FIGURES_SCHEMA,
+    comment="What was billed in each month: one row per currency and month",
+)
+
+billed_products = Table(
+    "billed_products",
+    metadata,
+    *_of_month(),
+    Column("product_id", Text, primary_key=True, comment="Id of the product; empty where there is none"),
+    Column("customers", BigInteger, nullable=False, comment="Customers who were billed"),
+    Column("lines", BigInteger, nullable=False, comment="Lines of invoices that are not void"),
+    Column("quantity", Numeric, comment="How many units the lines are for"),
+    Column("revenue", Numeric, comment="What was billed after discounts, without tax, in whole units of `currency`"),
+    Column("uncollectible", Numeric, comment="The part of it whose invoices were given up, in whole units"),
+    schema=FIGURES_SCHEMA,
+    comment="What was billed for each product in each month: one row per currency, month and product",
+)
+
+billed_prices = Table(
+    "billed_prices",
+    metadata,
+    *_of_month(),
+    Column("price_id", Text, primary_key=True, comment="Id of the price"),
+    Column("product_id", Text, primary_key=True, comment="Id of the product; empty where there is none"),
+    Column("customers", BigInteger, nullable=False, comment="Customers who were billed"),
+    Column("quantity", Numeric, comment="How many units they were billed for"),
+    Column("revenue", Numeric, comment="What was billed after discounts, without tax, in whole units of `currency`"),
+    schema=FIGURES_SCHEMA,
+    comment="What was billed by each price in each month: one row per currency, month, price and product",
+)
+
+revenue_periods = Table(
+    "revenue_periods",
+    metadata,
+    *_of_month(),
+    Column("first_day", Date, primary_key=True, comment="The first day for which the lines are"),
+    Column("day_after", Date, primary_key=True, comment="The day after the last one"),
+    Column(
+        "last_earned",
+        Date,
+        primary_key=True,
+        comment="From which day on nothing is earned any more, the invoice being void or given up; else infinity",
+    ),
+    Column(
+        "ended_month", Date, primary_key=True, comment="The month in which that came about; infinity where it did not"
+    ),
+    Column("is_void", Boolean, primary_key=True, comment="Whether the invoices are void"),
+    Column("net", Numeric, comment="The lines' sum after discounts, without tax, in whole units of `currency`"),
+    schema=FIGURES_SCHEMA,
+    comment="What was billed for which days: one row per currency, month and days of lines that are earned alike",
+)
+
+revenue_builds = Table(
+    "revenue_builds",
+    metadata,
+    *_shared(),
+    Column("built_at", DateTime(timezone=True), nullable=False, comment="When revenue was last brought in step"),
+    Column(
+        "seen_until",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="What was written before this moment is in it",
+    ),
+    Column("counted_by", Text, nullable=False, comment="Tells this release's way of counting from others"),
+    schema=FIGURES_SCHEMA,
+    comment="Until when each source's revenue is in step with its invoices",
+)
+
+revenue_tables = (billed_months, billed_products, billed_prices, revenue_periods)
+"""What is kept of revenue, month by month."""
+
+figure_tables = (
+    subscription_mrr,
+    mrr_movements,
+    exchange_rates,
+    figure_builds,
+    figure_rules,
+    *revenue_tables,
+    revenue_builds,
+)

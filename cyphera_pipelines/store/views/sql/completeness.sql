@@ -17,6 +17,7 @@
 -- verified_at timestamptz: When it was last compared with the provider row by row (cyphera verify); NULL if it never was
 -- open_differences bigint: How many rows differed then and were not mended; NULL if it was never verified
 -- figures_built_at timestamptz: When the source's figures were last brought in step; NULL if they never were
+-- revenue_built_at timestamptz: When what is kept of the source's revenue was last brought in step; NULL if it never was
 -- figures_preset text: The rules that are set for figures: the name of a set, as in cyphera
 -- note text: What there is to know, and to do, in a sentence; NULL where there is nothing
 WITH sources AS (
@@ -59,6 +60,7 @@ told AS (
         verifications.verified_at,
         verifications.open_differences,
         builds.built_at,
+        revenue.built_at AS revenue_built_at,
         coalesce(rules.preset, 'cyphera') AS preset
     FROM listed
     LEFT JOIN sync.workspaces ON workspaces.id = listed.workspace_id
@@ -75,6 +77,8 @@ told AS (
         AND verifications.entity_type = listed.entity_type
     LEFT JOIN figures.figure_builds AS builds ON builds.workspace_id = listed.workspace_id
         AND builds.provider = listed.provider_name AND builds.livemode = :livemode
+    LEFT JOIN figures.revenue_builds AS revenue ON revenue.workspace_id = listed.workspace_id
+        AND revenue.provider = listed.provider_name AND revenue.livemode = :livemode
     LEFT JOIN figures.figure_rules AS rules ON rules.workspace_id = listed.workspace_id
 )
 SELECT
@@ -96,6 +100,7 @@ SELECT
     verified_at,
     open_differences,
     built_at AS figures_built_at,
+    revenue_built_at,
     preset AS figures_preset,
     CASE
         WHEN full_listing_at IS NULL THEN format(

@@ -1,7 +1,7 @@
 -- What was billed in each month.
 -- Grain: one row per provider, currency and month (UTC) in which invoices were finalized.
 -- Key: workspace_id, provider, currency, month.
--- Rules: one mode only; no drafts, and nothing that is gone at the provider; by the day of finalization, or the invoice's date where the provider does not tell; void invoices in voided alone; uncollectible ones are billed, and what is left of them is in uncollectible; paid is what was paid of the month's invoices, whenever that was.
+-- Rules: one mode only; as of the last build of figures (revenue_built_at of completeness); no drafts, and nothing that is gone at the provider; by the day of finalization, or the invoice's date where the provider does not tell; void invoices in voided alone; uncollectible ones are billed, and what is left of them is in uncollectible; paid is what was paid of the month's invoices, whenever that was.
 -- Columns:
 -- workspace_id, provider, currency, month
 -- invoices bigint: Invoices that are not void
@@ -17,29 +17,17 @@
 SELECT
     workspace_id,
     provider,
-    currency,
-    CAST(date_trunc('month', booked_at) AS date) AS month,
-    count(*) FILTER (WHERE NOT is_void) AS invoices,
-    coalesce(sum(coalesce(total_excluding_tax, total - coalesce(total_taxes, 0))) FILTER (WHERE NOT is_void), 0) * unit AS billed,
-    coalesce(sum(total - coalesce(total_excluding_tax, total - coalesce(total_taxes, 0))) FILTER (WHERE NOT is_void), 0) * unit
-        AS taxes,
-    coalesce(sum(total) FILTER (WHERE NOT is_void), 0) * unit AS total,
-    sum(total_discounts) FILTER (WHERE NOT is_void) * unit AS discounts,
-    coalesce(
-        sum(coalesce(pre_payment_credit_notes_amount, 0) + coalesce(post_payment_credit_notes_amount, 0))
-            FILTER (WHERE NOT is_void),
-        0
-    ) * unit AS credited,
-    coalesce(sum(amount_paid) FILTER (WHERE NOT is_void), 0) * unit AS paid,
-    coalesce(sum(amount_remaining) FILTER (WHERE status = 'open'), 0) * unit AS outstanding,
-    coalesce(sum(amount_remaining) FILTER (WHERE status = 'uncollectible'), 0) * unit AS uncollectible,
-    coalesce(sum(total) FILTER (WHERE is_void), 0) * unit AS voided
-FROM payments.invoices
-CROSS JOIN LATERAL (
-    SELECT
-        coalesce(finalized_at, effective_at, created) AT TIME ZONE 'UTC' AS booked_at,
-        status = 'void' AS is_void,
-        analytics.unit(provider, currency) AS unit
-) AS told
-WHERE livemode = :livemode AND deleted_at IS NULL AND status IN ('open', 'paid', 'uncollectible', 'void')
-GROUP BY workspace_id, provider, currency, unit, date_trunc('month', booked_at)
+    nullif(currency, '') AS currency,
+    month,
+    invoices,
+    billed * analytics.unit(provider, currency) AS billed,
+    taxes * analytics.unit(provider, currency) AS taxes,
+    total * analytics.unit(provider, currency) AS total,
+    discounts * analytics.unit(provider, currency) AS discounts,
+    credited * analytics.unit(provider, currency) AS credited,
+    paid * analytics.unit(provider, currency) AS paid,
+    outstanding * analytics.unit(provider, currency) AS outstanding,
+    uncollectible * analytics.unit(provider, currency) AS uncollectible,
+    voided * analytics.unit(provider, currency) AS voided
+FROM figures.billed_months
+WHERE livemode = :livemode AND finalized > 0

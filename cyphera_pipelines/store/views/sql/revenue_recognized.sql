@@ -1,7 +1,7 @@
 -- When revenue that was booked is earned: the waterfall of booked month by recognized month.
 -- Grain: one row per provider, currency, month in which invoices were booked, and month in which a part of them is recognized, or taken back.
 -- Key: workspace_id, provider, currency, booked_month, recognized_month.
--- Rules: one mode only; lines as in revenue_lines: after discounts, without tax; evenly by day over the line's period, paid or not; a line for no days at once; days before the booking in the booked month; an invoice that is given up is recognized until then, and the rest written off; of a void one, what was recognized is taken back in the month in which it was voided, and all written off; rounded so that recognized and written_off of all months add up to the lines' sum, and deferred is what is left of that after each month; credit notes and refunds lower nothing here.
+-- Rules: one mode only; as of the last build of figures (revenue_built_at of completeness); lines as in revenue_lines: after discounts, without tax; evenly by day over the line's period, paid or not; a line for no days at once; days before the booking in the booked month; an invoice that is given up is recognized until then, and the rest written off; of a void one, what was recognized is taken back in the month in which it was voided, and all written off; rounded so that recognized and written_off of all months add up to the lines' sum, and deferred is what is left of that after each month; credit notes and refunds lower nothing here.
 -- Columns:
 -- workspace_id, provider, currency
 -- booked_month date: The month in which the invoices were finalized, by its first day, in UTC
@@ -38,29 +38,19 @@ FROM (
         sum(part.recognized) AS recognized,
         sum(part.written_off) AS written_off
     FROM (
-        -- Lines of the same days are earned alike, and rounded together.
         SELECT
             workspace_id,
             provider,
-            currency,
-            booked_month,
-            coalesce(service_from, CAST(booked_month AS date)) AS first_day,
-            coalesce(service_until, CAST(booked_month AS date) + 1) AS day_after,
-            CASE
-                WHEN service_from IS NOT NULL THEN ended_on
-                -- What is for no days is earned with the booking, unless the invoice ended on that very day.
-                WHEN ended_on IS NOT NULL THEN CAST(booked_month AS date) + CASE WHEN ended_on > booked_on THEN 1 ELSE 0 END
-            END AS last_earned,
-            date_trunc('month', CAST(ended_on AS timestamp)) AS ended_month,
-            status = 'void' AS is_void,
-            round(sum(net) / analytics.unit(provider, currency)) AS net
-        -- OFFSET 0: what a line is worth is worked out before the lines are sorted, and not carried along in pieces.
-        FROM (
-            SELECT workspace_id, provider, currency, booked_on, service_from, service_until, ended_on, status, net
-            FROM :schema.revenue_lines OFFSET 0
-        ) AS lines
-        CROSS JOIN LATERAL (SELECT date_trunc('month', CAST(booked_on AS timestamp)) AS booked_month) AS of_booking
-        GROUP BY workspace_id, provider, currency, 4, 5, 6, 7, 8, 9
+            nullif(currency, '') AS currency,
+            CAST(month AS timestamp) AS booked_month,
+            first_day,
+            day_after,
+            nullif(last_earned, 'infinity') AS last_earned,
+            CAST(nullif(ended_month, 'infinity') AS timestamp) AS ended_month,
+            is_void,
+            round(net / analytics.unit(provider, currency)) AS net
+        FROM figures.revenue_periods
+        WHERE livemode = :livemode
     ) AS booked
     CROSS JOIN LATERAL (
         SELECT
