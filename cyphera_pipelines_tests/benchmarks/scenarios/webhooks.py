@@ -3,6 +3,7 @@
 import statistics
 
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.sessions import SyncRequest
@@ -35,13 +36,17 @@ def run(workbench: Workbench) -> Result:
         paths = [path_of(source.configuration_id) for source in sources]
         events = [change_account(sandbox, account, round(EVENTS * workbench.scale) or 1) for account in accounts]
         fast = deliver(port, of_each(paths, events), connections=CONNECTIONS)
+        transactions = _transactions(workbench)
         again = [change_account(sandbox, account, round(EVENTS * workbench.scale) or 1) for account in accounts]
         burst = deliver(port, of_each(paths, again), connections=IN_A_BURST)
+        transactions_of_burst = _transactions(workbench) - transactions
         each = round(SECONDS_AT_A_RATE * RATE / SOURCES * workbench.scale) or 1
         more = [change_account(sandbox, account, each) for account in accounts]
         slow = deliver(port, of_each(paths, more), connections=CONNECTIONS, per_second=RATE)
     result.add(f"events per second, {CONNECTIONS} connections", len(fast.seconds) / fast.took)
     result.add(f"events per second, {IN_A_BURST} connections", len(burst.seconds) / burst.took)
+    result.add(f"events per transaction, {CONNECTIONS} connections", len(fast.seconds) / transactions)
+    result.add(f"events per transaction, {IN_A_BURST} connections", len(burst.seconds) / transactions_of_burst)
     both = fast.outcomes["applied"] + burst.outcomes["applied"]
     result.add("applied at once", both / (len(fast.seconds) + len(burst.seconds)) * 100, "%")
     percentiles = statistics.quantiles(slow.seconds, n=100)
@@ -55,6 +60,13 @@ def run(workbench: Workbench) -> Result:
         f"Answers: {dict(fast.outcomes)}, in the burst {dict(burst.outcomes)}, then {dict(slow.outcomes)}."
     )
     return result
+
+
+def _transactions(workbench: Workbench) -> int:
+    """In how many transactions the events came into the inbox so far."""
+    with workbench.database.control() as connection:
+        statement = text("SELECT count(DISTINCT CAST(xmin AS text)) FROM sync.webhook_events")
+        return int(connection.execute(statement).scalar_one())
 
 
 def _loaded(workbench: Workbench, api_key: str, base_url: str) -> Source:
