@@ -1,4 +1,4 @@
-"""Opening an account for its operations, within the limits that everything in the process shares."""
+"""Opening an account for its operations, within the limits that everything shares which asks it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def open_operations(
     check_allowed_address(credentials)
     until = time.monotonic() + within
     options = ClientOptions(
-        limits=shared_limits(source, credentials),
+        limits=shared_limits(database, source, credentials),
         is_cancelled=lambda: time.monotonic() > until,
         attempts=ATTEMPTS,
         rate_limit_patience=within,

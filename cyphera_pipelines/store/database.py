@@ -3,8 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,7 @@ class Database:
     psql_url: str
     dagster_url: URL
     patience: ConnectionPatience = field(default_factory=lambda: ConnectionPatience(COMMAND_PATIENCE))
+    _closing: ExitStack = field(default_factory=ExitStack, repr=False, compare=False)
 
     @contextmanager
     def control(self) -> Iterator[Connection]:
@@ -81,8 +82,13 @@ class Database:
         """Have all connections that a sync may need before it begins: see `take_all_connections`."""
         take_all_connections(self.engine, SYNC, self.patience)
 
+    def before_close(self, end: Callable[[], None]) -> None:
+        """Call this before the connections are closed: it ends what uses them beside whoever closes the database."""
+        self._closing.callback(end)
+
     def close(self) -> None:
         """Close all pooled connections."""
+        self._closing.close()
         self.engine.dispose()
 
 

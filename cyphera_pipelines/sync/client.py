@@ -1,4 +1,4 @@
-"""Opening a source's account: its credentials, and the rate limits that everything in the process shares."""
+"""Opening a source's account: its credentials, and the rate limits that everything shares which asks it."""
 
 import hashlib
 from collections.abc import Callable
@@ -22,7 +22,9 @@ from cyphera_pipelines.security.encryption import Binding, Keyring
 from cyphera_pipelines.settings import load_settings
 from cyphera_pipelines.store.configurations import read_credentials
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.request_shares import Opening
 from cyphera_pipelines.sync.limits.account import AccountLimits, account_limits
+from cyphera_pipelines.sync.limits.sharing import share_limits
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def open_client(
     credentials = read_credentials(database, keyring, binding)
     provider = find_provider(source.provider)
     check_allowed_address(credentials)
-    limits = _CountedLimits(shared_limits(source, credentials), on_request)
+    limits = _CountedLimits(shared_limits(database, source, credentials), on_request)
     options = ClientOptions(
         on_retry=on_retry,
         on_answer=on_answer,
@@ -78,8 +80,8 @@ def open_client(
     return OpenedAccount(client, digest, scope, provider.published_limits(credentials))
 
 
-def shared_limits(source: Source, credentials: Credentials) -> AccountLimits:
-    """The limits that everything in this process keeps to that calls the source's account, to read or to write.
+def shared_limits(database: Database, source: Source, credentials: Credentials) -> AccountLimits:
+    """The limits that everything keeps to that calls the source's account, to read or to write, in whichever process.
 
     Rates that the source names are per second, whatever while the provider counts by, and replace what it publishes.
     """
@@ -88,7 +90,11 @@ def shared_limits(source: Source, credentials: Credentials) -> AccountLimits:
     if rates is not None:
         while_ = limits.per_seconds
         limits = replace(limits, account=rates.account * while_, endpoint=rates.endpoint * while_)
-    return account_limits(_opens(credentials, source.connected_account_id), provider.address(credentials), limits)
+    address = provider.address(credentials)
+    shared = account_limits(_opens(credentials, source.connected_account_id), address, limits)
+    digest = key_digest(credentials, source.connected_account_id, source.provider)
+    share_limits(database, shared, Opening(source.workspace_id, source.provider, address, digest))
+    return shared
 
 
 def key_digest(credentials: Credentials, connected_account_id: str | None, provider: str) -> bytes:

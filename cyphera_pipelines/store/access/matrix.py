@@ -213,6 +213,7 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
         }
     },
     "sync.source_locks": {},
+    "sync.request_shares": {},
     "sync.source_schedules": {
         Role.TENANT: {
             "SELECT": WHOLE,

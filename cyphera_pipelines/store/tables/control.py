@@ -398,6 +398,33 @@ verifications = Table(
     comment="What the last verification of each entity that came to its end has found",
 )
 
+request_shares = Table(
+    "request_shares",
+    metadata,
+    Column(
+        "participant",
+        UUID(as_uuid=True),
+        primary_key=True,
+        comment="Whoever keeps to the account's limits: one of a process, for one key",
+    ),
+    _text("account", "The provider, its address, the account and its mode; the key's digest while that is not known"),
+    Column(
+        "wanted",
+        JSONB(none_as_null=True),
+        nullable=False,
+        comment="Requests per second, to read and to write: of the account under '', and by endpoint",
+    ),
+    Column(
+        "until",
+        DateTime(timezone=True),
+        nullable=False,
+        comment="When the participant is forgotten, unless it is heard of again",
+    ),
+    prefixes=["UNLOGGED"],
+    schema=CONTROL_SCHEMA,
+    comment="What each process wants to ask of a provider now, so that all keep to one budget; empty after a crash",
+)
+
 synced_accounts = Table(
     "synced_accounts",
     metadata,

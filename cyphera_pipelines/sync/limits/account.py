@@ -1,14 +1,15 @@
 """All limits of an account: one for the account and one for each endpoint, shared by everything that calls it.
 
 What a provider publishes is a rate; how much may come at once, and whether somebody else uses the same limits, shows in
-what it refuses. `Allowance`, `Window` and `LearnedRate` learn from that, in this process.
+what it refuses. `Allowance`, `Window` and `LearnedRate` learn from that, in this process. Of other processes of ours
+`sharing` tells, and `division` says which part of each limit is this process's own.
 """
 
 import hashlib
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -16,12 +17,22 @@ from typing import Self
 from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.providers.base import LimitMet, LimitScope
 from cyphera_pipelines.sync.limits.allowance import Allowance, Burst, Taken
+from cyphera_pipelines.sync.limits.demand import Demand, Wanted
+from cyphera_pipelines.sync.limits.division import requests_of_all, share_of, total
 from cyphera_pipelines.sync.limits.places import Places
 from cyphera_pipelines.sync.limits.window import Window
 
 LOOK_AGAIN = 1.0
 """Seconds after which a request that waits asks how long still: the rate may have recovered."""
 LOOK_FOR_PLACE = 0.02
+OTHERS_ARE_KNOWN_FOR = 5.0
+"""Seconds after which nobody is believed any more to want what he was last heard to want."""
+LEAST_WANTED = 0.005
+"""Requests per second that are nothing to speak of."""
+FEW_READS = 0.08
+"""Of an endpoint's rate: who reads less, as one who looks whether anything has changed, is in nobody's way."""
+ACCOUNT = ""
+"""What the account's own limit is called, beside its endpoints'."""
 MOST_ACCOUNTS = 1_024
 """Accounts that are remembered; of the others it has to be learned anew what they allow."""
 
@@ -33,6 +44,11 @@ class _Limit:
     allowance: Allowance | Window
     places: Places = field(default_factory=Places)
     waiting: deque["AccountTurn"] = field(default_factory=deque)
+
+    def divide(self, own: Wanted, others: Sequence[Wanted], now: float) -> None:
+        rate = self.allowance.rate_at(now)
+        self.allowance.share = self.places.share = share_of(rate, own, others) if others else 1.0
+        self.allowance.requests_of_all = requests_of_all(rate, own, others) if others else 1.0
 
     def seconds_left(self, now: float) -> float:
         return self.allowance.seconds_left(now) or (0.0 if self.places.is_one_free else LOOK_FOR_PLACE)
@@ -57,11 +73,62 @@ class AccountLimits:
         self._account = _Limit(self._allowance(published.account, Burst()), Places(published.at_once))
         self._burst_of_endpoints = Burst()
         self._endpoints: dict[str, _Limit] = {}
+        self._demands: dict[str, Demand] = {}
+        self._others: Sequence[Mapping[str, Wanted]] = ()
+        self._others_heard_of = float("-inf")
+        self._on_asking: Callable[[bool], None] = _tell_nobody
         self._waiting_writes = deque[AccountTurn]()
 
     def turn(self, endpoint: str, /, *, is_write: bool = False) -> "AccountTurn":
         """A turn at the endpoint, to wait for. Writes go first: somebody waits for them."""
         return AccountTurn(self, endpoint, is_write=is_write)
+
+    def tell_of_asking(self, on_asking: Callable[[bool], None]) -> None:
+        """Call this whenever somebody has asked for a turn, with whether it is to write."""
+        self._on_asking = on_asking
+
+    def wanted(self) -> dict[str, Wanted]:
+        """Requests per second by endpoint, and at the `ACCOUNT`, that are made of late or wait.
+
+        Nothing where there are no writes, and so few reads that nobody has to know.
+        """
+        with self._lock:
+            found = self._wanted(self._clock())
+            whole = found.get(ACCOUNT, Wanted())
+            is_little = whole.writes <= 0 and whole.reads < FEW_READS * self._published.endpoint_rate
+            return {} if is_little else found
+
+    def divide(self, others: Sequence[Mapping[str, Wanted]]) -> None:
+        """Leave to others what is theirs, each of whom told what he `wanted`, for `OTHERS_ARE_KNOWN_FOR` seconds."""
+        with self._lock:
+            self._others, self._others_heard_of = others, self._clock()
+            self._set_shares(self._others_heard_of)
+
+    def _wanted(self, now: float) -> dict[str, Wanted]:
+        found = dict[str, Wanted]()
+        most = self._published.endpoint_rate
+        for endpoint, demand in self._demands.items():
+            made, waiting = demand.at(now), self._endpoints[endpoint].waiting
+            writing = sum(each.is_write for each in waiting)
+            reads, writes = made.reads + len(waiting) - writing, made.writes + writing
+            if reads + writes >= LEAST_WANTED:
+                found[endpoint] = Wanted(min(most, _unless_small(reads)), min(most, _unless_small(writes)))
+        if found:
+            whole, most = total(found.values()), self._published.account / self._published.per_seconds
+            found[ACCOUNT] = Wanted(min(most, whole.reads), min(most, whole.writes))
+        return found
+
+    def _set_shares(self, now: float) -> None:
+        own = self._wanted(now) if self._others else {}
+        for name, limit in [(ACCOUNT, self._account), *self._endpoints.items()]:
+            others = [each[name] for each in self._others if name in each]
+            limit.divide(own.get(name, Wanted()), others, now)
+
+    def _forget_others(self, now: float) -> None:
+        """Of whom nothing was heard for long: whoever cannot hear of others goes by what the provider refuses."""
+        if self._others and now > self._others_heard_of + OTHERS_ARE_KNOWN_FOR:
+            self._others = ()
+            self._set_shares(now)
 
     def _allowance(self, requests: float, burst: Burst) -> Allowance | Window:
         """A provider that counts by the second is asked evenly, any other as soon as it allows it."""
@@ -69,14 +136,22 @@ class AccountLimits:
         return Allowance(requests, burst) if while_ <= 1.0 else Window(requests, while_)
 
     def rate_of(self, endpoint: str) -> float:
-        """The endpoint's present rate, in requests per second."""
+        """The endpoint's present rate, in requests per second, whoever makes them."""
         with self._lock:
             now = self._clock()
             return min(limit.allowance.rate_at(now) for limit in self._limits_of(endpoint))
 
+    def own_rate_of(self, endpoint: str) -> float:
+        """The part of it that is this process's own, in requests per second."""
+        with self._lock:
+            now = self._clock()
+            limits = self._limits_of(endpoint)
+            return min(limit.allowance.rate_at(now) * limit.allowance.share for limit in limits)
+
     def _limits_of(self, endpoint: str) -> tuple[_Limit, _Limit]:
         if endpoint not in self._endpoints:
             self._endpoints[endpoint] = _Limit(self._allowance(self._published.endpoint, self._burst_of_endpoints))
+            self._demands[endpoint] = Demand(self._published.per_seconds)
         return self._endpoints[endpoint], self._account
 
     def _seconds_left(self, turn: "AccountTurn") -> float:
@@ -86,6 +161,7 @@ class AccountLimits:
         """
         with self._lock:
             now = self._clock()
+            self._forget_others(now)
             limits = self._limits_of(turn.endpoint)
             at_endpoint = limits[0]
             if not turn.is_waiting:
@@ -99,6 +175,7 @@ class AccountLimits:
             if left > 0:
                 return min(left, LOOK_AGAIN)
             self._leave_queue(turn)
+            self._demands[turn.endpoint].count(now, is_write=turn.is_write)
             turn.places = tuple(_Place(limit, limit.allowance.take(now), limit.places.take()) for limit in limits)
             return 0.0
 
@@ -159,7 +236,9 @@ class AccountTurn:
 
     def seconds_left(self) -> float:
         """See `Turn`."""
-        return self._limits._seconds_left(self)
+        left = self._limits._seconds_left(self)
+        self._limits._on_asking(self.is_write)
+        return left
 
     def refused(self, met: LimitMet, /) -> None:
         """See `Turn`."""
@@ -172,6 +251,14 @@ class AccountTurn:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None:
         self._limits._end(self)
+
+
+def _unless_small(rate: float) -> float:
+    return rate if rate >= LEAST_WANTED else 0.0
+
+
+def _tell_nobody(_is_write: bool) -> None:
+    """Nobody has asked to hear of it."""
 
 
 @dataclass(frozen=True)

@@ -55,11 +55,14 @@ class Taken:
 class Allowance:
     """Turns at the provider's rate, and somewhat faster while there is burst left. Not safe for threads by itself.
 
-    A turn is taken when its request leaves, so that no request leaves too soon after a late one. Times are seconds of
-    any steady clock.
+    A turn is taken when its request leaves, so that no request leaves too soon after a late one. `share` is the part of
+    rate and burst that is ours, where other processes use the limit too, and for each request of ours there are
+    `requests_of_all`. Times are seconds of any steady clock.
     """
 
     def __init__(self, published: float, burst: Burst) -> None:
+        self.share = 1.0
+        self.requests_of_all = 1.0
         self._published = published
         self._rate = LearnedRate(published)
         self._burst = burst
@@ -74,12 +77,12 @@ class Allowance:
         return max(0.0, self._next_turn - now)
 
     def rate_at(self, now: float) -> float:
-        """The present rate, in requests per second."""
+        """The present rate of the whole limit, in requests per second, whoever uses it."""
         return self._rate.at(now)
 
     def gap(self, now: float) -> float:
         """Seconds between two turns."""
-        return 1.0 / (self._rate.at(now) * self._pace(now))
+        return 1.0 / (self._own_rate(now) * self._pace(now))
 
     def take(self, now: float) -> Taken:
         """Take a turn, which must be due."""
@@ -87,7 +90,7 @@ class Allowance:
             self._first_turn = self._next_turn = now
         self._refill(now)
         gap, is_spending = self.gap(now), self._is_spending()
-        made_up = max(0.0, min(CATCH_UP, self._burst.size(self._published) - self._spent - 1.0)) * gap
+        made_up = max(0.0, min(CATCH_UP, self._own_burst() - self._spent - 1.0)) * gap
         self._next_turn = max(self._next_turn, now - made_up) + gap
         self._spent += 1.0
         return Taken(now, self._spent, is_spending)
@@ -97,24 +100,32 @@ class Allowance:
 
     def accepted(self, taken: Taken, now: float) -> None:
         """The request of that turn got through."""
-        self._rate.accepted(taken.at, now, knew_better=taken.at >= self._corrected_at)
+        knew_better = taken.at >= self._corrected_at
+        self._rate.accepted(taken.at, now, knew_better=knew_better, stands_for=self.requests_of_all)
 
     def refused(self, taken: Taken, now: float) -> None:
         """It did not: the burst is smaller than we thought if we were trying its size, or else the rate is lower."""
         self._refill(now)
         if taken.is_spending and taken.at < self._burst.known_since:
-            self._burst.was_too_much(taken.spent, now)
+            self._burst.was_too_much(taken.spent / self.share, now)
             if taken.at < self._corrected_at:
                 return
         else:
-            self._rate.refused(taken.at, now, burst=self._burst.requests or UNKNOWN_BURST)
+            burst = self._burst.requests or UNKNOWN_BURST
+            self._rate.refused(taken.at, now, burst=burst, stands_for=self.requests_of_all)
         self._corrected_at = now
-        self._spent = self._burst.size(self._published)
+        self._spent = self._own_burst()
         self.pause_until(now + self.gap(now))
 
     def pause_until(self, moment: float) -> None:
         """Give no turn before."""
         self._next_turn = max(self._next_turn, moment)
+
+    def _own_rate(self, now: float) -> float:
+        return self._rate.at(now) * self.share
+
+    def _own_burst(self) -> float:
+        return max(1.0, self._burst.size(self._published) * self.share)
 
     def _pace(self, now: float) -> float:
         if not self._is_spending():
@@ -123,9 +134,9 @@ class Allowance:
         return min(SPENDING, FIRST_PACE + FASTER_PER_SECOND * since)
 
     def _is_spending(self) -> bool:
-        burst = self._burst.size(self._published)
+        burst = self._own_burst()
         return self._spent + 1.0 <= burst - min(RESERVE, burst / 2)
 
     def _refill(self, now: float) -> None:
-        self._spent = max(0.0, self._spent - self._rate.at(now) * (now - self._spent_as_of))
+        self._spent = max(0.0, self._spent - self._own_rate(now) * (now - self._spent_as_of))
         self._spent_as_of = now

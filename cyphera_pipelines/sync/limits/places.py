@@ -7,9 +7,13 @@ REQUESTS_PER_PLACE = 1_000
 
 
 class Places:
-    """As many as are published, or any number, until the provider objects. Not safe for threads by itself."""
+    """As many as are published, or any number, until the provider objects. Not safe for threads by itself.
+
+    `share` is the part of them that is ours, where other processes use the account too.
+    """
 
     def __init__(self, published: int | None = None) -> None:
+        self.share = 1.0
         self._published = float("inf") if published is None else float(published)
         self._most: float | None = published
         self._taken = 0
@@ -17,7 +21,7 @@ class Places:
     @property
     def is_one_free(self) -> bool:
         """Whether one more request may be on its way."""
-        return self._most is None or self._taken < int(self._most)
+        return self._most is None or self._taken < max(1, int(self._most * self.share))
 
     def take(self) -> int:
         """Take a place and return how many are taken now."""
@@ -35,5 +39,5 @@ class Places:
 
     def refused(self, taken: int) -> None:
         """A request did not, which had been the so-manieth on its way."""
-        fewer = max(1.0, CUT * taken)
+        fewer = max(1.0, CUT * taken / self.share)
         self._most = fewer if self._most is None else min(self._most, fewer)

@@ -41,7 +41,7 @@ class LearnedRate:
         self._cut = published
         self._climbs_from: float | None = None
         self._episode_began: float | None = None
-        self._let_through = 0
+        self._let_through = 0.0
 
     def at(self, now: float) -> float:
         """The present rate."""
@@ -55,27 +55,33 @@ class LearnedRate:
             rate = self._pause * (1.0 + PROBE_PER_SECOND * beyond)
         return max(LOWEST_RATE, min(self._published, rate))
 
-    def accepted(self, made_at: float, now: float, *, knew_better: bool) -> None:
-        """A request got through. `knew_better`: it was made after the last refusal had been heard of."""
+    def accepted(self, made_at: float, now: float, *, knew_better: bool, stands_for: float = 1.0) -> None:
+        """A request got through. `knew_better`: it was made after the last refusal had been heard of.
+
+        `stands_for` is how many it counts for: more than one where others use the limit too, whose own we do not see.
+        """
         if self._episode_began is None or made_at <= self._episode_began:
             return
-        self._let_through += 1
+        self._let_through += stands_for
         if self._climbs_from is None and knew_better:
             self._climbs_from = now
 
-    def refused(self, made_at: float, now: float, *, burst: float) -> None:
-        """A request did not get through. `burst`: what the provider lets through beyond its rate, so that it hides."""
+    def refused(self, made_at: float, now: float, *, burst: float, stands_for: float = 1.0) -> None:
+        """A request did not get through. `burst`: what the provider lets through beyond its rate, so that it hides.
+
+        `stands_for` is as of `accepted`: one refusal among so many requests tells less of the limit.
+        """
         rate = self.at(now)
         began = self._episode_began
         if began is not None and (made_at < began + EPISODE or self._climbs_from is None):
             through = (self._let_through + 0.5) / max(1e-3, made_at - began)
-            rate = min(rate, max(through, DEEPEST_CUT * rate))
+            rate = min(rate, max(through, rate * (1.0 - (1.0 - DEEPEST_CUT) / stands_for)))
             if self._let_through:
                 self._pause = BELOW_THE_LIMIT * rate
         else:
             self._note_limit(rate, burst, is_first=began is None)
-            rate *= CUT
-            self._episode_began, self._let_through = made_at, 0
+            rate *= 1.0 - (1.0 - CUT) / stands_for
+            self._episode_began, self._let_through = made_at, 0.0
         self._cut = max(LOWEST_RATE, rate)
         self._climbs_from = None
 

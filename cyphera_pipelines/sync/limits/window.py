@@ -20,13 +20,16 @@ FEWEST_BEFORE_PROBING, MOST_BEFORE_PROBING = 2, 16
 class Window:
     """At most so many requests in any such while. Not safe for threads by itself.
 
-    What is refused all the same shows that others use the limit too: then less is used, and after some while a little
-    more is tried. Times are seconds of any steady clock.
+    `share` is the part of them that is ours, where other processes use the limit too, and for one request of ours there
+    are `requests_of_all`. What is refused all the same shows that others do of whom we know nothing: then less is used,
+    and after some while a little more is tried. Times are seconds of any steady clock.
     """
 
     def __init__(self, requests: float, seconds: float) -> None:
         if requests < 1.0:
             requests, seconds = 1.0, seconds / requests
+        self.share = 1.0
+        self.requests_of_all = 1.0
         self._published = float(int(requests))
         self._seconds = seconds
         self._most = self._published
@@ -41,7 +44,7 @@ class Window:
         """How long until the next turn may be taken; 0 if it may be now."""
         self._forget(now)
         paused = max(0.0, self._paused_until - now)
-        too_many = self._used - int(self._most) + 1
+        too_many = self._used - max(1, int(self._most * self.share)) + 1
         if too_many <= 0:
             return paused
         if too_many > len(self._over):
@@ -49,7 +52,7 @@ class Window:
         return max(paused, self._over[too_many - 1] + self._seconds - now)
 
     def rate_at(self, _now: float) -> float:
-        """Requests per second in the long run."""
+        """Requests per second in the long run, whoever makes them."""
         return self._most / self._seconds
 
     def gap(self, _now: float) -> float:
@@ -78,7 +81,7 @@ class Window:
     def refused(self, taken: Taken, now: float) -> None:
         """It did not. Those that had left before this was known have the same cause."""
         if taken.at >= self._corrected_at:
-            self._most = max(1.0, min(self._most, taken.spent - 1.0))
+            self._most = max(1.0, min(self._most, (taken.spent - 1.0) * self.requests_of_all))
             self._corrected_at = now
             self._until_probing = self._before_probing * self._most
             self._before_probing = min(MOST_BEFORE_PROBING, 2 * self._before_probing)

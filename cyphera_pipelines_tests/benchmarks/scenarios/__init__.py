@@ -23,6 +23,7 @@ from cyphera_pipelines_tests.benchmarks.scenarios import (
     unchanged,
     unknown_limits,
     webhooks,
+    writes_beside_a_load,
 )
 from cyphera_pipelines_tests.benchmarks.workbench import Workbench
 
@@ -100,6 +101,12 @@ SCENARIOS = {
             "unknown_limits",
             "first loads at bursts, jitter and changes that nobody publishes",
             unknown_limits.run,
+            by_default=False,
+        ),
+        Scenario(
+            "writes_beside_a_load",
+            "a first load in one process and writes from another, within the limits of one account",
+            writes_beside_a_load.run,
             by_default=False,
         ),
         Scenario(

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +11,9 @@ from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.providers.base import LimitMet, LimitScope
 from cyphera_pipelines.sandbox import SandboxOptions
 from cyphera_pipelines.sandbox import limits as sandbox_limits
-from cyphera_pipelines.sync.limits.account import AccountLimits, AccountTurn
+from cyphera_pipelines.sync.limits.account import OTHERS_ARE_KNOWN_FOR, AccountLimits, AccountTurn
+from cyphera_pipelines.sync.limits.demand import Wanted
+from cyphera_pipelines.sync.limits.sharing import FIRST_LOOK_AFTER, LOOK_EVERY
 from cyphera_pipelines_tests.least_seconds import Change
 
 PUBLISHED = RateLimits(account=100, endpoint=25)
@@ -75,12 +77,48 @@ class Provider:
         self.limits.change(options)
 
 
+class Board:
+    """Where processes tell each other what they want, as through Postgres; nobody hears anything while it `is_away`."""
+
+    def __init__(self, provider: Provider, is_away: Callable[[float], bool] = lambda _now: False) -> None:
+        self._is_away = is_away
+        self._provider = provider
+        self._told: dict[AccountLimits, tuple[float, dict[str, Wanted]]] = {}
+
+    def join(self, limits: AccountLimits) -> None:
+        """Look when it first asks, at once if that is to write, and every `LOOK_EVERY` from then on."""
+
+        def begin(is_write: bool) -> None:
+            limits.tell_of_asking(lambda _is_write: None)
+            self._provider.after(0.01 if is_write else FIRST_LOOK_AFTER, lambda: self._look(limits))
+
+        limits.tell_of_asking(begin)
+
+    def _look(self, limits: AccountLimits) -> None:
+        now = self._provider.now
+        if not self._is_away(now):
+            self._told[limits] = (now, limits.wanted())
+            fresh = [(whose, told) for whose, (at, told) in self._told.items() if at > now - OTHERS_ARE_KNOWN_FOR]
+            limits.divide([told for whose, told in fresh if whose is not limits])
+        self._provider.after(LOOK_EVERY * (1 + 0.2 * self._provider.random.random()), lambda: self._look(limits))
+
+
 class Client:
     """A process that has so many requests to make at each endpoint, some at once."""
 
-    def __init__(self, provider: Provider, requests: dict[str, int], at_once: int = 16) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        requests: dict[str, int],
+        at_once: int = 16,
+        *,
+        published: RateLimits = PUBLISHED,
+        board: Board | None = None,
+    ) -> None:
         self.outcome = Outcome()
-        self.limits = AccountLimits(PUBLISHED, lambda: provider.now)
+        self.limits = AccountLimits(published, lambda: provider.now)
+        if board is not None:
+            board.join(self.limits)
         self._provider = provider
         self._to_begin, self._to_end = dict(requests), dict(requests)
         self._on_their_way: Counter[str] = Counter()
@@ -94,14 +132,17 @@ class Client:
         return not any(self._to_end.values())
 
     def _begin(self, endpoint: str) -> None:
-        if self._to_begin[endpoint]:
+        if self._to_begin.get(endpoint):
             self._to_begin[endpoint] -= 1
             self._attempt(endpoint)
 
     def _attempt(self, endpoint: str) -> None:
-        turn = self.limits.turn(endpoint)
+        turn = self._turn(endpoint)
         turn.__enter__()
         self._wait(turn)
+
+    def _turn(self, endpoint: str) -> AccountTurn:
+        return self.limits.turn(endpoint)
 
     def _wait(self, turn: AccountTurn) -> None:
         left = turn.seconds_left()
@@ -141,6 +182,52 @@ class Client:
             outcome.seconds = outcome.ended[endpoint] = provider.now
             provider.after(0.0, lambda: self._begin(endpoint))
         turn.__exit__(None, None, None)
+
+
+class Writer(Client):
+    """A process that writes now and then: each write comes by itself, and somebody waits for it.
+
+    `waited` is how long each took from when it was asked for, in seconds, without the way to the provider and back.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        endpoint: str,
+        per_second: float,
+        seconds: float,
+        *,
+        published: RateLimits = PUBLISHED,
+        board: Board | None = None,
+    ) -> None:
+        super().__init__(provider, {}, published=published, board=board)
+        self.waited: list[float] = []
+        moment, self._asked_at = 0.0, deque[float]()
+        self._to_come = 0
+        while (moment := moment + provider.random.expovariate(per_second)) < seconds:
+            self._to_come += 1
+            provider.after(moment, lambda: self._ask(endpoint))
+
+    @property
+    def is_done(self) -> bool:
+        """See `Client`."""
+        return not self._to_come and super().is_done
+
+    def _ask(self, endpoint: str) -> None:
+        self._to_come -= 1
+        self._to_end[endpoint] = self._to_end.get(endpoint, 0) + 1
+        self._asked_at.append(self._provider.now)
+        self._attempt(endpoint)
+
+    def _turn(self, endpoint: str) -> AccountTurn:
+        return self.limits.turn(endpoint, is_write=True)
+
+    def _answered(self, turn: AccountTurn, reason: str | None) -> None:
+        if reason is None:
+            options = self._provider.options
+            on_the_way = (options.latency_ms + options.latency_jitter_ms / 2) / 1_000
+            self.waited.append(max(0.0, self._provider.now - self._asked_at.popleft() - on_the_way))
+        super()._answered(turn, reason)
 
 
 def load(

@@ -1,10 +1,23 @@
 """How close to a provider's limits we come, in virtual time: seconds over the floor, and requests refused."""
 
+from collections.abc import Callable
+
 import pytest
 
+from cyphera_pipelines.model.limits import RateLimits
 from cyphera_pipelines.sandbox import SandboxOptions
+from cyphera_pipelines.sync.limits.division import ROOM_FOR_WRITES
 from cyphera_pipelines_tests.least_seconds import Change, least_seconds
-from cyphera_pipelines_tests.sync.limits.simulation import FIRST_LOAD, Client, Outcome, Provider, load
+from cyphera_pipelines_tests.sync.limits.simulation import (
+    FIRST_LOAD,
+    PUBLISHED,
+    Board,
+    Client,
+    Outcome,
+    Provider,
+    Writer,
+    load,
+)
 
 SEEDS = range(3)
 WITHOUT_LIMITS = SandboxOptions(latency_ms=100)
@@ -127,6 +140,83 @@ def test_processes_that_do_not_know_of_each_other_settle(clients: int) -> None:
         assert sum(outcome.refused.total() for outcome in outcomes) <= 0.03 * sum(o.requests for o in outcomes)
         # None of them starves.
         assert min(outcome.seconds for outcome in outcomes) >= 0.5 * max(outcome.seconds for outcome in outcomes)
+
+
+@pytest.mark.parametrize("clients", [2, 4])
+def test_processes_that_tell_each_other_share(clients: int) -> None:
+    options = limited(endpoint_burst=5)
+    for seed in SEEDS:
+        provider = Provider(options, seed=seed)
+        board = Board(provider)
+        running = [Client(provider, FIRST_LOAD, board=board) for _ in range(clients)]
+        provider.run(lambda running=running: all(client.is_done for client in running))  # type: ignore[misc]
+        outcomes = [client.outcome for client in running]
+        least = max(FIRST_LOAD.values()) * clients / 25
+        assert max(outcome.seconds for outcome in outcomes) <= 1.12 * least
+        assert min(outcome.seconds for outcome in outcomes) >= 0.95 * max(outcome.seconds for outcome in outcomes)
+        assert sum(outcome.refused.total() for outcome in outcomes) <= 0.005 * sum(o.requests for o in outcomes)
+
+
+TEST_MODE = RateLimits(account=25, endpoint=25)
+
+
+@pytest.mark.parametrize("burst", [5, 25])
+@pytest.mark.parametrize("rates", [(2.0,), (4.0, 4.0), (15.0,)], ids=str)
+@pytest.mark.parametrize(
+    ("account_rate", "published", "endpoint"),
+    [(100, PUBLISHED, "lines"), (25, TEST_MODE, "one of customers")],
+    ids=["at one endpoint", "at one account"],
+)
+def test_writes_of_other_processes_go_first(
+    account_rate: float, published: RateLimits, endpoint: str, rates: tuple[float, ...], burst: int
+) -> None:
+    options = limited(account_rate=account_rate, burst=burst, endpoint_burst=burst)
+    for seed in SEEDS[:2]:
+        reader, writers = beside_writes(options, published, endpoint, rates, seed)
+        waited = sorted(seconds for writer in writers for seconds in writer.waited)
+        made = sum(writer.outcome.requests for writer in writers)
+        refused = sum(writer.outcome.refused.total() for writer in writers)
+        assert waited[int(len(waited) * 0.95)] <= 0.6
+        assert waited[-1] <= 1.2
+        # Those of the first second, before the reader has heard of them, and what comes unevenly.
+        assert refused <= 4 + 0.03 * made
+        assert reader.share_refused <= 0.005
+        # What the writes leave is used, but for the room that is kept for more of them.
+        rate = min(account_rate, 25) if endpoint == "lines" else account_rate
+        wanted = FIRST_LOAD["lines"] if endpoint == "lines" else sum(FIRST_LOAD.values())
+        kept = ROOM_FOR_WRITES * sum(rates) * min(WRITES_FOR, reader.seconds)
+        assert reader.seconds <= 1.35 * (wanted + kept) / rate
+
+
+WRITES_FOR = 60.0
+
+
+def beside_writes(
+    options: SandboxOptions,
+    published: RateLimits,
+    endpoint: str,
+    rates: tuple[float, ...],
+    seed: int,
+    is_away: Callable[[float], bool] = lambda _now: False,
+) -> tuple[Outcome, list[Writer]]:
+    """A first load, and processes that write so many times per second at an endpoint, for a minute."""
+    provider = Provider(options, seed=seed)
+    board = Board(provider, is_away)
+    reader = Client(provider, FIRST_LOAD, published=published, board=board)
+    writers = [Writer(provider, endpoint, rate, WRITES_FOR, published=published, board=board) for rate in rates]
+    provider.run(lambda: all(each.is_done for each in [reader, *writers]))
+    return reader.outcome, writers
+
+
+def test_where_nothing_is_heard_any_more_all_go_on_and_get_through() -> None:
+    options = limited(account_rate=25, burst=25, endpoint_burst=25)
+    for seed in SEEDS:
+        reader, writers = beside_writes(
+            options, TEST_MODE, "one of customers", (2.0,), seed, is_away=lambda now: 10.0 < now < 40.0
+        )
+        assert reader.seconds <= 1.25 * (sum(FIRST_LOAD.values()) + 2.0 * WRITES_FOR) / 25
+        assert sum(writer.outcome.refused.total() for writer in writers) <= 0.1 * 2.0 * WRITES_FOR
+        assert reader.share_refused <= 0.01
 
 
 @pytest.mark.parametrize("options", [limited(endpoint_concurrency=4), limited(account_concurrency=8)])
