@@ -14,6 +14,7 @@ from functools import partial
 from uuid import UUID
 
 from cyphera_pipelines.connection_budget import SYNCS_OF_A_BATCH
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError, CypheraError, NotFoundError
 from cyphera_pipelines.model.sessions import Session, SessionOrigin, SessionTrigger, SyncRequest
 from cyphera_pipelines.model.source import Source
@@ -36,7 +37,7 @@ from cyphera_pipelines.store.claims import (
 )
 from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
 from cyphera_pipelines.store.locks import is_being_synced
-from cyphera_pipelines.store.schedules import note_sync
+from cyphera_pipelines.store.schedules import SyncEnd, SyncResult, note_sync
 from cyphera_pipelines.store.sessions import get_session
 from cyphera_pipelines.store.sources import find_source_of
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions
@@ -70,8 +71,6 @@ GIVES_WAY = "This listing gave way to those of other sources, which waited for i
 
 NOT_AGAIN_FOR = 60.0
 """Seconds that a source is left alone at least after a sync of it, or an attempt at one."""
-WITHOUT_PROVIDER_FOR = 900.0
-"""Seconds that a source is left alone whose provider's package is not there, or cannot be loaded."""
 SILENT_FOR = 20.0
 """Seconds without a heartbeat after which a session whose lock nobody holds was a dead worker's."""
 DATABASE_PATIENCE = 120.0
@@ -278,8 +277,7 @@ class Batch:
             self._give_back(claim, not_before=NOT_AGAIN_FOR)
             return True
         if source.provider not in PROVIDERS:
-            _log.warning("A source is left alone: the provider %s is not installed here.", source.provider)
-            self._give_back(claim, not_before=WITHOUT_PROVIDER_FOR)
+            self._note_missing_provider(claim, source)
             return True
         try:
             found = look(
@@ -313,6 +311,26 @@ class Batch:
     def _let_go(self, claim: Claim) -> None:
         with self._changed:
             self._in_hand.pop((claim.workspace_id, claim.provider), None)
+
+    def _note_missing_provider(self, claim: Claim, source: Source) -> None:
+        """Have the source fail: whoever looks at it, or is alerted, reads why, and what to do."""
+        reason = (
+            f"There is no provider {source.provider!r} here: its package is not installed, or cannot be used. Install "
+            "it and start the services anew; or remove the source: "
+            f"cyphera source remove {source.workspace_slug} {source.provider}"
+        )
+        _log.warning("A source cannot be synced: there is no provider %s here.", source.provider)
+        end = SyncEnd(
+            SyncResult.FAILED,
+            claim.claimed_at,
+            reason,
+            ErrorCode.PROVIDER_UNKNOWN,
+            claim_number=claim.number,
+            also=NOT_CLAIMED,
+        )
+        with self._database.tenant(claim.workspace_id) as connection:
+            note_sync(connection, claim.workspace_id, claim.provider, end)
+        self._count("not_completed")
 
     def _begin(self, claim: Claim, needed: Needed, source: Source, error: CypheraError | None) -> None:
         threads = self._listings if needed.lists_all else self._changes
