@@ -20,7 +20,8 @@ _SETTINGS = (
     "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off; SET LOCAL default_statistics_target = 10; "
     "SET LOCAL parallel_tuple_cost = 0.001; SET LOCAL random_page_cost = 1.1"
 )
-"""Sorts of a whole source's rows, stages that are looked at once or twice, and statistics that only have to be near."""
+"""Sorts of a whole source's rows, stages that are looked at once or twice, statistics that only have to be near, and
+rows that mostly are in memory."""
 
 _NONE_YET = ""
 """The digest of a build that goes on and is the first."""
