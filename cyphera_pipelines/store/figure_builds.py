@@ -114,6 +114,12 @@ _ARE_BEHIND = text(
                 AND invoice.synced_at > revenue.built_at - interval '1 minute'
             ))
         )
+        OR (
+            -- As of an account that bills by hand, in a database that was upgraded. Without views there is no revenue.
+            to_regclass('analytics.revenue_lines') IS NOT NULL
+            AND NOT EXISTS (SELECT FROM figures.revenue_builds WHERE {_OF_SOURCE})
+            AND EXISTS (SELECT FROM payments.invoices WHERE {_OF_SOURCE} AND deleted_at IS NULL)
+        )
     """
 )
 _PRESENT_MRR = text(

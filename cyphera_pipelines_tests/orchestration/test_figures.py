@@ -159,6 +159,36 @@ def test_a_new_day_is_a_reason_to_look(
     assert are_figures_behind(database, source, livemode=False)
 
 
+def test_a_bill_and_revenue_that_was_never_counted_are_reasons_to_look(
+    database: Database, add_tenant: Callable[..., Tenant], materialize: Materialize
+) -> None:
+    source = add_tenant(customers=3, subscriptions=5, invoices=5).source
+    materialize(source.key)
+    long_ago = "recorded_at = recorded_at - interval '1 hour' WHERE workspace_id = :id"
+    changes = (
+        f"UPDATE payments.subscription_history SET {long_ago}",
+        f"UPDATE payments.customer_discount_history SET {long_ago}",
+        # Whatever the time of day: a new one would be a reason by itself.
+        "UPDATE figures.figure_builds SET built_at = now() WHERE workspace_id = :id",
+        "UPDATE figures.revenue_builds SET built_at = now() WHERE workspace_id = :id",
+        "UPDATE payments.invoices SET created = now(), synced_at = now() - interval '1 hour' WHERE workspace_id = :id",
+    )
+    for change in changes:
+        _execute(database, change, source)
+    assert not are_figures_behind(database, source, livemode=False)
+    _execute(database, "UPDATE payments.invoices SET synced_at = now() WHERE workspace_id = :id", source)
+    assert are_figures_behind(database, source, livemode=False)
+    _execute(database, changes[-1], source)
+    assert not are_figures_behind(database, source, livemode=False)
+    _execute(database, "DELETE FROM figures.revenue_builds WHERE workspace_id = :id", source)
+    assert are_figures_behind(database, source, livemode=False)
+
+
+def _execute(database: Database, statement: str, source: Source) -> None:
+    with database.control() as connection:
+        connection.execute(text(statement), {"id": source.workspace_id})
+
+
 def test_a_build_that_fails_is_told_on_its_own_asset_and_fails_no_sync(
     instance: DagsterInstance,
     database: Database,
