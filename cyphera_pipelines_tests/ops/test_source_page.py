@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.providers.registry import PROVIDERS
 from cyphera_pipelines.store import source_tables
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.pauses import pause_source, resume_source
@@ -55,6 +56,14 @@ def test_it_leads_to_its_sessions_and_through_all_of_them(
         path = page.split('">Earlier sessions')[0].rsplit('href="/ops', 1)[1].split("#")[0]
     assert sorted(seen) == sorted(str(each.id) for each in made)
     assert operator.get(f"/ops{address_of(source)}?before=nonsense").status_code == 422
+
+
+def test_it_is_shown_though_its_provider_is_not_installed_any_more(
+    operator: Browser, source: Source, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = failed_session(database, source, "before the package was removed")
+    monkeypatch.delitem(PROVIDERS, source.provider)
+    assert f"/ops/sessions/{session.id}" in operator.read(address_of(source))
 
 
 def test_pauses_are_told_with_who_made_them(operator: Browser, source: Source, database: Database) -> None:

@@ -13,7 +13,7 @@ from cyphera_pipelines.api.services import RequestServices
 from cyphera_pipelines.model.key_levels import KeyLevel
 from cyphera_pipelines.model.session_words import asked_in_words, who_in_words
 from cyphera_pipelines.model.source import Source
-from cyphera_pipelines.providers.registry import find_provider
+from cyphera_pipelines.providers.registry import PROVIDERS, find_provider
 from cyphera_pipelines.store.completeness import FiguresCompleteness, read_completeness
 from cyphera_pipelines.store.configurations import find_active_configuration
 from cyphera_pipelines.store.database import Database
@@ -59,6 +59,7 @@ def show(
     """The source, and what was just done to it where a form of this page was sent."""
     source = source_of_viewer(services.database, viewer, slug, provider)
     context = _read(services.database, source, before)
+    entities = find_provider(source.provider).entities if source.provider in PROVIDERS else ()
     outcome = None if done is None else find_action(services.database, source.workspace_id, done)
     return page(
         request,
@@ -69,7 +70,7 @@ def show(
         may_act=viewer.may(KeyLevel.SYNC),
         may_resume=_may_resume(viewer, context["freshness"].pause),
         before=before,
-        asked=lambda session: asked_in_words(session, find_provider(source.provider).entities),
+        asked=lambda session: asked_in_words(session, entities),
         who=who_in_words,
         **context,
     )
