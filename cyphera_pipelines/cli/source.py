@@ -24,6 +24,7 @@ from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.store.configurations import (
     create_configuration,
     find_active_configuration,
+    list_providers,
     remove_configuration,
 )
 from cyphera_pipelines.store.freshness import read_freshness
@@ -209,7 +210,8 @@ def remove(
     database = services.database()
     workspace = find_workspace(database, slug)
     if purged:
-        find_provider(provider)
+        if provider not in list_providers(database, workspace.id):
+            find_provider(provider)  # more likely a slip than a source that was forgotten
         confirm_slug(slug, f"This removes everything that is kept of {slug}:{provider}. {FOR_GOOD}", confirmed)
         purge_and_watch(workspace, provider)
         return

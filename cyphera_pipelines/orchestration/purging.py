@@ -42,7 +42,7 @@ def carry_out_purge(
     Postgres' statistics know of them, and last the workspace's own row, with which the slug is free for another one.
     Whatever was done stays done if this process is killed, and is not done again.
     """
-    until = time.monotonic() + within
+    until, keys = time.monotonic() + within, source_keys_of(database, purge)
 
     def tell() -> None:
         on_progress(find_purge(database, purge.id))
@@ -52,7 +52,7 @@ def carry_out_purge(
         note_wait(database, purge, waits_for)
         tell()
         if waits_for is None and delete_rows_of(database, purge, until=until, on_piece=tell):
-            for key in source_keys_of(purge):
+            for key in keys:
                 delete_traces_of_partition(instance, key)
             update_partitions(database, instance)
             forget_names(database, purge)
@@ -83,7 +83,7 @@ def _delete_runs(
 ) -> str | None:
     """Delete Dagster's runs of the purge's sources, and return what is still to be waited for, if anything."""
     end_runs_of_ended_sessions(database, instance)
-    for key in source_keys_of(purge):
+    for key in source_keys_of(database, purge):
         for record in runs_of_source(instance, key):
             run = record.dagster_run
             if run.status in _HAS_YET_TO_BEGIN:

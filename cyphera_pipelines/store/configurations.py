@@ -113,6 +113,13 @@ def find_active_configuration(database: Database, workspace: Workspace, provider
     return _to_configuration(row)
 
 
+def list_providers(database: Database, workspace_id: UUID) -> set[str]:
+    """The providers of which the workspace has a configuration, removed ones included, installed or not."""
+    statement = select(configurations.c.provider_name).where(configurations.c.workspace_id == workspace_id)
+    with database.tenant(workspace_id) as connection:
+        return set(connection.execute(statement).scalars())
+
+
 def get_configuration(database: Database, workspace_id: UUID, configuration_id: UUID) -> Configuration:
     """One configuration of the workspace, active or not, or NotFoundError."""
     with database.tenant(workspace_id) as connection:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from cyphera_pipelines.cli.output import short_id
 from cyphera_pipelines.model.sessions import SessionStatus, SyncRequest
@@ -137,3 +138,24 @@ def test_a_workspace_is_renamed_and_deleted(
     forked("workspace", "delete", slug, "--purge", "--confirm", slug).done()
     assert f"There is no workspace '{slug}'" in forked("sessions", slug).error()
     assert audit(forked, slug)[0] == "workspace.purged", "of the last of that name"
+
+
+def test_a_source_whose_provider_is_not_installed_any_more_is_purged(
+    forked: ForkedCyphera, add_source: AddSource, cli_database: Database
+) -> None:
+    slug = add_source()
+    with cli_database.control() as connection:
+        for table in ("workspace_payment_configurations", "source_schedules"):
+            connection.execute(
+                text(
+                    f"UPDATE sync.{table} SET provider_name = 'gonepay' "
+                    "WHERE workspace_id = (SELECT id FROM sync.workspaces WHERE slug = :slug)"
+                ),
+                {"slug": slug},
+            )
+    assert f"{slug}:gonepay" in forked("source", "list").done()
+    refused = forked("source", "remove", slug, "gone", "--purge", "--confirm", slug).error()
+    assert "'gone'" in refused, "a slip is told"
+    told = forked("source", "remove", slug, "gonepay", "--purge", "--confirm", slug).done()
+    assert told.startswith(f"Purged source {slug}:gonepay: ")
+    assert slug not in forked("source", "list").done()
