@@ -95,6 +95,8 @@ def _rejected(write: Write, headers: dict[str, str]) -> ProblemError:
         status = HTTPStatus(problem["status"])
     kind, title = _REJECTED.get(status, ("write-rejected", "The provider rejects this"))
     message, remedy, field = (str(problem.get(name) or "") for name in ("message", "remedy", "field"))
+    if message and not message.endswith((".", "!", "?")):
+        message += "."  # providers end theirs with an id, or with nothing
     errors = None
     if field:
         errors = [FieldProblem(location="body", field=field, message=message, remedy=remedy or "Give another value.")]
