@@ -1,6 +1,5 @@
 """Text of strangers on the pages of a source and a session: shown as text, and without the secrets that are in it."""
 
-import re
 from html.parser import HTMLParser
 
 import pytest
@@ -19,7 +18,7 @@ from cyphera_pipelines_tests.ops.given import AddSource, address_of, progress_of
 from cyphera_pipelines_tests.ops.test_live import following
 from cyphera_pipelines_tests.receiver import wait_for
 
-HOSTILE = """'"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}"""
+HOSTILE = """'"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7919*7919 }}"""
 SECRET = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 OPERATORS_SECRET = "cyo_00000000000040008000000000000001_" + "A1b2C3d4" * 5
 
@@ -101,7 +100,7 @@ def check(page: str) -> None:
     assert not [name for name in tags.attributes if name.startswith("on") or name == "style"]
     assert SECRET not in page
     assert OPERATORS_SECRET not in page
-    assert re.search(r"\b49\b", text_of(page)) is None
+    assert "62710561" not in page, "it was worked out"
 
 
 class _Tags(HTMLParser):
