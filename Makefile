@@ -24,7 +24,7 @@ clean-demo: $(INSTALLED) ## Delete what the demo made, and nothing else.
 
 .PHONY: test
 test: check validate ## Run every check and every test but the slow ones.
-	@echo "The tests take ten to twenty minutes on two cores that do nothing else."
+	@echo "The tests take about twelve minutes on two cores that do nothing else."
 	@# In the order of the folders: in that of their sizes, what a folder's tests share would be made for nearly each file.
 	@started=$$(date +%s); $(BIN)/pytest -m "not slow" --numprocesses=$(TESTS_AT_ONCE) --dist=loadfile --no-loadscope-reorder --durations=15 --durations-min=5; ended=$$?; \
 		echo "That took $$((($$(date +%s) - started) / 60)) min $$((($$(date +%s) - started) % 60)) s."; exit $$ended
