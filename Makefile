@@ -54,7 +54,7 @@ migration: $(INSTALLED) ## Write the next migration from what changed in the tab
 		echo "Wrote $$file: read it before you keep it."
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure what a sync takes and draw docs/benchmark.svg; about three minutes on a machine that does nothing else.
+bench: $(INSTALLED) ## Measure what a sync takes and draw docs/benchmark.svg; about six minutes on a machine that does nothing else.
 	$(BIN)/python -m cyphera_pipelines_tests.benchmarks --chart docs/benchmark.svg
 
 .PHONY: report-picture
