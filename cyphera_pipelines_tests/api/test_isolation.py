@@ -17,6 +17,7 @@ from cyphera_pipelines.sandbox import SandboxServer
 from cyphera_pipelines.security.api_keys import new_key
 from cyphera_pipelines.store.api_keys import create_api_key, revoke_api_key
 from cyphera_pipelines.store.database import Database
+from cyphera_pipelines.store.tables import metadata
 from cyphera_pipelines_tests.api.conftest import PREFIX, Client, MakeClient, RunningApi, problem
 from cyphera_pipelines_tests.conftest import new_workspace
 
@@ -96,15 +97,15 @@ class Victim:
     """A workspace with one of everything."""
 
     client: Client
+    database: Database
     ids: dict[str, str]
 
-    def state(self) -> list[Any]:
-        sessions = f"/sessions/{self.ids['session_id']}"
-        webhook = f"/webhook-events/{self.ids['event_id']}"
-        paths = ("/config", "/sessions", "/accounts", sessions, f"{sessions}/events", "/webhook-events", webhook)
-        beside = ("stripe/writes", "alert-channels", "alert-rules", "alert-deliveries")
-        found = [self.client.get(self.client.base_url.copy_with(path=f"/api/v1/{path}")).json() for path in beside]
-        return [*found, *(self.client.get(path).json() for path in paths)]
+    def state(self) -> list[str]:
+        """Every row of theirs, in every table; only that a key was used, or refused, may be noted meanwhile."""
+        with self.database.control() as connection:
+            rows = list(connection.execute(_ROWS, {"id": self.client.workspace.id}).scalars())
+        assert len(rows) > 8, "there is something to change"
+        return rows
 
     def traces(self) -> set[str]:
         """What nobody else may ever see."""
@@ -120,6 +121,17 @@ class Victim:
             "victims_own",
         }
 
+
+_ROWS = text(
+    "SELECT name || row::text FROM ("
+    + " UNION ALL ".join(
+        f"SELECT '{table.fullname} ' AS name, to_jsonb(kept) - 'last_used_at' AS row FROM {table.fullname} AS kept "
+        "WHERE workspace_id = :id"
+        for table in metadata.sorted_tables
+        if "workspace_id" in table.columns
+    )
+    + ") AS rows WHERE row ->> 'outcome' IS DISTINCT FROM 'refused' ORDER BY 1"
+)
 
 _KEPT_WEBHOOK = text(
     "INSERT INTO sync.webhook_events (workspace_id, provider_name, livemode, external_id, event_type, entity_type, "
@@ -154,7 +166,7 @@ def victim(make_client: MakeClient, sandbox: SandboxServer, database: Database) 
     with database.control() as connection:
         connection.execute(_KEPT_WEBHOOK, row)
         connection.execute(_KEPT_WRITE, write)
-    return Victim(client, ids)
+    return Victim(client, database, ids)
 
 
 def headers(key: str, workspace: Workspace) -> dict[str, str]:
