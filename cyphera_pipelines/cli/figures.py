@@ -12,8 +12,7 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_table
 from cyphera_pipelines.cli.working import working
-from cyphera_pipelines.figures.build import build_figures
-from cyphera_pipelines.figures.revenue import build_revenue
+from cyphera_pipelines.figures.all_figures import build_all
 from cyphera_pipelines.figures.rules import PRESET_SENTENCES, PRESETS, RULES, read_rules, set_rules
 from cyphera_pipelines.model.currencies import EXPONENTS
 from cyphera_pipelines.model.errors import InvalidInputError, NotFoundError
@@ -56,8 +55,7 @@ def build(
     for source in _sources(workspace, provider):
         livemode = not source.is_test_mode
         with working(f"Counting the figures of {source.key}"):
-            result = build_figures(services.database(), source, livemode=livemode, full=full)
-            revenue = build_revenue(services.database(), source, livemode=livemode, full=full)
+            result, revenue = build_all(services.database(), source, livemode=livemode, full=full)
             mrr = present_mrr(services.database(), source, livemode=livemode)
         built.append((source, result, revenue, mrr))
     if as_json:

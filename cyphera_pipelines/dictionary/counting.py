@@ -17,11 +17,13 @@ _FIGURES = (
     "subscriber_cohorts",
     "invoice_aging",
     "revenue_billed",
+    "revenue_collected",
     "revenue_lines",
     "revenue_recognized",
     "usage_revenue",
     "product_revenue",
     "customer_summary",
+    "customer_revenue",
 )
 _SAID_BY_EVERY_VIEW = ("workspace_id", "provider", "currency", "month")
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select, text
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.figures.rules import Rules, digest, read_rules
@@ -115,7 +115,9 @@ def _carry_out(build: Statements, *, is_full: bool) -> BuildResult:
         kept_contents=", ".join(f"kept.{name}" for name in compared),
     )
     removed = build.execute("remove").rowcount if build.count("built_differences", "nullif(is_gone, false)") else 0
-    written = build.execute("write", columns=", ".join(_COLUMNS), assignments=assignments(compared)).rowcount
+    written = build.execute(
+        "write", columns=", ".join(_COLUMNS), on_conflict=_on_conflict(build, subscription_mrr, compared)
+    ).rowcount
     customers = _ALL if is_full else _CUSTOMERS_CHANGED
     build.make("movement_items", "built_movement_items", customer_in_scope=customers)
     with build.without_lookups():
@@ -126,9 +128,17 @@ def _carry_out(build: Statements, *, is_full: bool) -> BuildResult:
         columns=", ".join(_MOVEMENT_COLUMNS),
         kept_columns=", ".join(f"kept.{name}" for name in _MOVEMENT_COLUMNS),
         built_columns=", ".join(f"built.{name}" for name in _MOVEMENT_COLUMNS),
-        assignments=assignments(_MOVEMENT_COLUMNS[3:]),
+        on_conflict=_on_conflict(build, mrr_movements, _MOVEMENT_COLUMNS[3:]),
     ).rowcount
     return BuildResult(build.count("built_states", "DISTINCT customer_id"), written, removed, was_full=is_full)
+
+
+def _on_conflict(build: Statements, table: Table, changed: tuple[str, ...]) -> str:
+    """What to do where a row is there already: nothing where none is, since looking for it takes a fifth of writing."""
+    if not build.execute("is_any_kept", table=table.name).scalar_one():
+        return ""
+    key = ", ".join(column.name for column in table.primary_key)
+    return f"ON CONFLICT ({key}) DO UPDATE SET {assignments(changed)}"
 
 
 def _take_turn(connection: Connection, key: dict[str, Any]) -> Row[Any] | None:

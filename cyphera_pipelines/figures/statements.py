@@ -27,9 +27,14 @@ class Statements:
         used = {name: value for name, value in given.items() if f":{name}" in statement}
         return self._connection.execute(text(statement), used)
 
-    def make(self, name: str, table: str, **values: Any) -> None:
-        """Make a temporary table, and tell the planner how large it is."""
-        self.execute(name, **values)
+    def make(self, name: str, table: str, **values: Any) -> int:
+        """Make a temporary table, and tell the planner how large it is. Returns its rows."""
+        rows = self.execute(name, **values).rowcount
+        self.analyze(table)
+        return rows
+
+    def analyze(self, table: str) -> None:
+        """Tell the planner how large a temporary table is."""
         self._connection.execute(text(f"ANALYZE {table}"))
 
     def drop(self, table: str) -> None:

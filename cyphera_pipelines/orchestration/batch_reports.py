@@ -109,8 +109,14 @@ class BatchReports:
     def _bring_figures_in_step(self, source: Source, *, has_changed: bool) -> None:
         instance = self._context.instance
         try:
+            # Syncs have the other connections: a build takes one of them, as a look does.
             is_done = bring_figures_in_step(
-                instance, self._database, source, has_changed=has_changed, show=self._show_figures
+                instance,
+                self._database,
+                source,
+                has_changed=has_changed,
+                show=self._show_figures,
+                side_by_side=False,
             )
         finally:
             with self._turn:

@@ -21,8 +21,7 @@ from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from sqlalchemy.exc import DBAPIError
 
-from cyphera_pipelines.figures.build import build_figures
-from cyphera_pipelines.figures.revenue import build_revenue
+from cyphera_pipelines.figures.all_figures import build_all
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.runs import CODE_LOCATION, FIGURES_JOB, PARTITION_TAG, SOURCE_TAG, SOURCES_PARTITIONS
 from cyphera_pipelines.model.source import Source
@@ -52,14 +51,16 @@ def bring_figures_in_step(
     *,
     has_changed: bool,
     show: Show,
+    side_by_side: bool = True,
 ) -> bool:
     """Build the source's figures if its tables have changed, or if they are behind, and show what came of it.
 
-    Returns False if that failed, which is recorded; nothing is raised but what ends the process.
+    With `side_by_side` that takes two of the process' connections, else one. Returns False if that failed, which is
+    recorded; nothing is raised but what ends the process.
     """
     try:
         if has_changed or are_figures_behind(database, source, livemode=not source.is_test_mode):
-            _build_and_show(instance, database, source, show)
+            _build_and_show(instance, database, source, show, side_by_side=side_by_side)
     except Exception as error:
         _log.warning("The figures of %s could not be built.", source.key, exc_info=True)
         _record_failure(instance, source, error)
@@ -72,10 +73,11 @@ def _build_and_show(
     database: Database,
     source: Source,
     show: Show,
+    *,
+    side_by_side: bool,
 ) -> None:
     livemode = not source.is_test_mode
-    built = build_figures(database, source, livemode=livemode)
-    revenue = build_revenue(database, source, livemode=livemode)
+    built, revenue = build_all(database, source, livemode=livemode, side_by_side=side_by_side)
     shown = metadata_of(database, source, built) if built.written or built.removed else {}
     if revenue.written or revenue.removed:
         shown |= metadata_of_revenue(database, source, revenue)

@@ -32,8 +32,9 @@ from pydantic import Field
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
-from cyphera_pipelines.figures.build import BuildResult, build_figures
-from cyphera_pipelines.figures.revenue import RevenueResult, build_revenue
+from cyphera_pipelines.figures.all_figures import build_all
+from cyphera_pipelines.figures.build import BuildResult
+from cyphera_pipelines.figures.revenue import RevenueResult
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.runs import FIGURES_JOB
 from cyphera_pipelines.model.source import Source
@@ -204,8 +205,7 @@ def payment_figures(
     with plain_failures({"source": source_key}):
         source = find_source(database.open(), source_key)
         livemode = not source.is_test_mode
-        built = build_figures(database.open(), source, livemode=livemode, full=config.full)
-        revenue = build_revenue(database.open(), source, livemode=livemode, full=config.full)
+        built, revenue = build_all(database.open(), source, livemode=livemode, full=config.full)
         shown = metadata_of(database.open(), source, built) | metadata_of_revenue(database.open(), source, revenue)
         for key, metadata in shown.items():
             yield MaterializeResult(asset_key=key, metadata=metadata)

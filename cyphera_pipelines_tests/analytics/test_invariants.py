@@ -25,12 +25,35 @@ HAVE_ROWS = (
     "invoice_aging",
     "revenue_lines",
     "revenue_billed",
+    "revenue_collected",
     "revenue_recognized",
     "product_revenue",
     "customer_summary",
+    "customer_revenue",
 )
 
 VIOLATIONS = {
+    "what customers were billed and paid is what was billed and paid": """
+        SELECT * FROM (
+            SELECT currency, sum(invoices) AS invoices, sum(total) AS total, sum(paid) AS paid
+            FROM customer_revenue GROUP BY 1
+        ) AS customers FULL JOIN (
+            SELECT currency, sum(invoices) AS invoices, sum(total) AS total, sum(paid) AS paid
+            FROM revenue_billed GROUP BY 1
+        ) AS months USING (currency)
+        WHERE (customers.invoices, customers.total, customers.paid)
+            IS DISTINCT FROM (months.invoices, months.total, months.paid)
+    """,
+    "what was paid in each month is what its paid invoices say": """
+        SELECT * FROM (
+            SELECT currency, coalesce(month, 'infinity') AS month, invoices, paid FROM revenue_collected
+        ) AS collected FULL JOIN (
+            SELECT currency, count(*) AS count, sum(amount_paid) AS amount,
+                coalesce(CAST(date_trunc('month', paid_at AT TIME ZONE 'UTC') AS date), 'infinity') AS month
+            FROM invoices WHERE status = 'paid' GROUP BY 1, 4
+        ) AS told USING (currency, month)
+        WHERE (count, amount) IS DISTINCT FROM (invoices, paid)
+    """,
     "each day opens with what the one before it closed with": """
         SELECT * FROM (
             SELECT opening_mrr, coalesce(lag(closing_mrr) OVER days, 0) AS before

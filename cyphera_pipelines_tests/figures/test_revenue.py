@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from cyphera_pipelines.figures import revenue
+from cyphera_pipelines.figures.all_figures import build_all
 from cyphera_pipelines.figures.revenue import RevenueResult, build_revenue
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
@@ -105,6 +107,9 @@ def test_a_second_build_writes_nothing_and_a_change_its_month_alone(billed: Bill
         ("invoices", "in_3", {"status": "draft"}),
         ("invoices", "in_3", {"deleted_at": on(6)}),
         ("invoices", "in_3", {"customer_id": "cus_2", "currency": "eur"}),
+        ("invoices", "in_3", {"customer_id": "cus_2"}),
+        ("invoices", "in_3", {"customer_id": None}),
+        ("invoices", "in_3", {"paid_at": on(5, 9)}),
         ("invoices", "in_3", {"currency": None}),
         ("invoices", "in_3", {"finalized_at": on(5, 9)}),
         ("invoices", "in_3", {"finalized_at": on(7, 9)}),
@@ -129,6 +134,34 @@ def test_it_comes_to_what_counting_all_anew_comes_to(
     assert (anew.written, anew.removed) == (0, 0)
     assert billed.kept() == kept
     assert find_unlike_revenue(billed.database, billed.source, livemode=True).count == 0
+
+
+def test_a_change_counts_its_customer_alone(billed: Billed) -> None:
+    billed.bill("in_other", 1, 700, customer_id="cus_2")
+    billed.build()
+    billed.settle()
+    billed.change("invoices", "in_2", amount_paid=900)
+    # The month, when it was paid, and the customer.
+    assert billed.build() == RevenueResult(1, 3, 0, was_full=False)
+    asked = "SELECT customer_id, invoices, total, paid FROM analytics.customer_revenue ORDER BY 1"
+    with billed.database.tenant(billed.source.workspace_id) as connection:
+        assert [tuple(row) for row in connection.execute(text(asked))] == [("cus_1", 6, 90, 84), ("cus_2", 1, 7, 7)]
+
+
+def test_lines_that_are_taken_in_slices_come_to_the_same(billed: Billed, monkeypatch: pytest.MonkeyPatch) -> None:
+    billed.bill("in_more", 2, 300, customer_id="cus_2")
+    billed.build()
+    monkeypatch.setattr(revenue, "_LINES_AT_ONCE", 3)
+    assert billed.build(full=True) == RevenueResult(MONTHS, 0, 0, was_full=True)
+
+
+def test_both_kinds_of_figures_are_built_side_by_side_as_one_after_the_other(billed: Billed) -> None:
+    build_all(billed.database, billed.source, livemode=True)
+    kept = billed.kept()
+    assert any(kept)
+    built, anew = build_all(billed.database, billed.source, livemode=True, full=True, side_by_side=False)
+    assert (built.written, anew.written, anew.months) == (0, 0, MONTHS)
+    assert billed.kept() == kept
 
 
 def test_an_invoice_that_moves_to_another_month_is_counted_once(billed: Billed) -> None:

@@ -20,7 +20,7 @@ from cyphera_pipelines_tests.orchestration.conftest import Materialize, RunView,
 from cyphera_pipelines_tests.orchestration.test_batches import materialized, rows_of_dagster, run_batch
 
 MRR = {"subscription_mrr", "mrr_movements"}
-REVENUE = {"billed_months", "billed_products", "billed_prices", "revenue_periods"}
+REVENUE = {"billed_customers", "billed_months", "billed_products", "billed_prices", "paid_months", "revenue_periods"}
 ASSETS = MRR | REVENUE
 
 

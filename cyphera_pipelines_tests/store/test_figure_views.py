@@ -21,6 +21,7 @@ from cyphera_pipelines_tests.store.figure_rows import add_build, add_movements, 
 
 D = Decimal
 FILLED = {
+    "customer_revenue",
     "customer_summary",
     "invoice_aging",
     "mrr_movements",
@@ -29,6 +30,7 @@ FILLED = {
     "mrr_summary_converted",
     "product_revenue",
     "revenue_billed",
+    "revenue_collected",
     "revenue_lines",
     "revenue_recognized",
     "scheduled_churn",
@@ -403,6 +405,9 @@ def test_what_is_owed_by_age(database: Database) -> None:
             given = {"id": status, "currency": "eur", "status": status, "amount_remaining": 99900}
             add_synced(connection, "invoices", workspace.id, **given, due_date="2024-01-01")
         add_synced(connection, "invoices", workspace.id, id="yen", currency="jpy", status="paid", amount_remaining=0)
+    # Of a currency in which nothing is owed, what is kept tells.
+    build_revenue(database, Source(workspace.id, workspace.slug, "stripe", uuid4(), is_test_mode=False), livemode=True)
+    with database.tenant(workspace.id) as connection:
         query = "SELECT currency, bucket, invoices, remaining, uncollectible FROM {} ORDER BY currency, bucket_number"
         found = connection.execute(text(query.format("analytics.invoice_aging"))).all()
         as_of = connection.execute(

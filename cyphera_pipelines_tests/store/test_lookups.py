@@ -50,7 +50,7 @@ def workspace(database: Database) -> Iterator[Workspace]:
 @pytest.mark.parametrize(
     ("question", "index"),
     [
-        ("SELECT sum(amount_remaining) FROM analytics.invoices WHERE status = 'open'", "invoices_owed_idx"),
+        ("SELECT sum(amount_remaining) FROM analytics.invoices WHERE status = 'open'", "invoices_owed_amounts_idx"),
         (
             "SELECT count(*) FROM payments.invoice_line_items WHERE livemode AND deleted_at IS NULL "
             "AND subscription_id IN ('sub_1', 'sub_2')",

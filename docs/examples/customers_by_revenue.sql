@@ -1,13 +1,11 @@
 -- The ten customers of each currency who paid most.
-SELECT currency, place, customer_id, name, paid
+SELECT ranked.currency, ranked.place, ranked.customer_id, c.name, ranked.paid
 FROM (
-    SELECT i.currency, i.customer_id, c.name, sum(i.amount_paid) AS paid,
-           row_number() OVER (PARTITION BY i.currency ORDER BY sum(i.amount_paid) DESC, i.customer_id) AS place
-    FROM analytics.invoices AS i
-    LEFT JOIN analytics.customers AS c
-        ON (c.workspace_id, c.provider, c.id) = (i.workspace_id, i.provider, i.customer_id)
-    WHERE i.status = 'paid'
-    GROUP BY i.workspace_id, i.provider, i.currency, i.customer_id, c.name
+    SELECT workspace_id, provider, currency, customer_id, paid,
+           row_number() OVER (PARTITION BY currency ORDER BY paid DESC, customer_id) AS place
+    FROM analytics.customer_revenue
 ) AS ranked
-WHERE place <= 10
-ORDER BY currency, place
+LEFT JOIN analytics.customers AS c
+    ON (c.workspace_id, c.provider, c.id) = (ranked.workspace_id, ranked.provider, ranked.customer_id)
+WHERE ranked.place <= 10
+ORDER BY ranked.currency, ranked.place

@@ -4,8 +4,8 @@ FROM analytics.invoices AS i
 JOIN analytics.invoice_line_items AS l
     ON (l.workspace_id, l.provider, l.invoice_id) = (i.workspace_id, i.provider, i.id)
 WHERE (i.workspace_id, i.provider, i.customer_id) = (
-    SELECT workspace_id, provider, customer_id FROM analytics.invoices WHERE customer_id IS NOT NULL
-    GROUP BY workspace_id, provider, customer_id ORDER BY count(*) DESC, customer_id LIMIT 1
+    SELECT workspace_id, provider, customer_id FROM analytics.customer_revenue WHERE customer_id IS NOT NULL
+    ORDER BY invoices DESC, customer_id LIMIT 1
 )
 ORDER BY i.created DESC, i.id, l.line_index
 LIMIT 50

@@ -1,6 +1,4 @@
 -- What was paid in each month (UTC), in each currency.
-SELECT date_trunc('month', paid_at AT TIME ZONE 'UTC')::date AS month, currency, count(*) AS invoices, sum(amount_paid) AS paid
-FROM analytics.invoices
-WHERE status = 'paid'
-GROUP BY month, currency
+SELECT month, currency, invoices, paid
+FROM analytics.revenue_collected
 ORDER BY month DESC, paid DESC

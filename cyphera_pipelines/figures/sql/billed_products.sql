@@ -1,14 +1,17 @@
--- What was billed for each product, of customers one by one first: who is counted twice by a month's lines counts once.
-CREATE TEMPORARY TABLE built_billed_products ON COMMIT DROP AS
+-- What was billed for each product. Who is billed by several of a month's lines is one customer.
+INSERT INTO built_billed_products (currency, month, product_id, customers, lines, quantity, revenue, uncollectible)
 SELECT
-    currency, month, product_id, count(customer_id) AS customers, CAST(sum(lines) AS bigint) AS lines,
-    sum(quantity) AS quantity, sum(revenue) AS revenue, coalesce(sum(uncollectible), 0 * sum(revenue)) AS uncollectible
+    currency, month, product_id, (SELECT count(DISTINCT each) FROM unnest(whom.customers) AS each), lines, quantity,
+    revenue, uncollectible
 FROM (
     SELECT
-        currency, month, product_id, customer_id, count(*) AS lines, sum(quantity) AS quantity, sum(net) AS revenue,
-        sum(net) FILTER (WHERE status = 'uncollectible') AS uncollectible
-    FROM built_revenue_lines
-    WHERE status <> 'void'
-    GROUP BY 1, 2, 3, 4
-) AS of_customers
-GROUP BY 1, 2, 3
+        currency, month, product_id, CAST(sum(lines) AS bigint) AS lines, sum(quantity) AS quantity,
+        sum(revenue) AS revenue, coalesce(sum(uncollectible), 0 * sum(revenue)) AS uncollectible
+    FROM built_billed_sums
+    GROUP BY 1, 2, 3
+) AS sums
+JOIN (
+    SELECT currency, month, product_id, array_agg(each) AS customers
+    FROM built_billed_sums CROSS JOIN LATERAL unnest(customers) AS each
+    GROUP BY 1, 2, 3
+) AS whom USING (currency, month, product_id)

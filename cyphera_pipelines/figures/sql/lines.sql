@@ -63,8 +63,10 @@ WITH item_ids AS (
             ) END AS tax
     ) AS parts
     WHERE line.period_start < known_from.first_at
-    AND line.price_id NOT IN (
-        SELECT price_id FROM built_prices WHERE is_own AND (type = 'one_time' OR usage_type = 'metered')
+    -- Not by NOT IN: that would be asked of each line where it is read, by the leader alone.
+    AND NOT EXISTS (
+        SELECT FROM built_prices AS other
+        WHERE other.price_id = line.price_id AND is_own AND (type = 'one_time' OR usage_type = 'metered')
     )
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     ORDER BY subscription_id, item_id, period_start, is_credit, period_end DESC, invoice_id DESC, proration, price_id,

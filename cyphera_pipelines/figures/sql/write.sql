@@ -4,5 +4,4 @@ FROM built_result
 WHERE (subscription_id, item_id, occurrence, valid_from) IN (
     SELECT subscription_id, item_id, occurrence, valid_from FROM built_differences WHERE NOT is_gone
 )
-ON CONFLICT (workspace_id, provider, livemode, subscription_id, item_id, occurrence, valid_from)
-DO UPDATE SET {assignments}
+{on_conflict}

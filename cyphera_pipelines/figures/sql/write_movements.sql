@@ -7,4 +7,4 @@ WHERE NOT EXISTS (
     AND kept.customer_id = built.customer_id AND kept.currency = built.currency AND kept.day = built.day
     AND ROW({kept_columns}) IS NOT DISTINCT FROM ROW({built_columns})
 )
-ON CONFLICT (workspace_id, provider, livemode, customer_id, currency, day) DO UPDATE SET {assignments}
+{on_conflict}

@@ -197,6 +197,41 @@ billed_months = Table(
     comment="What was billed in each month: one row per currency and month",
 )
 
+paid_months = Table(
+    "paid_months",
+    metadata,
+    *_of_month(),
+    Column(
+        "paid_month",
+        Date,
+        primary_key=True,
+        comment="The month in which they were paid, by its first day, in UTC; infinity where that is not told",
+    ),
+    Column("invoices", BigInteger, nullable=False, comment="Invoices that are paid"),
+    Column("paid", Numeric, nullable=False, comment="What was paid of them, in minor units"),
+    schema=FIGURES_SCHEMA,
+    comment="When what was billed was paid: one row per currency, month of finalization and month of payment",
+)
+
+billed_customers = Table(
+    "billed_customers",
+    metadata,
+    *_shared(),
+    Column("customer_id", Text, primary_key=True, comment="Id of the customer; empty where there is none"),
+    Column("currency", Text, primary_key=True, comment="Lower-case ISO code of the currency; empty where none is told"),
+    Column(
+        "known_invoices",
+        BigInteger,
+        nullable=False,
+        comment="All of the customer, whatever their status: shows whether one has moved to another customer",
+    ),
+    Column("invoices", BigInteger, nullable=False, comment="Invoices that were finalized and are not void"),
+    Column("total", Numeric, nullable=False, comment="Their totals, in minor units"),
+    Column("paid", Numeric, nullable=False, comment="What was paid of them, in minor units"),
+    schema=FIGURES_SCHEMA,
+    comment="What each customer was billed and paid: one row per customer and currency",
+)
+
 billed_products = Table(
     "billed_products",
     metadata,
@@ -261,8 +296,11 @@ revenue_builds = Table(
     comment="Until when each source's revenue is in step with its invoices",
 )
 
-revenue_tables = (billed_months, billed_products, billed_prices, revenue_periods)
+monthly_revenue_tables = (billed_months, paid_months, billed_products, billed_prices, revenue_periods)
 """What is kept of revenue, month by month."""
+
+revenue_tables = (*monthly_revenue_tables, billed_customers)
+"""All that is kept of revenue."""
 
 figure_tables = (
     subscription_mrr,

@@ -52,6 +52,18 @@ those of a price or product mostly reads all.
 """
 _OWED = text("deleted_at IS NULL AND status IN ('open', 'uncollectible')")
 """Invoices of which something may be owed: few of all, and asked for every day."""
+_ASKED_OF_WHAT_IS_OWED = (
+    "currency",
+    "status",
+    "customer_id",
+    "amount_remaining",
+    "attempt_count",
+    "due_date",
+    "finalized_at",
+    "effective_at",
+    "created",
+)
+"""In their index, since a twentieth of all invoices is spread over nearly all pages."""
 _SIFTED_BY_WRITING = ("invoices", "invoice_line_items")
 """Tables of which figures ask what was written lately. A block range index of that costs a few bytes for 128 pages."""
 
@@ -81,7 +93,16 @@ def _build(table: SyncedTable) -> Table:
         for column in _SEARCHED_REFERENCES.get(table.name, ())
     ]
     if table.name == "invoices":
-        indexes.append(Index("invoices_owed_idx", "workspace_id", "provider", "livemode", postgresql_where=_OWED))
+        indexes.append(
+            Index(
+                "invoices_owed_amounts_idx",
+                "workspace_id",
+                "provider",
+                "livemode",
+                postgresql_include=_ASKED_OF_WHAT_IS_OWED,
+                postgresql_where=_OWED,
+            )
+        )
     if table.name in _SIFTED_BY_WRITING:
         indexes.append(Index(f"{table.name}_synced_at_idx", "synced_at", postgresql_using="brin"))
     return Table(

@@ -74,7 +74,7 @@ SCENARIOS = {
         ),
         Scenario(
             "figures",
-            "MRR of 100,000 subscriptions over 36 months: built, unchanged, and after 1 % changed",
+            "MRR and revenue of 100,000 subscriptions over 36 months: built, unchanged, after 1 % changed",
             figures.run,
             by_default=False,
         ),

@@ -1,5 +1,5 @@
 -- What is owed now, by how long it has been due.
--- Grain: one row per provider, currency and bucket: all six of each currency in which there are invoices.
+-- Grain: one row per provider, currency and bucket: all six of each currency in which anything is owed, or was billed by the last build of figures.
 -- Key: workspace_id, provider, currency, bucket_number.
 -- Rules: one mode only; nothing that is gone at the provider; open invoices with what remains of them, and in columns of their own those that were given up; no drafts, paid or void ones; by the due date, or where there is none since finalization; each day that has begun counts whole, so that 30.5 days are 31; the buckets of a currency add up to what remains of its open invoices.
 -- Columns:
@@ -41,10 +41,10 @@ FROM (
     WHERE livemode = :livemode AND deleted_at IS NULL AND status IN ('open', 'uncollectible')
     GROUP BY workspace_id, provider, currency, status, due
     UNION ALL
-    -- Every currency that there is, by itself: of what is owed an index tells, and nothing is worked out for the rest.
-    SELECT workspace_id, provider, currency, NULL, NULL, NULL, NULL
-    FROM payments.invoices
-    WHERE livemode = :livemode AND deleted_at IS NULL
+    -- Every currency that there is, from what is kept: of what is owed an index tells, and nothing has to be read of the rest.
+    SELECT workspace_id, provider, nullif(currency, ''), NULL, NULL, NULL, NULL
+    FROM figures.billed_months
+    WHERE livemode = :livemode
     GROUP BY workspace_id, provider, currency
 ) AS aged
 CROSS JOIN (

@@ -1,0 +1,1 @@
+CREATE TEMPORARY TABLE built_{table} ON COMMIT DROP AS SELECT {columns} FROM figures.{table} WITH NO DATA
