@@ -187,7 +187,7 @@ def check_figures(database: Database, workspace: Workspace, view: str) -> None:
 
 def _is_of_figures(view: View) -> bool:
     """Whether it has no rows before figures were made; views of how complete they are have."""
-    if view.name in _OF_COMPLETENESS:
+    if view.name in _OF_COMPLETENESS or view.name == _OF_INVOICES:
         return False
     of_schema = {each.name: each for each in views() if each.schema == view.schema}
     return _FIGURES_IN_SQL in view.query or any(_is_of_figures(of_schema[name]) for name in view.uses)
@@ -232,6 +232,8 @@ def _moment(moment: datetime | None) -> str:
 
 
 _OF_COMPLETENESS = ("completeness", "figures_completeness")
+_OF_INVOICES = "invoice_aging"
+"""Tells of invoices as they are: of what is kept only in which currencies nothing is owed."""
 _FIGURES_IN_SQL = f" {FIGURES_SCHEMA}."
 _ENTITIES = (
     f"SELECT {', '.join(EntityCompleteness.__dataclass_fields__)} FROM {{schema}}.completeness WHERE workspace_id = :id"
