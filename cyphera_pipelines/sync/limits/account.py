@@ -50,8 +50,10 @@ class _Limit:
         self.allowance.share = self.places.share = share_of(rate, own, others) if others else 1.0
         self.allowance.requests_of_all = requests_of_all(rate, own, others) if others else 1.0
 
-    def seconds_left(self, now: float) -> float:
-        return self.allowance.seconds_left(now) or (0.0 if self.places.is_one_free else LOOK_FOR_PLACE)
+    def seconds_left(self, now: float, *, is_write: bool) -> float:
+        return self.allowance.seconds_left(now, is_write=is_write) or (
+            0.0 if self.places.is_one_free else LOOK_FOR_PLACE
+        )
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class AccountLimits:
             if not turn.is_waiting:
                 self._join_queue(turn, at_endpoint.waiting)
             ahead = at_endpoint.waiting.index(turn)
-            left = max(limit.seconds_left(now) for limit in limits)
+            left = max(limit.seconds_left(now, is_write=turn.is_write) for limit in limits)
             if ahead:
                 left += ahead * at_endpoint.allowance.gap(now)
             if not turn.is_write and self._is_write_next(now):
@@ -220,7 +222,9 @@ class AccountLimits:
             turn.is_waiting = False
 
     def _is_write_next(self, now: float) -> bool:
-        return any(self._endpoints[each.endpoint].seconds_left(now) == 0 for each in self._waiting_writes)
+        return any(
+            self._endpoints[each.endpoint].seconds_left(now, is_write=True) == 0 for each in self._waiting_writes
+        )
 
 
 class AccountTurn:

@@ -13,7 +13,7 @@ RESERVE = 3.0
 MARGIN = 1.0
 """Requests by which a burst is taken for smaller than it has proven to be."""
 
-SAVING = 0.98
+SAVING = 0.99
 """How fast to go while nothing of the burst may be used, as a share of the rate: at exactly the rate, every second
 request comes a moment too early for a limit without any burst."""
 FIRST_PACE, FASTER_PER_SECOND, SPENDING = 0.95, 0.05, 1.1
@@ -72,8 +72,8 @@ class Allowance:
         self._first_turn: float | None = None
         self._corrected_at = float("-inf")
 
-    def seconds_left(self, now: float) -> float:
-        """How long until the next turn may be taken; 0 if it may be now."""
+    def seconds_left(self, now: float, *, is_write: bool = False) -> float:  # noqa: ARG002
+        """How long until the next turn may be taken; 0 if it may be now. For a write that is soon enough, too."""
         return max(0.0, self._next_turn - now)
 
     def rate_at(self, now: float) -> float:
@@ -115,7 +115,8 @@ class Allowance:
             self._rate.refused(taken.at, now, burst=burst, stands_for=self.requests_of_all)
         self._corrected_at = now
         self._spent = self._own_burst()
-        self.pause_until(now + self.gap(now))
+        # Nothing is lost by waiting until a little is there again: it is kept for those that arrive together.
+        self.pause_until(now + max(1.0, min(RESERVE, self._own_burst() / 2)) * self.gap(now))
 
     def pause_until(self, moment: float) -> None:
         """Give no turn before."""

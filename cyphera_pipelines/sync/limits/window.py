@@ -13,6 +13,9 @@ LOOK_FOR_ANSWER = 0.02
 """Seconds after which somebody looks again who waits for a request that is on its way."""
 GROWS_BY = 0.1
 """What is tried more in a window, as a share of the published limit, where a refusal had shown it to be lower."""
+LEFT_TO_WRITES = 0.02
+"""What reads leave of every window, and one request at least: for a write that nobody has told of, which would
+otherwise wait until the window is over."""
 FEWEST_BEFORE_PROBING, MOST_BEFORE_PROBING = 2, 16
 """Windows' worths of requests that get through before that: more each time that the limit proves to be still there."""
 
@@ -40,11 +43,13 @@ class Window:
         self._before_probing = FEWEST_BEFORE_PROBING
         self._until_probing = 0.0
 
-    def seconds_left(self, now: float) -> float:
+    def seconds_left(self, now: float, *, is_write: bool = False) -> float:
         """How long until the next turn may be taken; 0 if it may be now."""
         self._forget(now)
         paused = max(0.0, self._paused_until - now)
-        too_many = self._used - max(1, int(self._most * self.share)) + 1
+        own = int(self._most * self.share)
+        left_to_writes = 0 if is_write else max(1, round(LEFT_TO_WRITES * own))
+        too_many = self._used - max(1, own - left_to_writes) + 1
         if too_many <= 0:
             return paused
         if too_many > len(self._over):

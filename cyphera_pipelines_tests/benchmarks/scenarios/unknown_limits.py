@@ -1,6 +1,7 @@
 """First loads at limits of which only the rates are published: bursts, jitter, other ways of counting, and changes.
 
-Each is shown beside the least time that its limits allow, bursts included, for the fewest possible requests.
+Each is shown beside the least time that its limits allow, bursts included, for the fewest possible requests; and before
+them what the same load takes at the same latency with no limit, since no limiter can be faster than the machine.
 """
 
 import time
@@ -11,7 +12,7 @@ from typing import Any
 from cyphera_pipelines.sandbox import SandboxOptions
 from cyphera_pipelines_tests.benchmarks.figures import Result
 from cyphera_pipelines_tests.benchmarks.scenarios.live_limits import ACCOUNT_RATE, ENDPOINT_RATE, LATENCY_MS
-from cyphera_pipelines_tests.benchmarks.workbench import Watcher, Workbench
+from cyphera_pipelines_tests.benchmarks.workbench import NO_LIMITS, Watcher, Workbench
 from cyphera_pipelines_tests.least_seconds import Change, least_seconds
 
 PERCENT = 100.0
@@ -53,6 +54,8 @@ def run(bench: Workbench) -> Result:
     """Load the account once for each case, always into a workspace of its own."""
     result = Result("unknown_limits")
     contents = bench.contents(bench.account)
+    unlimited = _seconds_without_limits(bench)
+    result.add("without any limit: wall", unlimited, "s")
     for case in CASES:
         # A key of its own would not help: what was learned is known to a process only, and each sync has its own.
         source = bench.new_source(bench.account.api_key)
@@ -62,13 +65,23 @@ def run(bench: Workbench) -> Result:
         bench.expect_rows(source, contents.rows)
         counters = bench.sandbox.counters()
         wall, floor = measures.consumption.wall, least_seconds(contents.fewest_requests, case.options, case.changes)
+        cpu = measures.consumption.client_cpu + measures.consumption.server_cpu
         refused = counters["by_status"].get("429", 0)
         result.add(f"{case.name}: wall / floor", wall / floor, target=1.10)
         result.add(f"{case.name}: refused", PERCENT * refused / counters["total"], "%", target=0.5)
         result.notes.append(
-            f"{case.name}: {wall:.1f} s, floor {floor:.1f} s, {refused} of {counters['total']:,} requests refused"
+            f"{case.name}: {wall:.1f} s, floor {floor:.1f} s, without any limit {unlimited:.1f} s, "
+            f"{cpu:.1f} s of CPU, {refused} of {counters['total']:,} requests refused"
         )
     return result
+
+
+def _seconds_without_limits(bench: Workbench) -> float:
+    """What the machine takes for the load by itself: neither the provider nor we hold it back."""
+    source = bench.new_source(bench.account.api_key, rate_limits=NO_LIMITS)
+    bench.behave(SandboxOptions(latency_ms=LATENCY_MS, latency_jitter_ms=LATENCY_MS / 2))
+    requests = bench.contents(bench.account).all_requests
+    return bench.sync(source, title="Loading without any limit", requests=requests).consumption.wall
 
 
 def _changing(bench: Workbench, case: Case) -> Watcher:

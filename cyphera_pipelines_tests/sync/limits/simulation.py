@@ -44,10 +44,16 @@ class Outcome:
 
 
 class Provider:
-    """The limits of one account, and what happens when: everybody's clock is `now`."""
+    """The limits of one account, and what happens when: everybody's clock is `now`.
 
-    def __init__(self, options: SandboxOptions, changes: Sequence[Change] = (), seed: int = 0) -> None:
+    A request reaches the limits at some moment within `arrives_within` seconds after it left.
+    """
+
+    def __init__(
+        self, options: SandboxOptions, changes: Sequence[Change] = (), seed: int = 0, arrives_within: float = 0.0
+    ) -> None:
         self.now = 0.0
+        self.arrives_within = arrives_within
         self.options = options
         self.random = random.Random(seed)
         self.limits = sandbox_limits.RateLimits(options, lambda: self.now)
@@ -156,16 +162,22 @@ class Client:
         outcome.most_on_their_way |= self._on_their_way
         on_its_way = provider.limits.on_its_way("account", endpoint)
         on_its_way.__enter__()
-        reason = provider.limits.exceeded("account", endpoint) if provider.options.limited_on_arrival else None
+        reason: str | None = None
+
+        def count() -> None:
+            nonlocal reason
+            reason = provider.limits.exceeded("account", endpoint)
 
         def answer() -> None:
-            nonlocal reason
             if not provider.options.limited_on_arrival:
-                reason = provider.limits.exceeded("account", endpoint)
+                count()
             on_its_way.__exit__(None, None, None)
             self._answered(turn, reason)
 
-        provider.after(provider.latency(), answer)
+        latency = provider.latency()
+        if provider.options.limited_on_arrival:
+            provider.after(min(latency, provider.random.random() * provider.arrives_within), count)
+        provider.after(latency, answer)
 
     def _answered(self, turn: AccountTurn, reason: str | None) -> None:
         provider, outcome, endpoint = self._provider, self.outcome, turn.endpoint
@@ -237,9 +249,10 @@ def load(
     changes: Sequence[Change] = (),
     at_once: int = 16,
     seed: int = 0,
+    arrives_within: float = 0.0,
 ) -> Outcome:
     """Let one client make all its requests."""
-    provider = Provider(options, changes, seed)
+    provider = Provider(options, changes, seed, arrives_within)
     client = Client(provider, requests or FIRST_LOAD, at_once)
     provider.run(lambda: client.is_done)
     return client.outcome

@@ -29,10 +29,14 @@ def limited(**changed: object) -> SandboxOptions:
     return SandboxOptions.model_validate({**usual, "limited_on_arrival": True, **changed})
 
 
-def worst(options: SandboxOptions, changes: tuple[Change, ...] = ()) -> tuple[float, float]:
+def worst(
+    options: SandboxOptions, changes: tuple[Change, ...] = (), arrives_within: float = 0.0
+) -> tuple[float, float]:
     """The largest ratio of the time taken to the floor, and the largest share of requests refused, of several runs."""
     at_once = 24 if options.latency_ms > 300 else 16
-    outcomes = [load(options, changes=changes, at_once=at_once, seed=seed) for seed in SEEDS]
+    outcomes = [
+        load(options, changes=changes, at_once=at_once, seed=seed, arrives_within=arrives_within) for seed in SEEDS
+    ]
     least = least_seconds(FIRST_LOAD, options, changes)
     return max(outcome.seconds for outcome in outcomes) / least, max(outcome.share_refused for outcome in outcomes)
 
@@ -54,8 +58,26 @@ def test_bursts_and_jitter(burst: int, on_arrival: bool, latency: int) -> None:
 @pytest.mark.parametrize("jitter", [0, 0.5])
 def test_no_burst_at_endpoints(jitter: float, latency: int) -> None:
     ratio, refused = worst(limited(endpoint_burst=1, latency_ms=latency, latency_jitter_ms=latency * jitter))
-    assert ratio <= 1.12
-    assert refused <= (0.005 if latency < 400 else 0.0075)
+    assert ratio <= 1.11
+    assert refused <= (0.005 if latency < 400 else 0.0085)
+
+
+@pytest.mark.parametrize("burst", [5, 20, 100])
+def test_a_burst_makes_up_for_an_uneven_way_to_the_provider(burst: int) -> None:
+    ratio, refused = worst(limited(endpoint_burst=burst), arrives_within=0.03)
+    assert ratio <= 1.10
+    assert refused <= 0.005
+
+
+@pytest.mark.parametrize("arrives_within", [0.01, 0.03])
+def test_without_a_burst_an_uneven_way_costs_about_what_it_must(arrives_within: float) -> None:
+    """Two requests that leave at a distance d arrive nearer than the limit's 1/rate with (1 - x)^2 / 2 of likelihood.
+
+    Here x is (d - 1/rate) / `arrives_within`: fewer than 0.5 % are refused from x = 0.9 on, whatever is learned.
+    """
+    ratio, refused = worst(limited(endpoint_burst=1), arrives_within=arrives_within)
+    assert ratio <= 1.2 * (1.0 + 0.9 * arrives_within * 25)
+    assert refused <= 0.02
 
 
 def test_no_burst_for_the_account_either() -> None:
@@ -78,20 +100,33 @@ def test_a_window_of_a_second(latency: int) -> None:
     assert refused <= 0.01
 
 
-@pytest.mark.parametrize("burst", [5, 20, 100])
-@pytest.mark.parametrize("rate", [20, 12.5, 10])
+@pytest.mark.parametrize("burst", [1, 5, 20, 100])
+@pytest.mark.parametrize("rate", [20, 15, 12.5, 10])
 def test_a_limit_that_falls(rate: float, burst: int) -> None:
     lower = limited(endpoint_burst=burst, endpoint_rate=rate)
     ratio, refused = worst(limited(endpoint_burst=burst), (Change(15, lower),))
-    assert ratio <= 1.10
+    assert ratio <= (1.25 if burst == 1 else 1.10)
     assert refused <= 0.01
 
 
-def test_a_limit_that_falls_and_comes_back() -> None:
-    lower, usual = limited(endpoint_burst=5, endpoint_rate=12.5), limited(endpoint_burst=5)
-    ratio, refused = worst(usual, (Change(15, lower), Change(30, usual)))
-    assert ratio <= 1.35
-    assert refused <= 0.0075
+@pytest.mark.parametrize("burst", [1, 5, 20, 100])
+@pytest.mark.parametrize("rate", [15, 12.5])
+def test_a_limit_that_falls_and_comes_back(rate: float, burst: int) -> None:
+    """Whether a limit has come back shows only to who tries, and whoever tries in vain is refused."""
+    lower, usual = limited(endpoint_burst=burst, endpoint_rate=rate), limited(endpoint_burst=burst)
+    ratio, refused = worst(usual, (Change(10, lower), Change(25, usual)))
+    assert ratio <= 1.30
+    assert refused <= 0.009
+
+
+@pytest.mark.parametrize("burst", [1, 5, 20, 100])
+def test_a_limit_that_is_lower_from_the_start_and_rises(burst: int) -> None:
+    ratio, refused = worst(
+        limited(endpoint_burst=burst, endpoint_rate=15), (Change(15, limited(endpoint_burst=burst)),)
+    )
+    assert ratio <= 1.25
+    # Seven endpoints each find out for themselves.
+    assert refused <= 0.015
 
 
 def test_without_refusals_it_is_no_slower_than_the_published_rate() -> None:
@@ -137,7 +172,7 @@ def test_processes_that_do_not_know_of_each_other_settle(clients: int) -> None:
         outcomes = together(options, clients, seed)
         least = max(FIRST_LOAD.values()) * clients / 25
         assert max(outcome.seconds for outcome in outcomes) <= 1.35 * least
-        assert sum(outcome.refused.total() for outcome in outcomes) <= 0.03 * sum(o.requests for o in outcomes)
+        assert sum(outcome.refused.total() for outcome in outcomes) <= 0.035 * sum(o.requests for o in outcomes)
         # None of them starves.
         assert min(outcome.seconds for outcome in outcomes) >= 0.5 * max(outcome.seconds for outcome in outcomes)
 

@@ -61,8 +61,9 @@ class Run:
         self.wanted = sum(requests.values())
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        for _client in range(clients):
-            limits = AccountLimits(PUBLISHED, lambda: provider.now)
+        self.clients = [AccountLimits(PUBLISHED, lambda: provider.now) for _client in range(clients)]
+        self.writes_waited = list[float]()
+        for limits in self.clients:
             for endpoint in requests:
                 for _worker in range(4):
                     self._after(self.random.random() * 0.01, lambda limits=limits, at=endpoint: self._begin(limits, at))  # type: ignore[misc]
@@ -75,6 +76,16 @@ class Run:
             happen()
         return self.provider.now
 
+    def write_after(self, seconds: float, limits: AccountLimits) -> None:
+        """Let somebody want to write then. `writes_waited` is how many seconds each waited until it could leave."""
+
+        def ask() -> None:
+            self.left["writes"] = self.left.get("writes", 0)
+            self.wanted += 1
+            self._wait(limits, limits.turn("writes", is_write=True), since=self.provider.now)
+
+        self._after(seconds, ask)
+
     def _after(self, seconds: float, what: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.provider.now + seconds, next(self._numbers), what))
 
@@ -83,11 +94,13 @@ class Run:
             self.left[endpoint] -= 1
             self._wait(limits, limits.turn(endpoint))
 
-    def _wait(self, limits: AccountLimits, turn: AccountTurn) -> None:
+    def _wait(self, limits: AccountLimits, turn: AccountTurn, since: float = 0.0) -> None:
         left = turn.seconds_left()
         if left > 0:
-            self._after(left + self.random.random() * WAKES_WITHIN, lambda: self._wait(limits, turn))
+            self._after(left + self.random.random() * WAKES_WITHIN, lambda: self._wait(limits, turn, since))
             return
+        if turn.is_write:
+            self.writes_waited.append(self.provider.now - since)
         self.requests += 1
         self.provider.on_their_way += 1
         self.provider.most_on_their_way = max(self.provider.most_on_their_way, self.provider.on_their_way)
@@ -160,6 +173,23 @@ def test_processes_that_do_not_know_of_each_other_come_to_an_end() -> None:
     seconds = run.seconds()
     assert run.requests <= 1.15 * run.wanted
     assert seconds <= 2.0 * MINUTE * (run.wanted / 150)
+
+
+@pytest.mark.parametrize("is_sliding", [True, False], ids=["last-minute", "clock-minute"])
+@pytest.mark.parametrize("writer", [0, 1], ids=["of the same process", "of a process that nobody has heard of"])
+def test_the_first_write_in_minutes_finds_room_in_a_window_that_a_sync_uses_up(writer: int, is_sliding: bool) -> None:
+    for seed in SEEDS:
+        provider = Provider(is_sliding=is_sliding)
+        run = Run(provider, FIRST_LOAD, seed=seed)
+        clients = [*run.clients, AccountLimits(PUBLISHED, lambda: provider.now)]  # noqa: B023
+        # Long after the window's worth went at once, and long before it is allowed again.
+        for moment in (30.0, 150.0, 275.0, 400.0):
+            run.write_after(moment, clients[writer])
+        run.seconds()
+        assert len(run.writes_waited) == 4
+        assert max(run.writes_waited) <= WAKES_WITHIN + 0.02
+        assert provider.refused == 0
+        assert provider.most_in_a_minute <= 150
 
 
 def test_a_limit_of_less_than_one_a_window_is_one_in_a_longer_one() -> None:
