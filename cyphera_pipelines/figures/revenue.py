@@ -41,7 +41,7 @@ _STAGES = (
 _LINES_AT_ONCE = 8_000_000
 """So many lines' customers are in memory together, some 16 bytes each, but for a month that has more of them."""
 
-_SLICE = "mod(month - DATE '1970-01-01', {slices}) = {number}"
+_SLICE = "mod(abs(month - DATE '1970-01-01'), {slices}) = {number}"
 _NONE_YET = ""
 """What the first build is counted by, while it goes on."""
 _KEY = ("workspace_id", "provider", "livemode")

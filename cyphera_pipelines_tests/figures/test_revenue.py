@@ -150,9 +150,10 @@ def test_a_change_counts_its_customer_alone(billed: Billed) -> None:
 
 def test_lines_that_are_taken_in_slices_come_to_the_same(billed: Billed, monkeypatch: pytest.MonkeyPatch) -> None:
     billed.bill("in_more", 2, 300, customer_id="cus_2")
+    billed.bill("in_old", 2, 300, finalized_at=on(11, year=1969))
     billed.build()
     monkeypatch.setattr(revenue, "_LINES_AT_ONCE", 3)
-    assert billed.build(full=True) == RevenueResult(MONTHS, 0, 0, was_full=True)
+    assert billed.build(full=True) == RevenueResult(MONTHS + 1, 0, 0, was_full=True)
 
 
 def test_both_kinds_of_figures_are_built_side_by_side_as_one_after_the_other(billed: Billed) -> None:
