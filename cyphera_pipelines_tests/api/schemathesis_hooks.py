@@ -4,6 +4,7 @@ Only bodies that the document allows are changed: what is wrong on purpose stays
 ever asked.
 """
 
+import gc
 import os
 import re
 from typing import Any
@@ -13,6 +14,9 @@ from pydantic import ValidationError
 
 from cyphera_pipelines.api.schemas.schedules import ScheduleIn
 from cyphera_pipelines.providers.registry import PROVIDERS
+
+gc.set_threshold(10_000)  # as for all tests: see conftest.py
+gc.freeze()
 
 SANDBOX = os.environ["CONTRACT_SANDBOX_URL"]
 """Knows none of the keys that are made up: whatever is asked there is answered at once."""
