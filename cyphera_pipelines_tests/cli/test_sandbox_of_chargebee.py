@@ -8,7 +8,7 @@ import pytest
 
 from cyphera_pipelines.cli.sandbox import sites_of_home
 from cyphera_pipelines.sandbox import ChargebeeSite, SandboxAccount, SandboxServer
-from cyphera_pipelines_tests.cli.command import Cyphera
+from cyphera_pipelines_tests.cli.command import ForkedCyphera
 from cyphera_pipelines_tests.receiver import receiving, wait_for
 
 SITE = ChargebeeSite(site="changes-test", api_key="test_cyphera_changes", name="Initech LLC", seed=3)
@@ -21,9 +21,9 @@ def sandbox() -> Iterator[SandboxServer]:
         yield it
 
 
-def test_a_site_is_found_by_what_its_key_ends_in_and_changes(sandbox: SandboxServer, cyphera: Cyphera) -> None:
+def test_a_site_is_found_by_what_its_key_ends_in_and_changes(sandbox: SandboxServer, forked: ForkedCyphera) -> None:
     port = ("--port", sandbox.url.rpartition(":")[2])
-    told = cyphera("sandbox", "change", "changes", *port, "--create", "customers=2", "--update", "prices=1").done()
+    told = forked("sandbox", "change", "changes", *port, "--create", "customers=2", "--update", "prices=1").done()
     assert told.startswith("What happened in Initech LLC (changes-test), each with a provider event:")
     assert re.findall(r"^\S.* +(\w+_(?:created|updated)) *$", told, re.MULTILINE) == [
         "customer_created",
@@ -31,25 +31,25 @@ def test_a_site_is_found_by_what_its_key_ends_in_and_changes(sandbox: SandboxSer
         "item_price_updated",
     ]
     assert told.endswith("shows it after: cyphera sync WORKSPACE chargebee --delta\n")
-    assert cyphera("sandbox", "change", "changes-test", *port).done().startswith("What happened in Initech LLC")
-    refused = cyphera("sandbox", "change", "nobody", *port).error()
+    assert forked("sandbox", "change", "changes-test", *port).done().startswith("What happened in Initech LLC")
+    refused = forked("sandbox", "change", "nobody", *port).error()
     assert refused == "The sandbox has no account nobody: acme (acct_acme), changes (changes-test)."
 
 
-def test_a_site_s_events_are_sent_where_somebody_says(sandbox: SandboxServer, cyphera: Cyphera) -> None:
+def test_a_site_s_events_are_sent_where_somebody_says(sandbox: SandboxServer, forked: ForkedCyphera) -> None:
     port = ("--port", sandbox.url.rpartition(":")[2])
     with receiving() as receiver:
         to = ("--to", receiver.url, "--secret-env", "HOOK_SECRET")
         command = ("sandbox", "webhooks", "--account", "changes", *to, *port)
-        assert "does not hold `user:password`" in cyphera(*command).error()
-        cyphera(*command, HOOK_SECRET="cyphera:hush").done()
-        cyphera("sandbox", "change", "changes", *port, "--update", "customers=1").done()
+        assert "does not hold `user:password`" in forked(*command).error()
+        forked(*command, HOOK_SECRET="cyphera:hush").done()
+        forked("sandbox", "change", "changes", *port, "--update", "customers=1").done()
         wait_for(lambda: len(receiver.received) == 1)
         assert receiver.received[0].authorization.startswith("Basic ")
-        shown = cyphera("sandbox", "webhooks", *port)
+        shown = forked("sandbox", "webhooks", *port)
         assert re.search(rf"{receiver.url} +changes-test +enabled +1 +1 +1 ", shown.done())
         assert "hush" not in shown.out + shown.err
-    refused = cyphera("sandbox", "webhooks", "--account", "acme", "--to", "http://127.0.0.1:9", *port).error()
+    refused = forked("sandbox", "webhooks", "--account", "acme", "--to", "http://127.0.0.1:9", *port).error()
     assert refused.startswith("acme is a Stripe account: make its endpoint through its API")
 
 

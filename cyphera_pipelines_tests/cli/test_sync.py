@@ -125,19 +125,23 @@ def test_sessions_and_events_tell_what_happened(
     assert str(sum(account.size_of(entity) for entity in ENTITIES)) in line
     session_id = line.split()[0]
     assert len(session_id) == 8
-    events = cyphera("events", session_id, "--json").json()
+    events = forked("events", session_id, "--json").json()
     assert len(events) >= 2
     assert [events[0]["event_type"], events[-1]["event_type"]] == ["session_started", "session_completed"]
     assert len(forked("sessions", "--limit", "2", "--json").json()) == 2
 
 
 def test_entities_are_given_with_commas_and_several_times(
-    cyphera: Cyphera, add_source: AddSource, cli_database: Database, sandbox: SandboxServer, account: SandboxAccount
+    forked: ForkedCyphera,
+    add_source: AddSource,
+    cli_database: Database,
+    sandbox: SandboxServer,
+    account: SandboxAccount,
 ) -> None:
     slug = add_source()
     sandbox.state.counters.reset()
     chosen = ("--entities", "prices, customers", "--entities", "products")
-    session = cyphera("sync", slug, "stripe", *chosen, "--batch-size", "7", "--full", "--json").json()
+    session = forked("sync", slug, "stripe", *chosen, "--batch-size", "7", "--full", "--json").json()
     assert session["entity_types"] == ["customers", "products", "prices"]
     assert (session["config"]["full_sync"], session["config"]["batch_size"]) == (True, 7)
     listings = [seen for seen in sandbox.state.counters.recent if seen.path.removeprefix("/v1/") in ENTITIES]
@@ -200,10 +204,11 @@ def test_ctrl_c_ends_the_sync_and_its_session(
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_database_that_dies_in_the_middle_is_told_in_one_line(
-    debug: bool, make_home: MakeHome, add_source: AddSource, slow_sandbox: SandboxServer
+    debug: bool, make_home: MakeHome, forked: ForkedCyphera, add_source: AddSource, slow_sandbox: SandboxServer
 ) -> None:
     cyphera = make_home()
-    slug = add_source(command=cyphera, base_url=slow_sandbox.url)
+    quick = forked.elsewhere(cyphera.home)
+    slug = add_source(command=quick, base_url=slow_sandbox.url)
     process = cyphera.start(*(["--debug"] if debug else []), "sync", slug, "stripe", "--batch-size", "2")
 
     def kill_the_server(_endpoint: str, _query: str) -> None:
@@ -225,8 +230,8 @@ def test_a_database_that_dies_in_the_middle_is_told_in_one_line(
         assert [line for line in told if not re.fullmatch(sentence, line) and not line.startswith("Details: ")] == []
     elif not output:
         assert "Traceback" in errors
-    cyphera("sync", slug, "stripe").done()
-    assert [each["status"] for each in cyphera("sessions", slug, "--json").json()] == ["completed", "failed"]
+    quick("sync", slug, "stripe").done()
+    assert [each["status"] for each in quick("sessions", slug, "--json").json()] == ["completed", "failed"]
 
 
 def read_all(terminal: int) -> str:
