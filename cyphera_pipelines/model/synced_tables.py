@@ -6,6 +6,7 @@ Money is kept in minor units beside a lower-case `currency`; times are `timestam
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 
 from cyphera_pipelines.model.columns import (
     Column,
@@ -473,16 +474,19 @@ def entity_table(entity: Entity) -> SyncedTable:
     return SYNCED_TABLES[entity.value]
 
 
+@cache
 def child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
     """The child tables of the entity, loose ones included."""
     return tuple(table for table in SYNCED_TABLES.values() if table.entity is entity and table.is_child)
 
 
+@cache
 def strict_child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
     """The child tables that are replaced together with the entity's rows."""
     return tuple(table for table in child_tables(entity) if not table.is_loose)
 
 
+@cache
 def loose_child_tables(entity: Entity) -> tuple[SyncedTable, ...]:
     """The child tables whose rows are merged by themselves, wherever they are told."""
     return tuple(table for table in child_tables(entity) if table.is_loose)

@@ -10,6 +10,7 @@ from cyphera_pipelines.providers.mapping.values import Getter
 
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER_BOUND = 2**63
+_MOST_FITTING = 1_000
 _EARLIEST, _LATEST = -62135596800, 253402300799  # the years 1 to 9999
 
 
@@ -24,25 +25,38 @@ def row_mapper(
 
     `always` are columns that may be NULL and that this provider's objects fill: one without them is broken.
     """
-    unknown = set(getters) - {column.name for column in table.columns}
+    columns = table.columns
+    unknown = set(getters) - {column.name for column in columns}
     assert not unknown, f"{table.name} has no columns {unknown}"
-    # A column without a getter holds the field of its own name: looking it up here saves half of all calls.
-    steps = [
-        (column, column.required or column.name in always, getters.get(column.name), _PLAIN[kind], _CHECKS[kind])
-        for column, kind in ((column, column.kind) for column in table.columns)
-    ]
+    required = [column.required or column.name in always for column in columns]
+    names = [column.name for column in columns]  # a column without a getter holds the field of its own name
+    taken = [(at, getters[name]) for at, name in enumerate(names) if name in getters]
+    plain = [_PLAIN[column.kind] - ({_NONE} if must else set()) for column, must in zip(columns, required, strict=True)]
+    whole = [at for at, column in enumerate(columns) if column.kind in (Kind.INTEGER, Kind.TIMESTAMP)]
+    decimal = [at for at, column in enumerate(columns) if column.kind is Kind.NUMERIC]
+    # The classes of the values of rows in which each one fits: a look at all of them is sooner done than at each.
+    fitting = set[tuple[type, ...]]()
 
     def to_row(obj: dict[str, Any]) -> Row:
-        values: list[Any] = []
-        add, field = values.append, obj.get
-        for column, is_required, get, plain, check in steps:
-            value = field(column.name) if get is None else get(obj)
+        values = list(map(obj.get, names))
+        for at, get in taken:
+            values[at] = get(obj)
+        odd = [at for at in whole if (value := values[at]).__class__ is int and not _EARLIEST <= value <= _LATEST]
+        for at in decimal:
+            if values[at] is not None:
+                values[at] = _numeric(values[at], columns[at])
+        classes = tuple(map(type, values))
+        if classes not in fitting:
+            misfits = [at for at, value_class in enumerate(classes) if value_class not in plain[at]]
+            if not misfits and len(fitting) < _MOST_FITTING:
+                fitting.add(classes)
+            odd += misfits
+        for at in odd:
+            value, column = values[at], columns[at]
             if value is not None:
-                if value.__class__ is not plain:
-                    value = check(value, column)
-            elif is_required:
+                values[at] = _CHECKS[column.kind](value, column)
+            elif required[at]:
                 raise UnmappableValueError(f"`{column.name}` is missing")
-            add(value)
         return tuple(values)
 
     return to_row
@@ -94,14 +108,15 @@ def _json(value: Any, _column: Column) -> Any:
     return value
 
 
-# The class whose values need no further look.
-_PLAIN: dict[Kind, type | None] = {
-    Kind.TEXT: str,
-    Kind.INTEGER: None,
-    Kind.BOOLEAN: bool,
-    Kind.TIMESTAMP: None,
-    Kind.NUMERIC: None,
-    Kind.JSON: dict,
+_NONE = type(None)
+# The classes whose values need no further look, but for whole numbers that are no moments, and decimal numbers.
+_PLAIN: dict[Kind, set[type]] = {
+    Kind.TEXT: {str, _NONE},
+    Kind.INTEGER: {int, _NONE},
+    Kind.BOOLEAN: {bool, _NONE},
+    Kind.TIMESTAMP: {int, _NONE},
+    Kind.NUMERIC: {str, _NONE},
+    Kind.JSON: {dict, list, str, int, float, bool, _NONE},
 }
 _CHECKS: dict[Kind, Callable[[Any, Column], Any]] = {
     Kind.TEXT: _text,

@@ -125,8 +125,9 @@ def _apart(entity: Entity, obj: dict[str, Any]) -> tuple[dict[str, Any], dict[st
     name = _BESIDE.get(entity)
     if name is None or name not in obj:
         return obj, {}
-    told = {name: obj[name]} if obj[name] is not None else {}
-    return {field: value for field, value in obj.items() if field != name}, told
+    kept = obj.copy()
+    told = kept.pop(name)
+    return kept, {} if told is None else {name: told}
 
 
 def _hash(raw: bytes) -> bytes:
