@@ -4,7 +4,7 @@ Many rows go into staging by COPY. A few are given to the merge itself: that tak
 are to be emptied again, take 25.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +38,17 @@ FEW_ROWS = 200
 """So many, children included, are given to the merge itself."""
 
 
+def _at_once() -> None:
+    """What is staged is merged without waiting for anything."""
+
+
 @dataclass(frozen=True)
 class _How:
-    """How a merge treats the rows that are there; see `merge_statement`."""
+    """How a merge treats the rows that are there, see `merge_statement`, and what it does when they are staged."""
 
     rewrites: bool = False
     only_older: bool = False
+    when_staged: Callable[[], None] = _at_once
 
 
 def load(
@@ -56,6 +61,7 @@ def load(
     confirms: bool = False,
     rewrites: bool = False,
     finds_nothing: bool = False,
+    when_staged: Callable[[], None] = _at_once,
 ) -> LoadResult:
     """Merge the objects and their children within the connection's tenant transaction.
 
@@ -68,6 +74,8 @@ def load(
     hashes included: for states that were read to repair rows which are known to be wrong.
     A batch that `finds_nothing` is not looked up first: its tables held no rows of the source, and what has come since
     is left as it is by the merge where it is newer or the same.
+    `when_staged` is called, maybe more than once, before a row of the tables is touched: until it returns, nothing of
+    the batch is where others might meet it.
     Loose children are merged by themselves, whether or not their parents changed; see `store/loose_children.py`.
     """
     batch = _newest_of_each(objects)
@@ -89,7 +97,9 @@ def load(
     for livemode in (True, False):
         of_mode = [obj for obj in changed if obj.livemode is livemode]
         if of_mode:
-            result.add(_load_changed(connection, source, entity, of_mode, strategy, _How(rewrites=rewrites)))
+            how = _How(rewrites=rewrites, when_staged=when_staged)
+            result.add(_load_changed(connection, source, entity, of_mode, strategy, how))
+    when_staged()
     telling = objects
     if strategy is not ConflictStrategy.OVERWRITE:
         telling = [obj for obj in objects if (row := known.get((obj.livemode, obj.id))) is None or row.is_deleted]
@@ -198,6 +208,7 @@ def _merge_given(
         only_older=how.only_older,
     )
     rows = {staging_name(table): given_rows(entity, table, batch, source.store_raw) for table in _tables_of(entity)}
+    how.when_staged()
     numbers = connection.execute(merge.sql, {**_parameters(source, batch), **rows}).one()
     return _counted(merge, numbers, _staged_counts(entity, batch))
 
@@ -214,6 +225,7 @@ def _merge(
     encoded = [encode(entity, obj, source.store_raw) for obj in batch]
     for table in tables:
         copy_lines(connection, copy_into_staging(table), [lines[table.name] for lines in encoded])
+    how.when_staged()
     parameters, differing = _parameters(source, batch), list[DifferingRow]()
     if strategy is ConflictStrategy.FLAG:
         found = connection.execute(text(differences_statement(tables[0])), parameters)

@@ -12,8 +12,8 @@ _STAGED_IN = "cyphera_staged_in"  # where a connection keeps in which transactio
 
 def empty_staging(connection: Connection, tables: Sequence[SyncedTable]) -> None:
     """Make the staging tables if there are none yet. The end of a transaction empties them; within one, we have to."""
-    for table in tables:
-        connection.execute(text(create_staging(table)))
+    # All in one go: for each answer of Postgres' we may wait for the interpreter that other threads are using.
+    connection.execute(text("; ".join(create_staging(table) for table in tables)))
     transaction = connection.get_transaction()
     staged_in, filled = connection.info.get(_STAGED_IN, (None, frozenset[str]()))
     names = {staging_name(table) for table in tables}

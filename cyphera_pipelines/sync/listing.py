@@ -31,6 +31,7 @@ from cyphera_pipelines.store.tombstones import TimeSpan, find_missing, tombstone
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.memory import collect_if_due
+from cyphera_pipelines.sync.merges import Turn, merge_in_order
 from cyphera_pipelines.sync.pages import FetchedPage, PageStream
 from cyphera_pipelines.sync.slices import Coverage, Slice, restore
 from cyphera_pipelines.sync.slicing import MOMENT_OF_A_LANE, SlicePlan
@@ -87,26 +88,38 @@ class EntityListing:
 
     def run(self) -> None:
         """List until the entity is complete. Raises ProviderError, SyncCancelledError or a database error."""
-        context = self._context
-        for batch in self._pages.batches():
-            self._merge(batch)
-            collect_if_due()
-        context.progress.done(self._entity)
+        merge_in_order(self._pages.batches, self._merge, name=self._entity.value)
+        assert self._pages.is_complete, "every slice was merged to its end"
+        self._context.progress.done(self._entity)
 
     def _prepare(self, page: MappedPage) -> None:
         """Of a first listing everything will be written. Later ones mostly find what is there already."""
         if not self._met_rows:
             encode_ahead(self._entity, page.objects, store_raw=self._context.source.store_raw)
 
-    def _merge(self, batch: list[FetchedPage]) -> None:
-        """Merge the pages, what they prove to be gone, and their checkpoint in one transaction."""
+    def _merge(self, batch: list[FetchedPage], turn: Turn) -> None:
+        """Merge the pages, what they prove to be gone, and their checkpoint in one transaction.
+
+        What a first listing brings may go into staging before the batch's turn has come: it looks nothing up.
+        """
         context, source = self._context, self._context.source
-        incomplete = [obj for page in batch for obj in page.mapped.incomplete]
-        self._owe(incomplete)
+        if self._met_rows:
+            turn.wait()
         # No connection is held while pages are waited for: all entities of a sync share two.
         with context.database.tenant(source.workspace_id) as connection:
+            turn.has_begun()
             objects = [obj for page in batch for obj in page.mapped.objects]
-            result = load(connection, source, self._entity, objects, self._strategy, finds_nothing=not self._met_rows)
+            result = load(
+                connection,
+                source,
+                self._entity,
+                objects,
+                self._strategy,
+                finds_nothing=not self._met_rows,
+                when_staged=turn.wait,
+            )
+            incomplete = [obj for page in batch for obj in page.mapped.incomplete]
+            self._owe(incomplete)
             gone = [object_id for page in batch for object_id in self._bury(connection, page, result)]
             unmappable = [obj for page in batch for obj in page.mapped.unmappable]
             cleaned = [object_id for page in batch for object_id in page.mapped.cleaned]
@@ -128,6 +141,7 @@ class EntityListing:
             result=result,
         )
         self._estimate()
+        collect_if_due()
 
     def _note_missing(
         self,

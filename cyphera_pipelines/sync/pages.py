@@ -24,6 +24,10 @@ from cyphera_pipelines.sync.slicing import SlicePlan
 PAGES_AT_ONCE = 8
 """Pages that are handed out together when they are ready: a transaction for each costs Postgres a fifth more."""
 
+_mapping = threading.Lock()
+"""Mapping is nothing but work for the interpreter. Two threads at it would not be sooner done than one, but whoever has
+an answer of Postgres' or the provider's in hand would have to wait for both: a first load took a ninth longer."""
+
 LOOK_UP_EVERY = 0.5  # seconds after which a waiting worker looks whether the sync was cancelled
 
 
@@ -99,7 +103,12 @@ class PageStream:
                 self._stop()
         if self._is_cancelled():
             raise SyncCancelledError
-        assert self._plan.is_complete, "every slice was merged to its end"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every page is where it belongs."""
+        with self._changed:
+            return self._plan.is_complete
 
     def checkpoint_after(self, pages: list[FetchedPage]) -> list[dict[str, Any]]:
         """What would be left to do if these pages were committed too; see `SlicePlan.checkpoint_after`."""
@@ -193,9 +202,11 @@ class PageStream:
 
     def _completed(self, page: Page, arrival: Arrival, undated: tuple[str, ...]) -> FetchedPage:
         requests = page.requests + self._client.complete(page)
-        ids = [self._client.listed(self._entity, obj).id for obj in page.objects] + [obj.id for obj in page.incomplete]
-        mapped = self._client.map_page(page)
-        self._prepare(mapped)
+        with _mapping:
+            ids = [self._client.listed(self._entity, obj).id for obj in page.objects]
+            ids += [obj.id for obj in page.incomplete]
+            mapped = self._client.map_page(page)
+            self._prepare(mapped)
         return FetchedPage(
             arrival=arrival,
             mapped=mapped,
