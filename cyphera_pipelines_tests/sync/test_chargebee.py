@@ -133,6 +133,9 @@ def test_invoices_without_a_date_are_neither_lost_nor_kept_for_ever(
     with database.tenant(source.workspace_id) as connection:
         copied = f"SELECT 'gone', {columns} FROM payments.invoices WHERE id = %s"
         connection.exec_driver_sql(f"INSERT INTO payments.invoices (id, {columns}) {copied}", (undated[0],))
+        # Of two syncs in two seconds, the second one may know less well what time it is at the provider.
+        known_before = "SET source_version = source_version - interval '1 minute' WHERE id = 'gone'"
+        connection.exec_driver_sql(f"UPDATE payments.invoices {known_before}")
     assert "gone" in live_rows(database, source, "invoices")
     assert sync_now(source, full_sync=True, batch_size=10).status is SessionStatus.COMPLETED
     kept = set(live_rows(database, source, "invoices"))
