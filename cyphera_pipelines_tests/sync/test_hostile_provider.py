@@ -235,7 +235,7 @@ def test_a_cancelled_process_gives_the_source_back_whatever_the_provider_does(
 
     def slowly(wire: Wire) -> None:
         asked.append(wire)
-        # An endless body is soon too large, and the sync would end: what is asked for instead waits for the cancellation.
+        # An endless body is soon too large, and the sync would end: what is asked for instead is not answered.
         (how if len(asked) == 1 else misbehaviour.never_answers())(wire)
 
     provider.misbehave("/v1/invoices", slowly)
