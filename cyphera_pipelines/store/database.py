@@ -78,6 +78,12 @@ class Database:
             used.execute(_ENTER[role], {"workspace_id": str(workspace_id)})
             yield used
 
+    @property
+    def is_in_demand(self) -> bool:
+        """Whether somebody waits for one of the pool's connections."""
+        pool = self.engine.pool
+        return isinstance(pool, PoolInOrder) and pool.turns.waiting > 0
+
     def take_connections_of_sync(self) -> None:
         """Have all connections that a sync may need before it begins: see `take_all_connections`."""
         take_all_connections(self.engine, SYNC, self.patience)

@@ -100,10 +100,11 @@ class EntityListing:
     def _merge(self, batch: list[FetchedPage], turn: Turn) -> None:
         """Merge the pages, what they prove to be gone, and their checkpoint in one transaction.
 
-        What a first listing brings may go into staging before the batch's turn has come: it looks nothing up.
+        What a first listing brings may go into staging before the batch's turn has come: it looks nothing up. Not where
+        others wait for a connection, of which it would hold a second one.
         """
         context, source = self._context, self._context.source
-        if self._met_rows:
+        if self._met_rows or context.database.is_in_demand:
             turn.wait()
         # No connection is held while pages are waited for: all entities of a sync share two.
         with context.database.tenant(source.workspace_id) as connection:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -59,6 +60,20 @@ def test_connections_are_given_in_the_order_in_which_they_were_asked_for(make_en
         with engine.connect():
             served.append(99)
     assert served == [0, 1, 2, 3, 4, 99]
+
+
+def test_a_database_is_in_demand_while_somebody_waits_for_a_connection(
+    make_engine: Callable[..., Engine], database: Database
+) -> None:
+    small = replace(database, engine=make_engine(1))
+    with ThreadPoolExecutor(1) as threads:
+        with small.engine.connect():
+            assert not small.is_in_demand
+            waiting = threads.submit(lambda: small.engine.connect().close())
+            until_so_many_wait(small.engine, 1)
+            assert small.is_in_demand
+        waiting.result()
+    assert not small.is_in_demand
 
 
 def test_the_pool_never_has_more_connections_than_its_size_whatever_becomes_of_them(
