@@ -1,5 +1,6 @@
 """The API as a server: one process, or several that share a port."""
 
+import gc
 import os
 import resource
 import tempfile
@@ -54,12 +55,15 @@ def make_worker() -> DocumentedApi:
     configure_logs()
     _allow_many_connections()
     settings = load_settings()
-    return create_app(
+    app = create_app(
         open_database(settings, application_name="cyphera api", pool_size=API_PROCESS, patience=REQUEST_PATIENCE),
         load_keyring(settings),
         settings,
         DagsterRuns(settings.dagster_url),
     )
+    # What is there by now stays. Going through it for garbage, now and then, held up whatever requests there were.
+    gc.freeze()
+    return app
 
 
 def _allow_many_connections() -> None:
