@@ -27,7 +27,7 @@ FEWEST_BEFORE_PROBING, MOST_BEFORE_PROBING = 80, 480
 """Requests from a cut until more is tried than was allowed: more each time that the limit proves to be still there."""
 LONGEST_BEFORE_PROBING = 20.0
 """The same in seconds."""
-PROBE_PER_SECOND = 0.2
+PROBE_PER_SECOND = 0.12
 """How much of the rate is added per second then."""
 
 

@@ -59,7 +59,7 @@ def test_bursts_and_jitter(burst: int, on_arrival: bool, latency: int) -> None:
 def test_no_burst_at_endpoints(jitter: float, latency: int) -> None:
     ratio, refused = worst(limited(endpoint_burst=1, latency_ms=latency, latency_jitter_ms=latency * jitter))
     assert ratio <= 1.11
-    assert refused <= (0.005 if latency < 400 else 0.0085)
+    assert refused <= (0.005 if latency < 400 else 0.008)
 
 
 @pytest.mark.parametrize("burst", [5, 20, 100])
@@ -115,7 +115,7 @@ def test_a_limit_that_falls_and_comes_back(rate: float, burst: int) -> None:
     """Whether a limit has come back shows only to who tries, and whoever tries in vain is refused."""
     lower, usual = limited(endpoint_burst=burst, endpoint_rate=rate), limited(endpoint_burst=burst)
     ratio, refused = worst(usual, (Change(10, lower), Change(25, usual)))
-    assert ratio <= 1.30
+    assert ratio <= 1.32
     assert refused <= 0.009
 
 
@@ -172,7 +172,7 @@ def test_processes_that_do_not_know_of_each_other_settle(clients: int) -> None:
         outcomes = together(options, clients, seed)
         least = max(FIRST_LOAD.values()) * clients / 25
         assert max(outcome.seconds for outcome in outcomes) <= 1.35 * least
-        assert sum(outcome.refused.total() for outcome in outcomes) <= 0.035 * sum(o.requests for o in outcomes)
+        assert sum(outcome.refused.total() for outcome in outcomes) <= 0.03 * sum(o.requests for o in outcomes)
         # None of them starves.
         assert min(outcome.seconds for outcome in outcomes) >= 0.5 * max(outcome.seconds for outcome in outcomes)
 
