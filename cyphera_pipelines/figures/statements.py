@@ -57,6 +57,11 @@ class Statements:
         """How many rows a table has, or of how many `what` is something."""
         return int(self._connection.execute(text(f"SELECT count({what}) FROM {table}")).scalar_one())
 
+    def texts(self, column: str, table: str) -> list[str]:
+        """The values of a column that are not NULL, as Postgres writes them."""
+        statement = f"SELECT CAST({column} AS text) FROM {table} WHERE {column} IS NOT NULL"
+        return list(self._connection.execute(text(statement)).scalars())
+
     def largest(self, column: str, table: str) -> int:
         """The largest value of an integer column; 0 where there is no row."""
         return int(self._connection.execute(text(f"SELECT coalesce(max({column}), 0) FROM {table}")).scalar_one())
