@@ -16,6 +16,10 @@ AT_ONCE = 2
 """Batches that are being staged or merged: a sync has two connections for all of its listings."""
 
 
+class BatchBeforeFailedError(Exception):
+    """The batch before was not committed. It has an error of its own: none that tells anything of this batch's rows."""
+
+
 class Turn:
     """A batch's place in the order."""
 
@@ -28,9 +32,9 @@ class Turn:
         self._begun.set()
 
     def wait(self) -> None:
-        """Wait until the batch before is committed. Raises what that raised: then this one must not be, either."""
-        if self._before is not None:
-            self._before.result()
+        """Wait until the batch before is committed; BatchBeforeFailedError if it was not: nor may this one be."""
+        if self._before is not None and (error := self._before.exception()) is not None:
+            raise BatchBeforeFailedError from error
 
     def wait_for_begin(self) -> None:
         """Wait until the batch has its connection, or has failed before it had one."""
@@ -57,7 +61,8 @@ def merge_in_order(batches: Callable[[], Iterable[Batch]], merge: Callable[[Batc
                 turn = Turn(before)
                 merging = threads.submit(carry_out, batch, turn)
                 turn.wait_for_begin()
-                turn.wait()
+                if before is not None:
+                    before.result()
                 before = merging
         finally:
             if before is not None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyphera_pipelines.sync.merges import Turn, merge_in_order
+from cyphera_pipelines.sync.merges import BatchBeforeFailedError, Turn, merge_in_order
 
 PATIENCE = 60.0
 
@@ -84,6 +84,26 @@ def test_what_follows_a_failed_merge_is_not_merged(has_begun: bool) -> None:
         merge_in_order(batches, merge, name="numbers")
     assert merged == [0, 1]
     assert len(taken) <= 4
+
+
+def test_a_failed_merge_is_not_taken_for_trouble_with_the_rows_of_the_next_batch() -> None:
+    told, next_is_staged = list[type[BaseException]](), threading.Event()
+
+    def merge(batch: int, turn: Turn) -> None:
+        turn.has_begun()
+        if batch == 0:
+            assert next_is_staged.wait(PATIENCE)
+            raise NothingLeftError("refused")
+        next_is_staged.set()
+        try:
+            turn.wait()
+        except Exception as error:
+            told.append(type(error))
+            raise
+
+    with pytest.raises(NothingLeftError, match="refused"):
+        merge_in_order(lambda: iter(range(5)), merge, name="numbers")
+    assert told == [BatchBeforeFailedError]
 
 
 def test_what_came_before_the_batches_end_in_an_error_is_merged() -> None:
