@@ -17,11 +17,12 @@ def copy_lines(connection: Connection, statement: str, lines: Sequence[bytes]) -
 
     SQLAlchemy knows nothing of COPY: what its driver raises would be no database error to anybody else.
     """
-    if not lines:
+    joined = b"".join(lines)
+    if not joined:
         return
     cursor = connection.connection.cursor()
     try:
-        cursor.copy_expert(statement, io.BytesIO(b"".join(lines)), size=AT_ONCE)
+        cursor.copy_expert(statement, io.BytesIO(joined), size=AT_ONCE)
     except psycopg2.Error as error:
         translated = DBAPIError.instance(statement, None, error, psycopg2.Error)
         assert isinstance(translated, DBAPIError), "psycopg2's errors have their counterparts"

@@ -19,8 +19,8 @@ NULL = "\\N"
 def encode_ahead(entity: Entity, objects: Iterable[MappedObject], *, store_raw: bool) -> None:
     """Encode the objects before they are loaded: another thread may do that while Postgres has its turn.
 
-    The children's JSON, which nobody else asks for, is then kept in the encoded lines only. An object that cannot be
-    encoded is left to the loader, which sets it apart from the others.
+    All values, and the children's JSON, are then kept in the encoded lines only, since nobody else asks for them. An
+    object that cannot be encoded is left to the loader, which sets it apart from the others.
     """
     for obj in objects:
         try:
@@ -29,9 +29,10 @@ def encode_ahead(entity: Entity, objects: Iterable[MappedObject], *, store_raw: 
             if not is_about_data(error):
                 raise
             continue
+        obj.values = ()
         for children in obj.children.values():
             for child in children:
-                child.raw = b""
+                child.values, child.raw = (), b""
 
 
 def encode(entity: Entity, obj: MappedObject, store_raw: bool) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ from cyphera_pipelines.store.given_rows import given_rows
 from cyphera_pipelines.store.known_rows import KnownRow, confirm_rows, find_known_rows
 from cyphera_pipelines.store.load_result import DifferingRow, LoadResult, TableCounts
 from cyphera_pipelines.store.loose_children import load_loose_children
-from cyphera_pipelines.store.staged import empty_staging
+from cyphera_pipelines.store.staged import begin_staging, undo_staging
 from cyphera_pipelines.store.staging import (
     MergeStatement,
     copy_into_staging,
@@ -100,10 +100,11 @@ def load(
             how = _How(rewrites=rewrites, when_staged=when_staged)
             result.add(_load_changed(connection, source, entity, of_mode, strategy, how))
     when_staged()
+    are_new = finds_nothing and result.tables.get(entity.value, TableCounts()).created == len(batch)
     telling = objects
     if strategy is not ConflictStrategy.OVERWRITE:
         telling = [obj for obj in objects if (row := known.get((obj.livemode, obj.id))) is None or row.is_deleted]
-    result.add(load_loose_children(connection, source, entity, telling, rewrites=rewrites, finds_nothing=finds_nothing))
+    result.add(load_loose_children(connection, source, entity, telling, rewrites=rewrites, are_new=are_new))
     return result
 
 
@@ -166,16 +167,14 @@ def _load_changed(
 ) -> LoadResult:
     """Load objects of one mode; what Postgres refuses is found by halving the batch."""
     is_given = _is_few(batch) and strategy is not ConflictStrategy.FLAG
-    if not is_given:
-        empty_staging(connection, (entity_table(entity), *strict_child_tables(entity)))
+    begin_staging(connection, () if is_given else _tables_of(entity))
     try:
-        with connection.begin_nested():
-            if is_given:
-                return _merge_given(connection, source, entity, batch, strategy, how)
-            return _merge(connection, source, entity, batch, strategy, how)
+        merge = _merge_given if is_given else _merge
+        return merge(connection, source, entity, batch, strategy, how)
     except Exception as error:
         if not is_about_data(error):
             raise
+        undo_staging(connection)
         if len(batch) == 1:
             reason = f"it cannot be written to Postgres: {reason_of(error)}"
             return LoadResult(refused=[UnmappableObject(batch[0].id, reason, batch[0].raw)])

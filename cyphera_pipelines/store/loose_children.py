@@ -23,7 +23,7 @@ from cyphera_pipelines.store.encoding import encode
 from cyphera_pipelines.store.given_rows import given_rows
 from cyphera_pipelines.store.known_rows import find_known_rows
 from cyphera_pipelines.store.load_result import LoadResult, TableCounts
-from cyphera_pipelines.store.staged import empty_staging
+from cyphera_pipelines.store.staged import begin_staging, undo_staging
 from cyphera_pipelines.store.staging import copy_into_staging, loose_merge_statement, staging_name
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 from cyphera_pipelines.store.versions import may_follow, seconds_of, storable_moment
@@ -50,20 +50,20 @@ def load_loose_children(
     objects: Sequence[MappedObject],
     *,
     rewrites: bool = False,
-    finds_nothing: bool = False,
+    are_new: bool = False,
 ) -> LoadResult:
     """Merge what is told of the objects' loose children, within the connection's tenant transaction.
 
     The objects' own rows have been merged before: of one that has none, or that is gone, nothing is written. Of an
-    object that comes twice the newest state that tells counts. `rewrites` and `finds_nothing` are as in
-    `store.loader.load`; what Postgres refuses is named in `refused`.
+    object that comes twice the newest state that tells counts. `rewrites` is as in `store.loader.load`. Of objects that
+    `are_new`, whose rows this transaction has made, nothing is looked up. What Postgres refuses is named in `refused`.
     """
     result = LoadResult()
     for table in loose_child_tables(entity):
         told = _newest_told(table, objects)
         if not told:
             continue
-        known = _Known() if finds_nothing else _find(connection, source, table, told)
+        known = _Known() if are_new else _find(connection, source, table, told)
         to_write, gone = list[MappedObject](), list[tuple[MappedObject, _Place]]()
         counts = result.tables.setdefault(table.name, TableCounts())
         for obj in told:
@@ -78,7 +78,7 @@ def load_loose_children(
                 for place, row in rows.items()
                 if place not in children and not row.is_deleted and (rewrites or row.version <= obj.version)
             ]
-        alive = _alive(connection, source, entity, to_write, locks=not finds_nothing) if to_write else []
+        alive = to_write if are_new or not to_write else _alive(connection, source, entity, to_write)
         for livemode in (True, False):
             of_mode = [obj for obj in alive if obj.livemode is livemode]
             if any(obj.children[table.name] for obj in of_mode):
@@ -105,13 +105,10 @@ def _differs(row: _KnownChild | None, told_hash: bytes, obj: MappedObject) -> bo
 
 
 def _alive(
-    connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject], *, locks: bool
+    connection: Connection, source: Source, entity: Entity, objects: Sequence[MappedObject]
 ) -> list[MappedObject]:
-    """Those whose own rows are there.
-
-    They are locked, lest somebody marks them as gone before their children are written; what was just made needs none.
-    """
-    rows = find_known_rows(connection, source, entity, objects, locks=locks)
+    """Those whose own rows are there. They are locked, lest somebody marks them as gone before their children."""
+    rows = find_known_rows(connection, source, entity, objects, locks=True)
     found = ((obj, rows.get((obj.livemode, storable(obj.id)))) for obj in objects)
     return [obj for obj, row in found if row is not None and not row.is_deleted]
 
@@ -145,20 +142,19 @@ def _write(
     # What was encoded ahead is to go by COPY.
     is_given = rows <= FEW_ROWS and all(obj.encoded is None for obj in objects)
     parameters: dict[str, Any] = _of_source(source) | {"livemode": objects[0].livemode}
-    if not is_given:
-        empty_staging(connection, (table,))
+    begin_staging(connection, () if is_given else (table,))
     try:
-        with connection.begin_nested():
-            if is_given:
-                parameters[staging_name(table)] = given_rows(entity, table, objects, source.store_raw)
-            else:
-                lines = [encode(entity, obj, source.store_raw)[table.name] for obj in objects]
-                copy_lines(connection, copy_into_staging(table), lines)
-            statement = loose_merge_statement(table, rewrites=rewrites, takes_rows=is_given)
-            created, updated = connection.execute(statement, parameters).one()
+        if is_given:
+            parameters[staging_name(table)] = given_rows(entity, table, objects, source.store_raw)
+        else:
+            lines = [encode(entity, obj, source.store_raw)[table.name] for obj in objects]
+            copy_lines(connection, copy_into_staging(table), lines)
+        statement = loose_merge_statement(table, rewrites=rewrites, takes_rows=is_given)
+        created, updated = connection.execute(statement, parameters).one()
     except Exception as error:
         if not is_about_data(error):
             raise
+        undo_staging(connection)
         if len(objects) == 1:
             reason = f"its {table.name} cannot be written to Postgres: {reason_of(error)}"
             return LoadResult(refused=[UnmappableObject(objects[0].id, reason, objects[0].raw)])

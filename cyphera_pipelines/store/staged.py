@@ -1,4 +1,8 @@
-"""The staging tables of a connection: made when they are needed, and empty whenever rows are to go in."""
+"""The staging tables of a connection: made when they are needed, and empty whenever rows are to go in.
+
+What is staged and merged is undone if Postgres refuses it. After each statement we wait for Postgres, and then for
+the interpreter that other threads are using: what can be said in one is, and nothing is said that is not needed.
+"""
 
 from collections.abc import Sequence
 
@@ -10,15 +14,23 @@ from cyphera_pipelines.store.staging import create_staging, staging_name
 _STAGED_IN = "cyphera_staged_in"  # where a connection keeps in which transaction it last staged rows, and where
 
 
-def empty_staging(connection: Connection, tables: Sequence[SyncedTable]) -> None:
-    """Make the staging tables if there are none yet. The end of a transaction empties them; within one, we have to."""
-    # All in one go: for each answer of Postgres' we may wait for the interpreter that other threads are using.
-    connection.execute(text("; ".join(create_staging(table) for table in tables)))
+def begin_staging(connection: Connection, tables: Sequence[SyncedTable]) -> None:
+    """From here on `undo_staging` undoes what the transaction does. The tables' staging tables are there, and empty.
+
+    The end of a transaction empties them; within one, we have to. Whatever is not undone is kept with the transaction.
+    """
     transaction = connection.get_transaction()
     staged_in, filled = connection.info.get(_STAGED_IN, (None, frozenset[str]()))
-    names = {staging_name(table) for table in tables}
+    names = frozenset(staging_name(table) for table in tables)
     if staged_in is not transaction:
         filled = frozenset[str]()
+    statements = [create_staging(table) for table in tables]
     if full := sorted(names & filled):
-        connection.execute(text(f"TRUNCATE {', '.join(f'pg_temp.{name}' for name in full)}"))
+        statements.append(f"TRUNCATE {', '.join(f'pg_temp.{name}' for name in full)}")
+    connection.execute(text("; ".join((*statements, "SAVEPOINT staging"))))
     connection.info[_STAGED_IN] = (transaction, filled | names)
+
+
+def undo_staging(connection: Connection) -> None:
+    """Undo what was done since `begin_staging`, after a statement that failed, too."""
+    connection.execute(text("ROLLBACK TO SAVEPOINT staging"))

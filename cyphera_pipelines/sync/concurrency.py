@@ -12,9 +12,9 @@ from cyphera_pipelines.model.limits import RateLimits
 MARGIN = 2.0
 """Latency is measured by its least; requests take longer than that, and some wait for a slice to divide."""
 
-FEWEST_AT_ONCE, MOST_AT_ONCE = 4, 24
+FEWEST_AT_ONCE, MOST_AT_ONCE = 3, 24
 
-MOST_IN_MEMORY = 10
+MOST_IN_MEMORY = 11
 """Pages that may wait for their nested lists or for being merged. Those on their way may come on top of these: where
 answers are slow, merging keeps up with them."""
 

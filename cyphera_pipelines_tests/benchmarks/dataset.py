@@ -9,6 +9,16 @@ from cyphera_pipelines.sandbox.stripe.generate.subscriptions import EMBEDDED
 PAGE = 100
 """Objects on a full page."""
 FULL_SIZE = {"customers": 20_000, "products": 200, "prices": 600, "subscriptions": 20_000, "invoices": 60_000}
+LISTS: dict[str, dict[str, str]] = {
+    "customers": {},
+    "products": {},
+    "prices": {},
+    "subscriptions": {"status": "all"},
+    "invoices": {},
+}
+"""What simple loaders list, and the parameters that make it complete."""
+NESTED = {"subscriptions": ("items", "subscription_items"), "invoices": ("lines", "invoice_line_items")}
+"""The embedded lists that they take with it, as far as these come embedded, and the tables of those."""
 LONG_INVOICES = 0.01
 """The share of invoices with 11 to 250 lines. As large is that of subscriptions with 11 to 25 items."""
 

@@ -17,16 +17,9 @@ import stripe
 from psycopg2.extras import execute_values
 
 from cyphera_pipelines_tests.benchmarks.consumption import measured
+from cyphera_pipelines_tests.benchmarks.dataset import LISTS, NESTED
 
 BATCH = 100
-LISTS: dict[str, dict[str, Any]] = {
-    "customers": {},
-    "products": {},
-    "prices": {},
-    "subscriptions": {"status": "all"},
-    "invoices": {},
-}
-NESTED = {"subscriptions": ("items", "subscription_items"), "invoices": ("lines", "invoice_line_items")}
 COLUMNS = ("id", "parent", "created", "customer", "status", "currency", "amount", "raw")
 _TABLE = (
     "CREATE TABLE baseline.{table} (id text PRIMARY KEY, parent text, created bigint, customer text, status text, "

@@ -18,6 +18,7 @@ SCALE = 0.004
 DEFAULT = [name for name, scenario in SCENARIOS.items() if scenario.by_default]
 MAY_BE_ZERO = {
     "first_load": {"of it background helpers", "the sandbox's own CPU"},
+    "bare_loader": {"Postgres CPU per row"},
     "sdk_baseline": {"rows lost: beyond ten, and tiers"},
     "live_limits": {"requests refused with 429"},
     "unchanged": {"rows written", "WAL of synced tables", "Postgres CPU per row"},

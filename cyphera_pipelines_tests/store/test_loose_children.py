@@ -126,6 +126,18 @@ def test_nobody_gets_children_who_is_gone_or_was_never_there(
     assert numbers() == {"b": "2"}
 
 
+def test_what_came_while_a_first_listing_went_on_is_looked_up(
+    load_now: Load, numbers: Read, database: Database, source: Source
+) -> None:
+    load_now(customer({"a": "1"}, at=10))
+    load_now(customer({"n": "new"}, at=40, customer_id="newer"))
+    with database.tenant(source.workspace_id) as connection:
+        tombstone_object(connection, source, Entity.CUSTOMERS, "c", livemode=False, version=30)
+    listed = [customer({"a": "2"}, at=20), customer({"n": "old"}, at=20, customer_id="newer")]
+    load_now(*listed, customer({"x": "5"}, at=20, customer_id="other"), finds_nothing=True)
+    assert numbers() == {"n": "new", "x": "5"}
+
+
 def test_a_repair_rewrites_whatever_the_rows_say_of_themselves(load_now: Load, numbers: Read) -> None:
     load_now(customer({"a": "1", "surplus": "2"}, at=10**9))
     load_now(customer({"a": "3", "b": "4"}, at=50), rewrites=True)

@@ -17,7 +17,7 @@ def test_nothing_is_known_at_first() -> None:
     assert (after().at_once, after().held) == (FEWEST_AT_ONCE, FEWEST_AT_ONCE + MOST_IN_MEMORY)
 
 
-@pytest.mark.parametrize(("latency", "at_once"), [(0.001, 4), (0.1, 5), (0.3, 15), (0.48, 24), (3.0, 24)])
+@pytest.mark.parametrize(("latency", "at_once"), [(0.001, 3), (0.1, 5), (0.3, 15), (0.48, 24), (3.0, 24)])
 def test_slow_answers_take_more_at_once(latency: float, at_once: int) -> None:
     assert after(latency).at_once == at_once
     assert after(latency).at_once in range(FEWEST_AT_ONCE, MOST_AT_ONCE + 1)
