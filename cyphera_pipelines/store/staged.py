@@ -32,5 +32,5 @@ def begin_staging(connection: Connection, tables: Sequence[SyncedTable]) -> None
 
 
 def undo_staging(connection: Connection) -> None:
-    """Undo what was done since `begin_staging`, after a statement that failed, too."""
-    connection.execute(text("ROLLBACK TO SAVEPOINT staging"))
+    """Undo what was done since the last `begin_staging`, and end that, after a statement that failed, too."""
+    connection.execute(text("ROLLBACK TO SAVEPOINT staging; RELEASE SAVEPOINT staging"))
