@@ -24,7 +24,7 @@ clean-demo: $(INSTALLED) ## Delete what the demo made, and nothing else.
 
 .PHONY: test
 test: lint validate ## Run every check and every test but the slow ones.
-	@echo "The tests take about twelve minutes on two cores that do nothing else."
+	@echo "The tests take about ten minutes on two cores that do nothing else."
 	@# The types take a minute of one processor: beside the tests, which now and then wait. What they lack is told at once.
 	@$(MAKE) --no-print-directory --jobs=2 types quick-tests
 

@@ -22,6 +22,8 @@ from cyphera_pipelines.settings import Settings
 from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera, Outcome
 from cyphera_pipelines_tests.providers.header_server import Answer, Asked, HeaderServer
 
+pytestmark = pytest.mark.slow
+
 API_KEYS = {"odd": "correct/horse+battery:staple=7391", "shaped": "rk_live_51PlantedKeyOfStripeShape77"}
 WEBHOOK_SECRETS = {"odd": "planted*webhook~secret!2468", "shaped": "whsec_PlantedWebhookSecretShape88"}
 # Parts of them too: what was cut out only half would still be found.

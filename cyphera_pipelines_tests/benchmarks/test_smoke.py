@@ -14,6 +14,8 @@ from cyphera_pipelines_tests.benchmarks.dataset import benchmark_account, conten
 from cyphera_pipelines_tests.benchmarks.scenarios import SCENARIOS
 from cyphera_pipelines_tests.benchmarks.scenarios.analyst_questions import EXAMPLES, LOOK_UPS
 
+pytestmark = pytest.mark.slow
+
 SCALE = 0.004
 DEFAULT = [name for name, scenario in SCENARIOS.items() if scenario.by_default]
 MAY_BE_ZERO = {

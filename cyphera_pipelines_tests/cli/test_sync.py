@@ -202,6 +202,7 @@ def test_ctrl_c_ends_the_sync_and_its_session(
     assert session["status"] == "cancelled"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_database_that_dies_in_the_middle_is_told_in_one_line(
     debug: bool, make_home: MakeHome, forked: ForkedCyphera, add_source: AddSource, slow_sandbox: SandboxServer

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from cyphera_pipelines.model.sessions import SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.dagster_database import alone
-from cyphera_pipelines.store import migrations
+from cyphera_pipelines.store import locks, migrations
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.locks import SourceBusyError, is_being_synced, source_lock
 from cyphera_pipelines.sync.request import open_only_session
@@ -45,8 +45,9 @@ def take_all_that_are_held(connection: Connection) -> None:
 
 
 def test_a_stranger_who_waits_for_a_source_s_lock_gets_one_that_is_of_no_use(
-    database: Database, stranger: Engine, add_source: Callable[..., Source]
+    database: Database, stranger: Engine, add_source: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(locks, "ENDING_PATIENCE_SECONDS", 1.0)
     source = add_source("sk_test_locked_by_stranger")
     with stranger.connect() as theirs, ThreadPoolExecutor(1) as threads:
         with source_lock(database, source):
