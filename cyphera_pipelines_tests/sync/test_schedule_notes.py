@@ -10,6 +10,7 @@ from cyphera_pipelines.model.sessions import ConflictStrategy, SessionStatus, Sy
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
+from cyphera_pipelines.store import locks
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.locks import SourceBusyError, source_lock
 from cyphera_pipelines.store.schedules import ScheduleState, read_schedule
@@ -108,8 +109,13 @@ def test_rejected_credentials_pause_until_a_connection_test_succeeds(
 
 
 def test_a_source_that_is_busy_or_whose_sync_was_cancelled_has_not_failed(
-    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+    sandbox: SandboxServer,
+    add_source: Callable[..., Source],
+    sync_now: RunSync,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(locks, "ENDING_PATIENCE_SECONDS", 1.0)
     source = add_source(ACCOUNT.api_key, sandbox.url)
     with source_lock(database, source), pytest.raises(SourceBusyError):
         sync_now(source)
