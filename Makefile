@@ -35,7 +35,7 @@ quick-tests: $(INSTALLED)
 		echo "That took $$((($$(date +%s) - started) / 60)) min $$((($$(date +%s) - started) % 60)) s."; exit $$ended
 
 .PHONY: test-slow
-test-slow: $(INSTALLED) ## Run the tests that take long: real processes that are broken on purpose.
+test-slow: $(INSTALLED) ## Run the tests that take long: real processes broken on purpose, planted secrets, each benchmark in small.
 	$(BIN)/pytest -m slow --timeout 900 --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=15 --durations-min=5
 
 .PHONY: test-tools

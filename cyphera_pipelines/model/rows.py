@@ -29,7 +29,8 @@ class MappedObject:
     `version` is a moment, in seconds since 1970 on the provider's clock, at which the provider held this state or a
     later one. `children` maps a child table's name to all of its rows, in the provider's order; an id may come twice. A
     loose table whose rows were not told is missing there: nothing is known of them.
-    `encoded` is what the loader would send of it, by table, if that was made ahead: all values are there only then.
+    `encoded` is what the loader would send of it, by table, if that was made ahead: then no row's values stand
+    anywhere else.
     """
 
     id: str

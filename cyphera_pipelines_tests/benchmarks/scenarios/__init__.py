@@ -43,8 +43,8 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("first_load", "what a row costs: no latency, no limits, into empty tables", first_load.run),
-        Scenario("bare_loader", "the same as ids and JSON only: what no Python client does without", bare_loader.run),
-        Scenario("sdk_baseline", "the same with the stripe package's own pagination, for the ratio", sdk_baseline.run),
+        Scenario("bare_loader", "the same lists as ids and JSON only, for the ratio", bare_loader.run),
+        Scenario("sdk_baseline", "a load with the stripe package's own pagination, for the ratio", sdk_baseline.run),
         Scenario("live_limits", "100 ms latency and Stripe's live limits: how close to the floor", live_limits.run),
         Scenario("unchanged", "a full re-sync in which nothing changed: what it writes", unchanged.run),
         Scenario("delta", "500 changes, applied from the provider's events", delta.run),

@@ -1,4 +1,6 @@
-"""The same load with as little work as there can be: what a machine takes for the answers and the rows by themselves.
+"""The same lists with as little work as there can be: what a machine takes for answers and rows by themselves.
+
+Nothing is expanded, and of nested lists only what comes embedded is there: fewer rows than a sync brings.
 
 It is a yardstick: a first load's seconds are those of one machine, their ratios to this load's hold on others too.
 """
