@@ -140,6 +140,7 @@ def _facts(slug: str, provider: str) -> dict[str, Any]:
         "last_received": configuration.last_webhook_at,
         "last_applied": counts.last_applied_at,
         "last_failure": counts.last_error,
+        "last_failure_code": counts.error_code,
         "last_refused": configuration.last_webhook_refused_at,
         "last_refusal": configuration.last_webhook_refusal,
         "applied_at_once": counts.applied_at_once,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cyphera_pipelines.cli import services
-from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table
+from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table, with_code
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import InvalidInputError
@@ -43,7 +43,7 @@ def list_all(
         for each in found
     ]
     print_table(("EVENT", "TYPE", "PROVIDER", "RECEIVED", "STATE", "ATTEMPTS#"), rows, empty="No such webhooks.")
-    print_remarks((each.id, each.last_error) for each in found if each.last_error)
+    print_remarks((each.id, with_code(each.last_error, each.error_code)) for each in found if each.last_error)
     if following is not None:
         typer.echo(f"There are more: add --before '{following}'")
 
@@ -66,7 +66,7 @@ def inspect(
         ("received", ago(found.received_at)),
         ("applied", f"{ago(found.handled_at)}, {_how(found.handled_by)}" if found.handled_at else None),
         ("attempts that failed", found.attempts),
-        ("last error", found.last_error),
+        ("last error", found.last_error and with_code(found.last_error, found.error_code)),
         ("tried again from", found.retry_at and f"{found.retry_at:%Y-%m-%d %H:%M:%S} UTC"),
         ("given up", ago(found.dead_at) if found.dead_at else None),
         ("waits for", found.waits_for),

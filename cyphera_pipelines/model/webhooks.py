@@ -25,8 +25,8 @@ class WebhookState(StrEnum):
 class InboxEvent:
     """An event in the inbox.
 
-    `waits_for` says what it waits for, where it does: in words, for people. `payload` is empty once it is applied; None
-    where it was not asked for.
+    `error_code` is the `ErrorCode` of `last_error`; None in rows of old versions. `waits_for` says what it waits for,
+    where it does: in words, for people. `payload` is empty once it is applied; None where it was not asked for.
     """
 
     id: str
@@ -40,6 +40,7 @@ class InboxEvent:
     handled_by: str | None
     attempts: int
     last_error: str | None
+    error_code: str | None
     retry_at: datetime | None
     dead_at: datetime | None
     waits_for: str | None
@@ -50,7 +51,7 @@ class InboxEvent:
 class InboxCounts:
     """How many events of a source are in which state, and when the oldest that waits or failed came in.
 
-    `last_error` is what was said of the newest of those that failed or were given up.
+    `last_error` is what was said of the newest of those that failed or were given up, `error_code` the code of that.
     """
 
     applied_at_once: int = 0
@@ -62,3 +63,4 @@ class InboxCounts:
     oldest_unapplied_at: datetime | None = None
     last_applied_at: datetime | None = None
     last_error: str | None = None
+    error_code: str | None = None

@@ -62,7 +62,7 @@ _BRING_UP_TO_DATE = text(
         SELECT schedule.*,
             make_interval(secs => CASE WHEN daily_at IS NULL THEN changes_every_seconds ELSE :day END * :share + :grace)
                 AS period,
-            webhooks.failed, webhooks.dead, webhooks.said, webhooks.failed_since, webhooks.dead_since,
+            webhooks.failed, webhooks.dead, webhooks.told, webhooks.failed_since, webhooks.dead_since,
             found.differences, found.verified_at
         FROM sync.source_schedules AS schedule
         JOIN sync.workspace_payment_configurations AS configuration
@@ -73,7 +73,7 @@ _BRING_UP_TO_DATE = text(
             SELECT workspace_id, provider_name, livemode,
                 count(*) FILTER (WHERE dead_at IS NULL) AS failed, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
                 min(received_at) FILTER (WHERE dead_at IS NULL) AS failed_since, min(dead_at) AS dead_since,
-                max(last_error) AS said
+                max(ARRAY[last_error, error_code]) AS told
             FROM sync.webhook_events WHERE handled_at IS NULL AND attempts > 0 GROUP BY 1, 2, 3
         ) AS webhooks
             ON webhooks.workspace_id = schedule.workspace_id AND webhooks.provider_name = schedule.provider_name
@@ -116,10 +116,10 @@ _BRING_UP_TO_DATE = text(
             coalesce(paused_code, CASE paused_kind WHEN 'credentials' THEN 'credentials-rejected' END)
         FROM state WHERE paused_kind IN ('credentials', 'failures')
         UNION ALL
-        SELECT workspace_id, provider_name, '{webhooks_failing}', failed, said, failed_since, fresh_at, NULL
+        SELECT workspace_id, provider_name, '{webhooks_failing}', failed, told[1], failed_since, fresh_at, told[2]
         FROM state WHERE failed > 0
         UNION ALL
-        SELECT workspace_id, provider_name, '{webhooks_dead}', dead, said, dead_since, fresh_at, NULL
+        SELECT workspace_id, provider_name, '{webhooks_dead}', dead, told[1], dead_since, fresh_at, told[2]
         FROM state WHERE dead > 0
         UNION ALL
         SELECT workspace_id, provider_name, '{drift}', differences, NULL, verified_at, fresh_at, NULL

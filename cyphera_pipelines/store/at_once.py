@@ -65,7 +65,6 @@ class Entry:
     entity: Entity | None
     payload: Mapping[str, Any]
     is_applied: bool = False
-    last_error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The row's own columns."""

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import ConflictError, InvalidInputError, NotFoundError
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.storable import storable
@@ -89,6 +90,7 @@ _SHOWN = [
     inbox.c.handled_by,
     inbox.c.attempts,
     func.coalesce(inbox.c.last_error, case((_is_unreadable, inbox.c.payload["problem"].astext))).label("last_error"),
+    case((_is_unreadable, ErrorCode.WEBHOOK_UNREADABLE.value), else_=inbox.c.error_code).label("error_code"),
     inbox.c.retry_at,
     inbox.c.dead_at,
     _waits_for.label("waits_for"),
@@ -164,7 +166,7 @@ def count_inbox(database: Database, source: Source) -> InboxCounts:
         inbox.c.provider_name == source.provider,
         inbox.c.livemode == (not source.is_test_mode),
     )
-    last_error = select(inbox.c.last_error).where(*of_source, _is_open, inbox.c.last_error.is_not(None))
+    failed = select(inbox.c.last_error, inbox.c.error_code).where(*of_source, _is_open, inbox.c.last_error.is_not(None))
     counts = select(
         *columns,
         func.count().filter(_IS[WebhookState.APPLIED], inbox.c.handled_by == "at_once").label("at_once"),
@@ -173,7 +175,7 @@ def count_inbox(database: Database, source: Source) -> InboxCounts:
     ).where(*of_source)
     with database.tenant(source.workspace_id) as connection:
         row = connection.execute(counts).one()
-        said = connection.execute(last_error.order_by(inbox.c.received_at.desc()).limit(1)).scalar_one_or_none()
+        newest = connection.execute(failed.order_by(inbox.c.received_at.desc()).limit(1)).one_or_none()
     return InboxCounts(
         applied_at_once=row.at_once,
         applied_by_sync=row.applied - row.at_once,
@@ -183,7 +185,8 @@ def count_inbox(database: Database, source: Source) -> InboxCounts:
         unreadable=row.unreadable,
         oldest_unapplied_at=row.oldest,
         last_applied_at=row.last_applied,
-        last_error=said,
+        last_error=None if newest is None else newest.last_error,
+        error_code=None if newest is None else newest.error_code,
     )
 
 
@@ -220,7 +223,14 @@ def replay_all(database: Database, workspace_id: UUID, which: InboxFilter) -> Re
 
 
 def note_failed(
-    database: Database, source: Source, entities: Collection[Entity], error: str, *, livemode: bool, most: int
+    database: Database,
+    source: Source,
+    entities: Collection[Entity],
+    error: str,
+    code: ErrorCode,
+    *,
+    livemode: bool,
+    most: int,
 ) -> None:
     """Count an attempt that failed of all events of these entities; they are given up after `most`.
 
@@ -235,6 +245,7 @@ def note_failed(
         .values(
             attempts=attempts,
             last_error=storable(error[:LONGEST_ERROR]),
+            error_code=code.value,
             retry_at=case((is_last, None), else_=func.now() + wait * text("interval '1 second'")),
             dead_at=case((is_last, func.now()), else_=None),
         )
@@ -272,7 +283,7 @@ def _replay(
     again = (
         update(inbox)
         .where(inbox.c.workspace_id == workspace_id, inbox.c.handled_at.is_(None), *conditions, _is_of_active_source)
-        .values(attempts=0, last_error=None, retry_at=None, dead_at=None)
+        .values(attempts=0, last_error=None, error_code=None, retry_at=None, dead_at=None)
         .returning(inbox.c.provider_name)
     )
     with database.tenant(workspace_id) as connection:

@@ -18,6 +18,7 @@ def note_failed_webhooks(context: SyncContext, errors: Mapping[Entity, CypheraEr
     """
     most = load_settings().webhook_attempts if errors else 0
     for entity, error in errors.items():
+        message = redact(str(error))
         note_failed(
-            context.database, context.source, [entity], redact(str(error)), livemode=context.livemode, most=most
+            context.database, context.source, [entity], message, error.code, livemode=context.livemode, most=most
         )

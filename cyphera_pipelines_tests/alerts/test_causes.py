@@ -111,13 +111,13 @@ def test_of_webhooks_that_cannot_be_applied(database: Database, watch: Watch, so
     execute(
         database,
         "INSERT INTO sync.webhook_events (workspace_id, provider_name, livemode, external_id, event_type, entity_type, "
-        "payload, attempts, last_error) SELECT :workspace_id, 'stripe', false, 'evt_' || n, 'customer.updated', "
-        "'customers', '{}', 1, 'No.' FROM generate_series(1, 3) AS n",
+        "payload, attempts, last_error, error_code) SELECT :workspace_id, 'stripe', false, 'evt_' || n, "
+        "'customer.updated', 'customers', '{}', 1, 'No.', 'permission-missing' FROM generate_series(1, 3) AS n",
         source,
     )
     watch.evaluate()
     (alert,) = watch.alerts(source)
-    assert (alert.cause, alert.times) == (AlertCause.WEBHOOKS_FAILING, 3)
+    assert (alert.cause, alert.times, alert.error_code) == (AlertCause.WEBHOOKS_FAILING, 3, "permission-missing")
     assert alert.sentence.startswith("3 webhooks could not be applied since ")
     dead = "UPDATE sync.webhook_events SET dead_at = now() WHERE workspace_id = :workspace_id"
     execute(database, dead, source)

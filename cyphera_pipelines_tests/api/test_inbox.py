@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.audit import list_audit_entries
 from cyphera_pipelines.store.database import Database
@@ -18,7 +19,7 @@ from cyphera_pipelines_tests.api.test_operations import metrics_of
 from cyphera_pipelines_tests.api.test_webhooks import configure, send
 from cyphera_pipelines_tests.webhooks import event_about, keep_webhook
 
-WHY = "The API key does not permit listing customers."
+WHY, CODE = "The API key does not permit listing customers.", ErrorCode.PERMISSION_MISSING
 
 
 def source_of(database: Database, client: Client) -> Source:
@@ -38,7 +39,7 @@ def receive(database: Database, client: Client, count: int = 1, *, first: int = 
 
 def fail(database: Database, source: Source, times: int, *, most: int = 3) -> None:
     for _attempt in range(times):
-        note_failed(database, source, [Entity.CUSTOMERS], WHY, livemode=False, most=most)
+        note_failed(database, source, [Entity.CUSTOMERS], WHY, CODE, livemode=False, most=most)
 
 
 def wanted_at(database: Database, source: Source) -> Any:
@@ -77,6 +78,7 @@ def test_what_fails_is_put_off_and_given_up_until_it_is_replayed(client: Client,
     fail(database, source, 1)
     failed = client.get("/webhook-events/evt_1").json()
     assert (failed["state"], failed["attempts"], failed["last_error"]) == ("failed", 1, WHY)
+    assert failed["error_code"] == CODE
     assert failed["retry_at"] > failed["received_at"]
     # A sync that goes on anyway tries it, but none is started for it.
     assert len(list_unhandled(database, source, tuple(Entity), livemode=False)) == 1
@@ -91,7 +93,7 @@ def test_what_fails_is_put_off_and_given_up_until_it_is_replayed(client: Client,
 
     again = client.post("/webhook-events/evt_1/replay")
     assert (again.status_code, again.json()["state"], again.json()["attempts"]) == (200, "waiting", 0)
-    assert again.json()["last_error"] is None
+    assert (again.json()["last_error"], again.json()["error_code"]) == (None, None)
     assert wanted_at(database, source) is not None
     assert count_waiting(database, source) == 1
     assert "webhook.replayed" in [entry.action for entry in list_audit_entries(database, client.workspace.id)]
@@ -122,7 +124,7 @@ def test_what_is_applied_or_unreadable_is_not_replayed(api: RunningApi, client: 
     assert "needs no replay" in problem(client.post("/webhook-events/evt_1/replay"), 409)["detail"]
     assert send(api, config_id, b"[]").json()["status"] == "unreadable"
     (unreadable,) = client.get("/webhook-events", params={"state": "unreadable"}).json()["webhooks"]
-    assert unreadable["last_error"] == "it is no object"
+    assert (unreadable["last_error"], unreadable["error_code"]) == ("it is no object", ErrorCode.WEBHOOK_UNREADABLE)
     assert "nobody can tell" in problem(client.post(f"/webhook-events/{unreadable['id']}/replay"), 409)["detail"]
 
 

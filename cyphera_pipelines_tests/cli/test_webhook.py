@@ -3,6 +3,7 @@
 import pytest
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.providers.stripe.changes import all_event_types
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.security.encryption import Binding, Keyring
@@ -112,15 +113,17 @@ def test_the_inbox_is_operated(forked: ForkedCyphera, add_source: AddSource, cli
     event = event_about({"id": "cus_1", "object": "customer"}, "customer.updated", event_id="evt_operated")
     kept = {"external_id": event["id"], "kind": event["type"], "entity": Entity.CUSTOMERS, "payload": event}
     keep_webhook(cli_database, target, **kept)
-    note_failed(cli_database, source, [Entity.CUSTOMERS], "Not permitted.", livemode=False, most=1)
+    why = ("Not permitted.", ErrorCode.PERMISSION_MISSING)
+    note_failed(cli_database, source, [Entity.CUSTOMERS], *why, livemode=False, most=1)
     assert [each["state"] for each in forked("webhook", "list", slug, "--json").json()["webhooks"]] == ["dead"]
     listed = forked("webhook", "list", slug, "--state", "dead").done()
     assert "evt_operated" in listed
-    assert "Not permitted." in listed
+    assert "Not permitted. [permission-missing]" in listed
     shown = forked("webhook", "show", slug, "stripe", "--json").json()
     assert (shown["given_up"], shown["last_failure"], shown["last_applied"]) == (1, "Not permitted.", None)
     inspected = forked("webhook", "inspect", slug, "evt_operated").done()
     assert "given up" in inspected
+    assert "Not permitted. [permission-missing]" in inspected
     assert '"customer.updated"' in inspected
     assert "no such webhook" in forked("webhook", "inspect", slug, "evt_other").error()
     assert "Say which" in forked("webhook", "replay", slug).error()

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from cyphera_pipelines.model.entities import Entity
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import ConflictStrategy, SessionStatus
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.webhooks import WebhookState
@@ -97,6 +98,7 @@ def test_what_could_not_be_applied_stays(
     assert len(unhandled(database, source)) == 2
     failed = find_inbox_event(database, source.workspace_id, "evt_renamed")
     assert (failed.state, failed.attempts, "HTTP 500" in str(failed.last_error)) == (WebhookState.FAILED, 1, True)
+    assert failed.error_code == ErrorCode.PROVIDER_UNAVAILABLE
     sync_now(source, only_changes=True, conflict_strategy=ConflictStrategy.SKIP)
     assert len(unhandled(database, source)) == 2
     assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
@@ -113,7 +115,8 @@ def test_a_listing_settles_also_what_was_given_up_and_what_no_events_tell(
     source = add_source(NO_EVENTS_KEY, sandbox.url)
     assert sync_now(source).status is SessionStatus.COMPLETED
     change_and_tell(sandbox, database, source)
-    note_failed(database, source, [Entity.CUSTOMERS], "Not permitted.", livemode=False, most=1)
+    why = ("Not permitted.", ErrorCode.PERMISSION_MISSING)
+    note_failed(database, source, [Entity.CUSTOMERS], *why, livemode=False, most=1)
     earlier = "UPDATE sync.webhook_events SET received_at = now() - interval '1 hour' WHERE workspace_id = :id"
     with database.control() as connection:
         connection.execute(text(earlier), {"id": source.workspace_id})

@@ -21,6 +21,7 @@ _EVENT: dict[str, JsonValue] = {
     "handled_by": None,
     "attempts": 2,
     "last_error": "The API key does not permit listing invoices: give it read access.",
+    "error_code": "permission-missing",
     "retry_at": "2026-03-01T09:34:00Z",
     "dead_at": None,
     "waits_for": "The source's next sync.",
@@ -47,6 +48,7 @@ class WebhookOut(BaseModel):
     handled_by: str | None = Field(description="`at_once`: as it came in. `sync`: by a sync. null until then.")
     attempts: int = Field(description="How many syncs have failed to apply it.")
     last_error: str | None = Field(description="What the last of them said.")
+    error_code: str | None = Field(description="What kind of error that is, as in docs/errors.md.")
     retry_at: Moment | None = Field(description="No sync is started just for it before; null: as soon as one can be.")
     dead_at: Moment | None = Field(description="When it was given up.")
     waits_for: str | None = Field(description="What it waits for, in words; null where it waits for nothing.")

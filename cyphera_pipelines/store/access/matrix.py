@@ -260,6 +260,7 @@ MATRIX: Mapping[str, Mapping[Role, Grants]] = {
                 "payload_bytes",
                 "attempts",
                 "last_error",
+                "error_code",
                 "retry_at",
                 "dead_at",
             ),

@@ -486,6 +486,7 @@ webhook_events = Table(
         comment="How many syncs have tried to bring it into the tables, and failed",
     ),
     _text("last_error", "What the last of them said", nullable=True),
+    _text("error_code", "What kind of error that was", nullable=True),
     _moment("retry_at", "Not to be tried again before; NULL = with the next sync"),
     _moment("dead_at", "When it was given up, until somebody replays it; NULL = it was not"),
     _one_of("handled_by", ["at_once", "sync"]),
