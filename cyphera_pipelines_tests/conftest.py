@@ -4,6 +4,7 @@ import gc
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ _numbers = itertools.count(1)
 # Modules and what tests make of them are hundreds of thousands of objects, and the collector went through them all the
 # time: that was a sixth of what a run takes.
 gc.set_threshold(10_000)
+# A run in the background of a script may have been told to ignore it, and so would each program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
