@@ -24,6 +24,8 @@ from cyphera_pipelines_tests.sync.interruption import (
 from cyphera_pipelines_tests.sync.private_server import PrivateServer
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
+pytestmark = pytest.mark.slow
+
 # Its larger tables grow beyond the limit of the file size, with rows to spare.
 ACCOUNT = SandboxAccount(
     api_key="sk_test_disk_full",

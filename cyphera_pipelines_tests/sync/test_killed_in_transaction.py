@@ -13,6 +13,8 @@ from cyphera_pipelines_tests.sync.checkpoint import read_checkpoint
 from cyphera_pipelines_tests.sync.interruption import DEADLINE_SECONDS, go_on, start_half_a_sync
 from cyphera_pipelines_tests.sync.private_server import PrivateServer
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = SandboxAccount(
     api_key="sk_test_killed_in_transaction",
     account_id="acct_killed_in_transaction",

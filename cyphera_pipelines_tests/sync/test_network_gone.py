@@ -25,6 +25,8 @@ from cyphera_pipelines_tests.sync.checkpoint import Checkpoint, read_checkpoint
 from cyphera_pipelines_tests.sync.conftest import RunSync
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_SECONDS = 300.0
 ACCOUNT = SandboxAccount(
     api_key="sk_test_network_gone",
