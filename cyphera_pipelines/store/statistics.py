@@ -5,6 +5,7 @@ comes by.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import text
 
@@ -14,6 +15,9 @@ from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 
 GROWTH = 0.1
 """A table is looked at again when a sync created more than this share of the rows that Postgres knew of."""
+
+AT_ONCE = 2
+"""Tables that are looked at beside each other, the largest first: a sync has two connections for what is listed."""
 
 
 def refresh_statistics(database: Database, created: Mapping[str, int]) -> list[str]:
@@ -27,9 +31,15 @@ def refresh_statistics(database: Database, created: Mapping[str, int]) -> list[s
     )
     with database.control() as connection:
         rows = {row.relname: row.reltuples for row in connection.execute(known, {"schema": PAYMENTS_SCHEMA})}
-        outgrown = [name for name, count in created.items() if count > max(0.0, rows[name] * GROWTH)]
-        for name in outgrown:
+    outgrown = [name for name, count in created.items() if count > max(0.0, rows[name] * GROWTH)]
+
+    def analyze(name: str) -> None:
+        with database.control() as connection:
             connection.execute(text(f"ANALYZE {PAYMENTS_SCHEMA}.{name} ({', '.join(_searched_columns(name))})"))
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="statistics") as threads:
+        for _done in threads.map(analyze, sorted(outgrown, key=created.__getitem__, reverse=True)):
+            pass
     return outgrown
 
 
