@@ -34,6 +34,7 @@ from cyphera_pipelines.sync.foreign_events import ForeignEvents
 from cyphera_pipelines.sync.listing import MOST_OWED
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.pages import SyncCancelledError
+from cyphera_pipelines.sync.untold import may_have_untold_children
 
 FETCHES_AT_ONCE = 32  # 25 per second, up to 1.3 s each
 OWED_AT_ONCE = 50
@@ -156,7 +157,7 @@ def _without_doubtful(context: SyncContext, entity: Entity, changes: Sequence[Ch
 
     The row is of another state of the same second, which a webhook may have brought: which came last, nobody can tell.
     Or what was sent to us is older than all that is listed here, and would change the row: what came after it need not
-    be known here, so that an older state might come back.
+    be known here, so that an older state might come back. Or it may have children that nothing here tells of.
     """
     states = {change.object_id: change for change in changes if change.snapshot is not None or change.is_deleted}
     told = [change.last_known if change.is_deleted else change.snapshot for change in states.values()]
@@ -170,7 +171,8 @@ def _without_doubtful(context: SyncContext, entity: Entity, changes: Sequence[Ch
         is_held = row is not None and (row.is_deleted if change.is_deleted else row.is_unchanged(obj))
         is_tie = row is not None and row.version == change.version
         is_late = change.version < since and (row is None or row.version < change.version)
-        if not is_held and (is_tie or is_late):
+        is_untold = not change.is_deleted and may_have_untold_children(entity, obj, row, since)
+        if not is_held and (is_tie or is_late or is_untold):
             doubtful.add(obj.id)
     return [
         replace(change, snapshot=None, is_deleted=False) if change.object_id in doubtful else change

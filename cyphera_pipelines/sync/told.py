@@ -12,6 +12,7 @@ from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.at_once import TableState
 from cyphera_pipelines.store.known_rows import KnownRow
 from cyphera_pipelines.store.webhooks import WebhookTarget
+from cyphera_pipelines.sync.untold import may_have_untold_children
 
 NEVER = 0.0
 ObjectName = tuple[Entity, str]
@@ -144,6 +145,8 @@ def _decide(told: Iterable[Told], table: TableState, known: Mapping[tuple[bool, 
             continue
         is_new = row is None or not newest.is_held_by(row)
         if is_new and (table.since is None or newest.change.version < table.since):
+            continue
+        if not newest.change.is_deleted and may_have_untold_children(name[0], newest.obj, row, table.since or NEVER):
             continue
         decided.settled[name] = these
         (decided.gone if newest.change.is_deleted else decided.newer).append(newest)

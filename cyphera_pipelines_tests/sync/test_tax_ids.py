@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import text
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus
@@ -46,7 +47,11 @@ def source(sandbox: SandboxServer, add_source: AddSource, sync_now: RunSync) -> 
 
 def a_customer(sandbox: SandboxServer, *, with_tax_ids: bool) -> Json:
     customers = sandbox.state.truth(ID, "customers")
-    return next(each for each in customers if bool((each.get("tax_ids") or {}).get("data")) is with_tax_ids)
+    return next(each for each in customers if has_tax_ids(each) is with_tax_ids)
+
+
+def has_tax_ids(customer: Json) -> bool:
+    return bool((customer.get("tax_ids") or {}).get("data"))
 
 
 def assert_verified(database: Database, keyring: Keyring, source: Source) -> None:
@@ -111,4 +116,53 @@ def test_a_customer_that_is_deleted_takes_them_along(
     customer = a_customer(sandbox, with_tax_ids=True)
     sandbox.state.delete(ID, customer["id"])
     assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, ID)
+
+
+def test_a_customer_that_could_not_be_loaded_comes_with_them(
+    sandbox: SandboxServer, add_source: AddSource, sync_now: RunSync, database: Database, keyring: Keyring
+) -> None:
+    customer = a_customer(sandbox, with_tax_ids=True)
+    sandbox.state.patch(ID, customer["id"], {"balance": 1.5})
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    assert sync_now(source).status is SessionStatus.PARTIAL
+    sandbox.state.patch(ID, customer["id"], {"balance": 1})
+    log = sandbox.state.dataset(ID).events
+    assert taker(database, keyring, source)(log.whole(log.count - 1)) == [Taken.KEPT]
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, ID)
+    assert_verified(database, keyring, source)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_customer_that_is_not_alive_in_the_tables_comes_with_them(
+    is_there: bool, sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database, keyring: Keyring
+) -> None:
+    """Whoever took it away: an operator's hand, or a listing that did not show it."""
+    customer = a_customer(sandbox, with_tax_ids=True)
+    take_away = "UPDATE payments.{} SET deleted_at = now()" if is_there else "DELETE FROM payments.{}"
+    with database.control() as connection:
+        for table, column in (("customer_tax_ids", "customer_id"), ("customers", "id")):
+            statement = f"{take_away.format(table)} WHERE workspace_id = :workspace AND {column} = :id"
+            connection.execute(text(statement), {"workspace": source.workspace_id, "id": customer["id"]})
+    sandbox.state.patch(ID, customer["id"], {"name": "Back"})
+    log = sandbox.state.dataset(ID).events
+    assert taker(database, keyring, source)(log.whole(log.count - 1)) == [Taken.KEPT]
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, ID)
+    assert_verified(database, keyring, source)
+
+
+def test_a_new_customer_is_taken_at_its_word(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database
+) -> None:
+    """Tax ids that it has have events of their own: for these it is asked for, and for nothing else."""
+    old = {customer["id"] for customer in sandbox.state.truth(ID, "customers")}
+    sandbox.state.apply_changes(ID, create={"customers": 20})
+    new = [customer for customer in sandbox.state.truth(ID, "customers") if customer["id"] not in old]
+    have_some = sum(has_tax_ids(customer) for customer in new)
+    sandbox.state.counters.reset()
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert 0 < have_some < len(new)
+    assert sandbox.state.counters.by_endpoint[ONE_CUSTOMER] == have_some
     assert_tables_equal_truth(database, source, sandbox.state, ID)
