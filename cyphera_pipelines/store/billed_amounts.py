@@ -16,7 +16,7 @@ _RECORDED_AT_ONCE = 5_000
 
 
 def settle_billed_amounts(connection: Connection, source: Source, *, livemode: bool) -> int:
-    """Give items in another currency than their price's own the amounts that the price names for it.
+    """Give items in another currency than their price's own the amounts that the price names for it, or none any more.
 
     Rows that have them already are not written. Returns how many were.
     """
@@ -50,6 +50,12 @@ def _record(connection: Connection, parameters: Mapping[str, Any], subscription_
 
 _OF_SOURCE = "{0}.workspace_id = CAST(:workspace_id AS uuid) AND {0}.provider = :provider AND {0}.livemode = :livemode"
 
+
+def _offered(amount: str) -> str:
+    """What an option names, in SQL; nothing where the price no longer has it: its row tells whose amounts to forget."""
+    return f"CASE WHEN option.deleted_at IS NULL AND price.deleted_at IS NULL THEN option.{amount} END"
+
+
 _HAS_OPTIONS = (
     f"SELECT EXISTS (SELECT FROM {PAYMENTS_SCHEMA}.price_currency_options AS option "
     f"JOIN {PAYMENTS_SCHEMA}.prices AS price ON {_OF_SOURCE.format('price')} AND price.id = option.price_id "
@@ -60,12 +66,12 @@ _SETTLE = f"""
 UPDATE {PAYMENTS_SCHEMA}.subscription_items AS item
 SET unit_amount = known.unit_amount, unit_amount_decimal = known.unit_amount_decimal, synced_at = now()
 FROM (
-    SELECT price.id AS price_id, option.currency, option.unit_amount,
-        option.unit_amount_decimal
+    SELECT price.id AS price_id, option.currency, {_offered("unit_amount")} AS unit_amount,
+        {_offered("unit_amount_decimal")} AS unit_amount_decimal
     FROM {PAYMENTS_SCHEMA}.prices AS price
     JOIN {PAYMENTS_SCHEMA}.price_currency_options AS option
-        ON {_OF_SOURCE.format("option")} AND option.price_id = price.id AND option.deleted_at IS NULL
-    WHERE {_OF_SOURCE.format("price")} AND price.deleted_at IS NULL AND option.currency <> price.currency
+        ON {_OF_SOURCE.format("option")} AND option.price_id = price.id
+    WHERE {_OF_SOURCE.format("price")} AND option.currency <> price.currency
 ) AS known
 WHERE {_OF_SOURCE.format("item")} AND item.deleted_at IS NULL
 AND item.price_id = known.price_id AND item.currency = known.currency
@@ -75,14 +81,13 @@ RETURNING item.subscription_id
 
 _SETTLE_SOME = f"""
 UPDATE {PAYMENTS_SCHEMA}.subscription_items AS item
-SET unit_amount = option.unit_amount, unit_amount_decimal = option.unit_amount_decimal, synced_at = now()
+SET unit_amount = {_offered("unit_amount")}, unit_amount_decimal = {_offered("unit_amount_decimal")}, synced_at = now()
 FROM {PAYMENTS_SCHEMA}.price_currency_options AS option, {PAYMENTS_SCHEMA}.prices AS price
 WHERE {_OF_SOURCE.format("item")} AND item.deleted_at IS NULL AND item.subscription_id = ANY (:ids)
-AND {_OF_SOURCE.format("option")} AND option.deleted_at IS NULL
-AND option.price_id = item.price_id AND option.currency = item.currency
-AND {_OF_SOURCE.format("price")} AND price.deleted_at IS NULL
-AND price.id = item.price_id AND price.currency <> option.currency
-AND (item.unit_amount, item.unit_amount_decimal) IS DISTINCT FROM (option.unit_amount, option.unit_amount_decimal)
+AND {_OF_SOURCE.format("option")} AND option.price_id = item.price_id AND option.currency = item.currency
+AND {_OF_SOURCE.format("price")} AND price.id = item.price_id AND price.currency <> option.currency
+AND (item.unit_amount, item.unit_amount_decimal)
+    IS DISTINCT FROM ({_offered("unit_amount")}, {_offered("unit_amount_decimal")})
 RETURNING item.subscription_id
 """
 

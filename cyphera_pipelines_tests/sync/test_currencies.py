@@ -119,6 +119,32 @@ def test_an_option_that_changes_reaches_the_items(
     assert sums(database, source)[0] == true_sums(sandbox)[0]
 
 
+@pytest.mark.parametrize("is_last", [False, True])
+def test_an_option_that_is_gone_leaves_the_items_without_an_amount(
+    is_last: bool, sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+) -> None:
+    """As if they were synced today for the first time; also where no price has a second currency any more."""
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    sync_now(source)
+    chosen = foreign_items(database, source, sandbox)[0]["price_id"]
+    gone = {price["id"] for price in sandbox.state.truth("acct_currencies", "prices")} if is_last else {chosen}
+    for price_id in gone:
+        price = sandbox.state.object("acct_currencies", price_id)
+        left = {name: option for name, option in price["currency_options"].items() if name == price["currency"]}
+        sandbox.state.patch("acct_currencies", price_id, {"currency_options": left})
+    assert sync_now(source, only_changes=True).status is SessionStatus.COMPLETED
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_currencies")
+    amounts = {
+        (row["unit_amount"], row["unit_amount_decimal"])
+        for row in foreign_items(database, source, sandbox)
+        if row["price_id"] in gone
+    }
+    assert amounts == {(None, None)}
+    before = written_at(database, source)
+    assert sync_now(source, full_sync=True).status is SessionStatus.COMPLETED
+    assert written_at(database, source) == before, "once is enough"
+
+
 @pytest.mark.parametrize("order", [("prices", "subscriptions"), ("subscriptions", "prices")])
 def test_items_and_prices_may_come_in_any_order(
     order: tuple[str, str],
