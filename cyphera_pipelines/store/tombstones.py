@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
@@ -137,17 +138,35 @@ def tombstone_object(
     return _mark(connection, entity, "id = :id", parameters)
 
 
+def tombstone_unlisted(
+    connection: Connection, source: Source, entity: Entity, column: str, *, livemode: bool
+) -> dict[str, TableCounts]:
+    """Mark the rows with a value in a column that lets their objects stay out of lists: no list would ever do that.
+
+    They are of another account than the one that is read now: whatever comes of them is newer. Returns the number of
+    rows marked, by table.
+    """
+    parameters = {"workspace_id": source.workspace_id, "provider": source.provider, "livemode": livemode}
+    return _counts(entity, connection.execute(text(_statement(entity, f"{column} IS NOT NULL", _MARK)), parameters))
+
+
 def _mark(
     connection: Connection, entity: Entity, which: str, parameters: Mapping[str, object]
 ) -> dict[str, TableCounts]:
+    statement = _statement(entity, f"{_MAY_FOLLOW} AND {which}", f"{_MARK}, source_version = to_timestamp(:version)")
+    return _counts(entity, connection.execute(text(statement), parameters))
+
+
+def _counts(entity: Entity, marked: CursorResult[Any]) -> dict[str, TableCounts]:
     tables = (entity_table(entity), *child_tables(entity))
-    numbers = connection.execute(text(_statement(entity, which)), parameters).one()
-    return {table.name: TableCounts(deleted=number) for table, number in zip(tables, numbers, strict=True)}
+    return {table.name: TableCounts(deleted=number) for table, number in zip(tables, marked.one(), strict=True)}
 
 
 _OF_SOURCE = "workspace_id = CAST(:workspace_id AS uuid) AND provider = :provider AND livemode = :livemode"
 
 _MAY_FOLLOW = may_follow("source_version", "to_timestamp(:version)")
+
+_MARK = "deleted_at = now(), synced_at = now()"
 
 
 @cache
@@ -162,11 +181,10 @@ def _missing(axis: str | None, unlisted_with: str | None) -> str:
 
 
 @cache
-def _statement(entity: Entity, which: str) -> str:
-    mark = "deleted_at = now(), synced_at = now(), source_version = to_timestamp(:version)"
+def _statement(entity: Entity, which: str, mark: str) -> str:
     parts = [
         f"gone AS (UPDATE {PAYMENTS_SCHEMA}.{entity.value} SET {mark} "
-        f"WHERE {_OF_SOURCE} AND deleted_at IS NULL AND {_MAY_FOLLOW} AND {which} "
+        f"WHERE {_OF_SOURCE} AND deleted_at IS NULL AND {which} "
         "RETURNING id)"
     ]
     counts = ["(SELECT count(*) FROM gone)"]

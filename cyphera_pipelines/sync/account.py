@@ -3,7 +3,7 @@
 import logging
 
 from cyphera_pipelines.model.error_codes import ErrorCode
-from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
+from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
 from cyphera_pipelines.providers.base import (
     CredentialsRejectedError,
     ProviderAccount,
@@ -11,9 +11,12 @@ from cyphera_pipelines.providers.base import (
     ProviderUnavailableError,
     RequestAbandonedError,
 )
+from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.accounts import record_account
 from cyphera_pipelines.store.events import record_events
+from cyphera_pipelines.store.load_result import LoadResult
 from cyphera_pipelines.store.synced_accounts import SyncedAccount, read_synced_account, save_synced_account
+from cyphera_pipelines.store.tombstones import tombstone_unlisted
 from cyphera_pipelines.sync.context import SyncContext
 
 _log = logging.getLogger(__name__)
@@ -53,6 +56,8 @@ def settle_account(context: SyncContext) -> ProviderAccount | None:
     if last is not None and is_same_key and (account_id is None or last.id is not None):
         return account
     is_other = last is not None and not is_same_key and (account_id is None or account_id != last.id)
+    if is_other and last is not None and None not in (account_id, last.id):
+        _bury_what_lists_leave_out(context)
     save_synced_account(
         context.database,
         context.source,
@@ -61,10 +66,12 @@ def settle_account(context: SyncContext) -> ProviderAccount | None:
         forgets_positions=is_other,
     )
     if is_other:
-        opened = "perhaps another account" if account_id is None else f"another account, {account_id}"
+        opened = (
+            "Perhaps the API key opens another account" if account_id is None else f"The API key opens {account_id}"
+        )
         message = (
-            f"The API key opens {opened} than the one that was synced before: everything is listed anew, and rows "
-            "whose objects it does not have are marked as deleted."
+            f"{opened}, and not the one that was synced before: everything is listed anew, and rows whose objects it "
+            "does not have are marked as deleted."
         )
         record_events(
             context.database,
@@ -72,3 +79,19 @@ def settle_account(context: SyncContext) -> ProviderAccount | None:
             [SessionEvent("account_changed", message, level=EventLevel.WARNING, code=ErrorCode.ACCOUNT_CHANGED)],
         )
     return account
+
+
+def _bury_what_lists_leave_out(context: SyncContext) -> None:
+    """Of the former account's rows lists of the other one prove nothing where they leave such objects out by design.
+
+    Before the other account is noted: a process that dies in between leaves all of this to the next one.
+    """
+    if context.request.conflict_strategy is not ConflictStrategy.OVERWRITE:
+        return
+    source = context.source
+    for entity, column in find_provider(source.provider).unlisted_with.items():
+        with context.database.tenant(source.workspace_id) as connection:
+            marked = tombstone_unlisted(connection, source, entity, column, livemode=context.livemode)
+            context.check_lock(connection)
+        if entity in context.request.entities:
+            context.progress.loaded(entity, fetched=0, requests=0, unloaded=0, result=LoadResult(marked))

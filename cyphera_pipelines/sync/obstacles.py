@@ -28,7 +28,7 @@ def obstacles_to_changes(
 def _obstacle(entity: Entity, position: SyncPosition, provider: Provider, now: float) -> str | None:
     unfinished, kept_for = unfinished_of(position), provider.capabilities.reading[entity].changes_kept_for
     if position.full_listing_at is None:
-        return f"{entity.value} was never listed to its end."
+        return f"{entity.value} of this account were never listed to their end."
     if unfinished is not None and not unfinished.is_listed and unfinished.strategy is ConflictStrategy.OVERWRITE:
         return f"The last listing of {entity.value} did not come to its end."
     if position.mapping_version != provider.mapping_version:

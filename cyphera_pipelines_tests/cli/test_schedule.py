@@ -67,7 +67,7 @@ def test_a_sync_without_options_takes_the_cheapest_way_and_says_which(
 ) -> None:
     slug = add_source()
     first = forked("sync", slug, "stripe").done()
-    assert "Listing everything: customers was never listed to its end." in first
+    assert "Listing everything: customers of this account were never listed to their end." in first
     sandbox.state.counters.reset()
     second = forked("sync", slug, "stripe")
     assert "Applying what changed since 20" in second.done()

@@ -61,7 +61,7 @@ def test_a_completed_sync_exits_0_and_its_tables_equal_the_provider(
 def test_without_a_terminal_progress_is_plain_lines(syncs: dict[str, Synced], account: SandboxAccount) -> None:
     slug, lines = syncs["completed"].slug, syncs["completed"].outcome.err.splitlines()
     assert lines[0] == f"{slug}:stripe: starting"
-    assert f"{slug}:stripe: Listing everything: customers was never listed to its end." in lines
+    assert f"{slug}:stripe: Listing everything: customers of this account were never listed to their end." in lines
     done = ", ".join(f"{entity} {account.size_of(entity)} done" for entity in ENTITIES)
     assert lines[-1] == f"{slug}:stripe: {done}"
     assert not [line for line in lines if "\x1b" in line or not line.startswith(f"{slug}:stripe: ")]

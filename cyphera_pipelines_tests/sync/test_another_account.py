@@ -24,6 +24,7 @@ FIRST = SandboxAccount(
     more_keys=("sk_test_first_rolled",),
     customers=60,
     invoices=80,
+    test_clock_share=0.3,
 )
 OTHER = SandboxAccount(
     api_key="sk_test_other_account",
@@ -33,6 +34,8 @@ OTHER = SandboxAccount(
     customers=60,
     invoices=80,
 )
+
+ENTITIES = [entity.value for entity in Entity]
 
 
 @pytest.fixture
@@ -68,9 +71,27 @@ def test_another_account_replaces_the_first_one_s_rows(
     replace_key(source, key)
     outcome = sync_now(source, only_changes=only_changes)
     assert (outcome.status, outcome.error_summary) == (SessionStatus.COMPLETED, None)
-    assert_tables_equal_truth(database, source, sandbox.state, "acct_other")
+    is_certain = key == OTHER.api_key
+    # Without knowing whose key it is nobody can tell whether invoices of test clocks, which lists may leave out, are gone.
+    certain = ENTITIES if is_certain else [entity for entity in ENTITIES if entity != "invoices"]
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_other", entities=certain)
     events = {event.event_type for event in list_events(database, source.workspace_id, outcome.session.id)}
     assert "account_changed" in events
+
+
+def test_the_first_account_s_rows_are_back_with_its_key(
+    sandbox: SandboxServer,
+    add_source: Callable[..., Source],
+    replace_key: Callable[[Source, str], None],
+    sync_now: RunSync,
+    database: Database,
+) -> None:
+    """Those of its test clocks too, however soon that is."""
+    source = add_source(FIRST.api_key, sandbox.url)
+    for api_key, account_id in ((FIRST.api_key, "acct_first"), (OTHER.api_key, "acct_other")) * 2:
+        replace_key(source, api_key)
+        assert sync_now(source).status is SessionStatus.COMPLETED
+        assert_tables_equal_truth(database, source, sandbox.state, account_id)
 
 
 def test_an_unfinished_listing_of_another_account_is_not_gone_on_with(

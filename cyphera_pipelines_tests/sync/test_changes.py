@@ -162,7 +162,7 @@ def test_one_entity_that_has_to_be_listed_lists_no_other(
         for event in list_events(database, source.workspace_id, outcome.session.id)
         if event.event_type == "delta_not_possible"
     ]
-    assert told == "invoices was never listed to its end. A full listing of invoices runs instead."
+    assert told == "invoices of this account were never listed to their end. A full listing of invoices runs instead."
     others = [entity for entity in Entity if entity is not Entity.INVOICES]
     assert all(outcome.entities[entity].done and not outcome.entities[entity].error for entity in others)
     # With a key that may read it, the rest follows from there, and nothing is missing.
