@@ -1,6 +1,6 @@
 """What loading did."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.rows import MappedObject, UnmappableObject
@@ -45,6 +45,11 @@ class LoadResult:
         self.tables.setdefault(entity.value, TableCounts()).unchanged += 1
         for table in strict_child_tables(entity):
             self.tables.setdefault(table.name, TableCounts()).unchanged += len(obj.children.get(table.name, ()))
+
+    def without_unchanged(self) -> "LoadResult":
+        """The same of rows that were counted before in the session: which it leaves as they are is no news."""
+        written = {name: replace(counts, unchanged=0) for name, counts in self.tables.items()}
+        return replace(self, tables=written)
 
     def add(self, other: "LoadResult") -> None:
         """Add the other's results to these."""

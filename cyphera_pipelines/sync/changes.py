@@ -25,7 +25,7 @@ from cyphera_pipelines.providers.base import (
 from cyphera_pipelines.store.cursors import read_owed, save_owed
 from cyphera_pipelines.store.events import insert_events, not_flagged_yet
 from cyphera_pipelines.store.known_rows import find_known_rows
-from cyphera_pipelines.store.load_result import LoadResult
+from cyphera_pipelines.store.load_result import LoadResult, TableCounts
 from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.missing import forget_missing, note_missing
 from cyphera_pipelines.store.tombstones import tombstone_object
@@ -34,6 +34,7 @@ from cyphera_pipelines.sync.foreign_events import ForeignEvents
 from cyphera_pipelines.sync.listing import MOST_OWED
 from cyphera_pipelines.sync.mapped_events import mapping_events
 from cyphera_pipelines.sync.pages import SyncCancelledError
+from cyphera_pipelines.sync.reading import Reading
 from cyphera_pipelines.sync.untold import may_have_untold_children
 
 FETCHES_AT_ONCE = 32  # 25 per second, up to 1.3 s each
@@ -60,17 +61,21 @@ class _Batch:
 
 
 def apply_changes(
-    context: SyncContext, entities: Sequence[Entity], since: float, told: Iterable[Sequence[Change]] = ()
+    context: SyncContext,
+    entities: Sequence[Entity],
+    since: float,
+    reading: Reading,
+    told: Iterable[Sequence[Change]] = (),
 ) -> tuple[int, Errors]:
     """Apply every change of the entities at or after `since`, in seconds since 1970, and those that we were told of.
 
     A snapshot of the pinned API version with whole nested lists is taken as it is; other objects are fetched, several
     at once. Each state carries the moment at which the provider held it: what the tables know better stays. An object
-    that the provider cannot tell is owed. Returns how many changes there were, and the errors of the entities whose
-    changes could not be applied to the end. Raises ProviderError if the events cannot be read, SyncCancelledError or a
-    database error; what was applied until then stays.
+    that the provider cannot tell is owed. Returns of how many objects there were changes, and the errors of the
+    entities whose changes could not be applied to the end. Raises ProviderError if the events cannot be read,
+    SyncCancelledError or a database error; what was applied until then stays.
     """
-    applied, errors, foreign = 0, Errors(), ForeignEvents(context)
+    changed, errors, foreign = set[tuple[Entity, str]](), Errors(), ForeignEvents(context)
     with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-changes") as fetchers:
         asked_for = context.client.changes(entities, int(since))
         listed = (foreign.keep_out(changes, were_sent=False) for changes in asked_for)
@@ -81,13 +86,13 @@ def apply_changes(
             for entity in entities:
                 of_entity = [change for change in changes if change.entity is entity]
                 if of_entity and entity not in errors:
-                    _try(context, entity, of_entity, fetchers, errors, since)
-            applied += len(changes)
+                    _try(context, entity, of_entity, fetchers, errors, reading, since)
+            changed |= {(change.entity, change.object_id) for change in changes}
     foreign.report()
-    return applied, errors
+    return len(changed), errors
 
 
-def ask_for_owed(context: SyncContext, owed: Mapping[Entity, Sequence[str]]) -> Errors:
+def ask_for_owed(context: SyncContext, owed: Mapping[Entity, Sequence[str]], reading: Reading) -> Errors:
     """Fetch the objects that could not be read to their end before. Returns and raises as `apply_changes` does."""
     errors = Errors()
     with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="fetch-owed") as fetchers:
@@ -97,14 +102,14 @@ def ask_for_owed(context: SyncContext, owed: Mapping[Entity, Sequence[str]]) -> 
                     raise SyncCancelledError
                 changes = [Change(entity, object_id, NEVER) for object_id in ids[at : at + OWED_AT_ONCE]]
                 if entity not in errors:
-                    _try(context, entity, changes, fetchers, errors)
+                    _try(context, entity, changes, fetchers, errors, reading)
     return errors
 
 
-def load_page(context: SyncContext, entity: Entity, page: Page) -> None:
+def load_page(context: SyncContext, entity: Entity, page: Page, reading: Reading) -> None:
     """Bring a page's objects into the tables, whole. Raises ProviderError or a database error."""
     batch = _Batch(requests=page.requests + context.client.complete(page), mapped=context.client.map_page(page))
-    _apply(context, entity, batch)
+    _apply(context, entity, batch, reading)
 
 
 def _try(
@@ -113,12 +118,13 @@ def _try(
     changes: Sequence[Change],
     fetchers: ThreadPoolExecutor,
     errors: Errors,
+    reading: Reading,
     since: float = NEVER,
 ) -> None:
     """Apply the changes of one entity, which are listed from `since` on. Its trouble does not stop the others."""
     try:
         certain = _without_doubtful(context, entity, changes, since)
-        _apply(context, entity, _read(context, entity, certain, fetchers))
+        _apply(context, entity, _read(context, entity, certain, fetchers), reading)
     except (CredentialsRejectedError, RequestAbandonedError):
         raise
     except ProviderError as error:
@@ -191,15 +197,22 @@ def _fetch(context: SyncContext, change: Change) -> Page:
         return Page(change.entity, [], has_more=False, version=NEVER, incomplete=[failed])
 
 
-def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
+def _apply(context: SyncContext, entity: Entity, batch: _Batch, reading: Reading) -> None:
     source, incomplete = context.source, batch.mapped.incomplete
+    objects, again = list[MappedObject](), list[MappedObject]()
+    for obj in batch.mapped.objects:
+        (objects if reading.is_first(entity, obj.id) else again).append(obj)
+    others = [change.object_id for change in batch.gone]
+    others += [obj.id for obj in (*batch.mapped.unmappable, *incomplete) if obj.id is not None]
     with context.database.tenant(source.workspace_id) as connection:
-        objects: list[MappedObject] = batch.mapped.objects
         strategy = context.request.conflict_strategy
-        result = load(connection, source, entity, objects, strategy, confirms=True)
+        result = load(connection, source, entity, again, strategy, confirms=True).without_unchanged()
+        new = result.tables.get(entity.value, TableCounts()).created
+        result.add(load(connection, source, entity, objects, strategy, confirms=True))
         if strategy is ConflictStrategy.OVERWRITE:
             # A tombstone for what was never seen alive, too: an older state of it may still be on its way.
-            result.add(load(connection, source, entity, batch.last_states, ConflictStrategy.SKIP))
+            seen = load(connection, source, entity, batch.last_states, ConflictStrategy.SKIP)
+            result.add(seen.without_unchanged())
             for change in batch.gone:
                 gone = tombstone_object(
                     connection, source, entity, change.object_id, livemode=context.livemode, version=change.version
@@ -215,7 +228,7 @@ def _apply(context: SyncContext, entity: Entity, batch: _Batch) -> None:
         context.check_lock(connection)
     context.progress.loaded(
         entity,
-        fetched=len(objects) + len(batch.gone) + len(batch.mapped.unmappable) + len(incomplete),
+        fetched=len(objects) + new + sum(reading.is_first(entity, object_id) for object_id in others),
         requests=batch.requests,
         unloaded=len(unloaded) + len(incomplete),
         flagged=len(differing[0]) + len(differing[1]),

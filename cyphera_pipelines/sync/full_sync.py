@@ -21,6 +21,7 @@ from cyphera_pipelines.sync.listing import EntityListing, ListingStart
 from cyphera_pipelines.sync.outcome import did_not_complete
 from cyphera_pipelines.sync.pages import SyncCancelledError
 from cyphera_pipelines.sync.unfinished import to_be_continued
+from cyphera_pipelines.sync.unlisted import list_unlisted
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 def list_entities(
     context: SyncContext, account: ProviderAccount | None, positions: Mapping[Entity, SyncPosition]
 ) -> dict[Entity, CypheraError]:
-    """List the session's entities concurrently and return the errors of those that did not complete.
+    """List the session's entities concurrently, with what lists leave out, and return the errors of the others.
 
     One entity's trouble does not stop the others, but for rejected credentials and database errors that are not about
     an object, which would stop them anyway: those cancel the sync. Database errors are raised when all listings have
@@ -45,12 +46,15 @@ def list_entities(
         continued = to_be_continued(context, start.watermark, position)
         if continued is not None and continued.session_id != str(context.session.id):
             context.progress.could_not_be_loaded(entity, continued.not_loaded)
-        if continued is not None and continued.is_listed:
-            context.progress.done(entity)
-            return
+        is_listed = continued is not None and continued.is_listed
         try:
-            EntityListing(context, start, entity, position).run()
-            _record_completion(context, entity)
+            if is_listed:
+                context.progress.done(entity)
+            else:
+                EntityListing(context, start, entity, position).run()
+            list_unlisted(context, entity)
+            if not is_listed:
+                _record_completion(context, entity)
         except (SyncCancelledError, RequestAbandonedError):
             _log.debug("The listing of %s stopped between two pages.", entity.value)
         except DATABASE_ERRORS as error:

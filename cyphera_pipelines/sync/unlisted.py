@@ -16,6 +16,7 @@ from cyphera_pipelines.store.tombstones import Unlisted, find_unlisted
 from cyphera_pipelines.sync.changes import ask_for_owed, load_page
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.pages import SyncCancelledError
+from cyphera_pipelines.sync.reading import Reading
 
 _log = logging.getLogger(__name__)
 
@@ -23,25 +24,22 @@ MOST_ASKED_FOR = 500
 """Objects that are asked for by their ids: 20 seconds' worth at 25 requests per second. Others come next."""
 
 
-def list_unlisted(context: SyncContext, entities: Sequence[Entity]) -> None:
-    """Load what the entities' lists left out, and mark what of it is gone, as many as are asked for in one sync.
+def list_unlisted(context: SyncContext, entity: Entity) -> None:
+    """Load what the entity's list left out, and mark what of it is gone, as many as are asked for in one sync.
 
     Where the provider cannot tell, the rows stay as they are, and the session says so if there are any. Raises
-    CredentialsRejectedError, RequestAbandonedError or a database error.
+    CredentialsRejectedError, RequestAbandonedError, SyncCancelledError or a database error.
     """
     provider = find_provider(context.source.provider)
-    for entity in entities:
-        of_entity = Unlisted(provider.unlisted_with.get(entity), _undated(provider, entity))
-        if of_entity == Unlisted() or context.is_cancelled():
-            continue
-        try:
-            _list(context, entity, of_entity)
-        except SyncCancelledError:
-            return
-        except (CredentialsRejectedError, RequestAbandonedError):
-            raise
-        except CypheraError as error:
-            _note(context, entity, of_entity, error)
+    of_entity = Unlisted(provider.unlisted_with.get(entity), _undated(provider, entity))
+    if of_entity == Unlisted() or context.is_cancelled():
+        return
+    try:
+        _list(context, entity, of_entity)
+    except (CredentialsRejectedError, RequestAbandonedError, SyncCancelledError):
+        raise
+    except CypheraError as error:
+        _note(context, entity, of_entity, error)
 
 
 def _undated(provider: Provider, entity: Entity) -> str | None:
@@ -57,18 +55,20 @@ def _list(context: SyncContext, entity: Entity, of_entity: Unlisted) -> None:
         of_entity = replace(of_entity, with_value_in=None)
         if of_entity == Unlisted():
             return
-    present = list[str]()
+    present, reading = list[str](), Reading()
     for page in pages or ():
         if context.is_cancelled():
             return
         listed = [context.client.listed(entity, obj).id for obj in page.objects]
         present += [object_id for object_id in listed if object_id is not None]
-        load_page(context, entity, page)
+        load_page(context, entity, page, reading)
     if context.request.conflict_strategy is ConflictStrategy.OVERWRITE:
-        _ask_for_the_rest(context, entity, of_entity, present)
+        _ask_for_the_rest(context, entity, of_entity, present, reading)
 
 
-def _ask_for_the_rest(context: SyncContext, entity: Entity, of_entity: Unlisted, present: Sequence[str]) -> None:
+def _ask_for_the_rest(
+    context: SyncContext, entity: Entity, of_entity: Unlisted, present: Sequence[str], reading: Reading
+) -> None:
     """What no list showed is gone if it is not there when it is asked for by its id either."""
     source = context.source
     with context.database.tenant(source.workspace_id) as connection:
@@ -81,7 +81,7 @@ def _ask_for_the_rest(context: SyncContext, entity: Entity, of_entity: Unlisted,
             unlisted=of_entity,
             limit=MOST_ASKED_FOR,
         )
-    for error in ask_for_owed(context, {entity: ids}).values():
+    for error in ask_for_owed(context, {entity: ids}, reading).values():
         raise error
 
 

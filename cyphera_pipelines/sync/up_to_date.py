@@ -33,8 +33,8 @@ from cyphera_pipelines.sync.failed_webhooks import note_failed_webhooks
 from cyphera_pipelines.sync.full_sync import list_entities, record_failure
 from cyphera_pipelines.sync.obstacles import obstacles_to_changes
 from cyphera_pipelines.sync.pages import SyncCancelledError
+from cyphera_pipelines.sync.reading import Reading
 from cyphera_pipelines.sync.unfinished import unfinished_of, without_times_to_come
-from cyphera_pipelines.sync.unlisted import list_unlisted
 from cyphera_pipelines.sync.watermarks import watermark_at
 
 _PRICED = (Entity.PRICES, Entity.SUBSCRIPTIONS)
@@ -88,7 +88,6 @@ def _bring_up_to_date(context: SyncContext) -> Errors:
     positions = {entity: without_times_to_come(position) for entity, position in positions.items()}
     errors |= list_entities(context, account, positions)
     listed = [entity for entity in context.request.entities if context.progress.entity(entity).done]
-    list_unlisted(context, listed)
     return errors | _recorded(context, _catch_up(context, listed, positions))
 
 
@@ -128,7 +127,7 @@ def _apply_changes_only(context: SyncContext, positions: Positions) -> Errors:
     owed = {entity: list(positions[entity].owed) for entity in entities}
     context.progress.goes(f"Applying what changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC.")
     try:
-        errors = _apply_since(context, entities, since, owed)
+        errors = _apply_since(context, entities, since, owed, Reading())
     except (SyncCancelledError, RequestAbandonedError):
         return {}
     except (CredentialsRejectedError, _EventsUnreadableError):
@@ -156,7 +155,7 @@ def _catch_up(context: SyncContext, listed: Sequence[Entity], before: Positions)
         if entity in before
     }
     try:
-        errors = _apply_since(context, listed, since, owed)
+        errors = _apply_since(context, listed, since, owed, Reading(follows_listing=True))
         _settle_listed_webhooks(context, [entity for entity in listed if entity not in errors], since)
         return errors
     except (SyncCancelledError, RequestAbandonedError):
@@ -186,24 +185,27 @@ def _listed_since(context: SyncContext, position: SyncPosition) -> datetime:
     return position.watermark
 
 
-def _apply_since(context: SyncContext, entities: Sequence[Entity], since: float, owed: Owed) -> Errors:
+def _apply_since(
+    context: SyncContext, entities: Sequence[Entity], since: float, owed: Owed, reading: Reading
+) -> Errors:
     began = time.monotonic()
     _name_unreadable_webhooks(context)
     received = list[ReceivedWebhook]()
     try:
-        changes, errors = apply_changes(context, entities, since, _told(context, entities, received))
+        changes, errors = apply_changes(context, entities, since, reading, _told(context, entities, received))
     except (CredentialsRejectedError, ProviderUnavailableError, RequestAbandonedError):
         raise
     except ProviderError as error:
         raise _EventsUnreadableError(str(error)) from None
     # The provider's clock is known for certain only from its answers: what it showed when the first was asked for.
     asked_at = context.client.now() - (time.monotonic() - began)
-    errors |= ask_for_owed(context, {entity: ids for entity, ids in owed.items() if entity not in errors})
+    errors |= ask_for_owed(context, {entity: ids for entity, ids in owed.items() if entity not in errors}, reading)
     watermark = max(datetime.fromtimestamp(since, UTC), watermark_at(asked_at))
     _save_watermark(context, [entity for entity in entities if entity not in errors], watermark)
     _settle_webhooks(context, [webhook for webhook in received if webhook.entity not in errors])
     if changes:
-        message = f"{changes} objects changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC."
+        objects = "object" if changes == 1 else "objects"
+        message = f"{changes} {objects} changed since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC."
         event = SessionEvent("changes_applied", message, level=EventLevel.INFO, event_details={"changes": changes})
         record_events(context.database, context.session, [event])
     return errors

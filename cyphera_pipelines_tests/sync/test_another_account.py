@@ -72,7 +72,7 @@ def test_another_account_replaces_the_first_one_s_rows(
     outcome = sync_now(source, only_changes=only_changes)
     assert (outcome.status, outcome.error_summary) == (SessionStatus.COMPLETED, None)
     is_certain = key == OTHER.api_key
-    # Without knowing whose key it is nobody can tell whether invoices of test clocks, which lists may leave out, are gone.
+    # Lists may leave out invoices of test clocks: only with another account for certain they are known to be gone.
     certain = ENTITIES if is_certain else [entity for entity in ENTITIES if entity != "invoices"]
     assert_tables_equal_truth(database, source, sandbox.state, "acct_other", entities=certain)
     events = {event.event_type for event in list_events(database, source.workspace_id, outcome.session.id)}
