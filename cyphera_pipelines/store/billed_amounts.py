@@ -12,6 +12,8 @@ from sqlalchemy import Connection, text
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.tables.metadata import PAYMENTS_SCHEMA
 
+SETTLED_COLUMNS = frozenset({"unit_amount", "unit_amount_decimal"})
+"""The columns of subscription items that are settled here."""
 _RECORDED_AT_ONCE = 5_000
 
 
@@ -30,6 +32,18 @@ def settle_billed_amounts(connection: Connection, source: Source, *, livemode: b
     connection.execute(text("SET LOCAL enable_nestloop TO DEFAULT"))
     _record(connection, parameters, settled)
     return len(settled)
+
+
+def may_be_settled(item: str) -> str:
+    """SQL: whether `item` may have been told without amounts for the sole reason that it is billed in another currency.
+
+    Not where its price is known to be in that currency: then there are none. It takes the parameters of a source.
+    """
+    return (
+        f"({item}.unit_amount IS NULL AND {item}.unit_amount_decimal IS NULL AND {item}.price_id IS NOT NULL "
+        f"AND NOT EXISTS (SELECT FROM {PAYMENTS_SCHEMA}.prices AS price WHERE {_OF_SOURCE.format('price')} "
+        f"AND price.id = {item}.price_id AND price.currency = {item}.currency))"
+    )
 
 
 def settle_billed_amounts_of(

@@ -25,11 +25,29 @@ class TableCounts:
 
 
 @dataclass(frozen=True)
+class OneSidedChildren:
+    """How many children of an object a table lacks, and how many of its rows the provider has no more."""
+
+    table: str
+    new: int
+    gone: int
+
+
+@dataclass(frozen=True)
 class DifferingRow:
-    """A row that was left as it is although the provider's object differs, and the columns in which it does."""
+    """An object whose rows were left as they are although it differs at the provider, and where it does.
+
+    `columns` are its own and those of children that both sides have, with their table: `invoice_line_items.amount`. If
+    nothing is named, only what has no column of its own differs: the rest of `raw`.
+    """
 
     id: str
     columns: tuple[str, ...]
+    one_sided: tuple[OneSidedChildren, ...] = ()
+
+    def with_more(self, other: "DifferingRow") -> "DifferingRow":
+        """The same object with what else was found of it."""
+        return DifferingRow(self.id, self.columns + other.columns, self.one_sided + other.one_sided)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from cyphera_pipelines.model.columns import SyncedTable
 from cyphera_pipelines.model.entities import Entity
@@ -21,18 +21,13 @@ from cyphera_pipelines.model.synced_tables import entity_table, strict_child_tab
 from cyphera_pipelines.store.copying import copy_lines
 from cyphera_pipelines.store.database_errors import is_about_data, reason_of
 from cyphera_pipelines.store.encoding import encode
+from cyphera_pipelines.store.flagging import find_differing, joined
 from cyphera_pipelines.store.given_rows import given_rows
 from cyphera_pipelines.store.known_rows import KnownRow, confirm_rows, find_known_rows
-from cyphera_pipelines.store.load_result import DifferingRow, LoadResult, TableCounts
-from cyphera_pipelines.store.loose_children import load_loose_children
+from cyphera_pipelines.store.load_result import LoadResult, TableCounts
+from cyphera_pipelines.store.loose_children import compare_loose_children, load_loose_children
 from cyphera_pipelines.store.staged import begin_staging, undo_staging
-from cyphera_pipelines.store.staging import (
-    MergeStatement,
-    copy_into_staging,
-    differences_statement,
-    merge_statement,
-    staging_name,
-)
+from cyphera_pipelines.store.staging import MergeStatement, copy_into_staging, merge_statement, staging_name
 
 FEW_ROWS = 200
 """So many, children included, are given to the merge itself."""
@@ -76,7 +71,8 @@ def load(
     is left as it is by the merge where it is newer or the same.
     `when_staged` is called, maybe more than once, before a row of the tables is touched: until it returns, nothing of
     the batch is where others might meet it.
-    Loose children are merged by themselves, whether or not their parents changed; see `store/loose_children.py`.
+    Loose children are merged by themselves, whether or not their parents changed; see `store/loose_children.py`. Where
+    rows are flagged, theirs are compared just so.
     """
     batch = _newest_of_each(objects)
     known = {} if rewrites or finds_nothing else find_known_rows(connection, source, entity, batch)
@@ -101,10 +97,15 @@ def load(
             result.add(_load_changed(connection, source, entity, of_mode, strategy, how))
     when_staged()
     are_new = finds_nothing and result.tables.get(entity.value, TableCounts()).created == len(batch)
-    telling = objects
+    telling, left = objects, set[tuple[bool, str]]()
     if strategy is not ConflictStrategy.OVERWRITE:
-        telling = [obj for obj in objects if (row := known.get((obj.livemode, obj.id))) is None or row.is_deleted]
+        left = {key for key, row in known.items() if not row.is_deleted}
+        telling = [obj for obj in objects if (obj.livemode, obj.id) not in left]
     result.add(load_loose_children(connection, source, entity, telling, rewrites=rewrites, are_new=are_new))
+    if strategy is ConflictStrategy.FLAG:
+        others = [obj for obj in objects if (obj.livemode, obj.id) in left]
+        result.add(compare_loose_children(connection, source, entity, others))
+        result.differing = joined(result.differing)
     return result
 
 
@@ -225,16 +226,14 @@ def _merge(
     for table in tables:
         copy_lines(connection, copy_into_staging(table), [lines[table.name] for lines in encoded])
     how.when_staged()
-    parameters, differing = _parameters(source, batch), list[DifferingRow]()
+    parameters, result = _parameters(source, batch), LoadResult()
     if strategy is ConflictStrategy.FLAG:
-        found = connection.execute(text(differences_statement(tables[0])), parameters)
-        differing = [DifferingRow(row.id, tuple(row.columns)) for row in found]
+        result.differing = find_differing(connection, entity, parameters)
     merge = merge_statement(
         entity, replaces=strategy is ConflictStrategy.OVERWRITE, rewrites=how.rewrites, only_older=how.only_older
     )
     numbers = connection.execute(merge.sql, parameters).one()
-    result = _counted(merge, numbers, _staged_counts(entity, batch))
-    result.differing = differing
+    result.add(_counted(merge, numbers, _staged_counts(entity, batch)))
     return result
 
 

@@ -111,25 +111,6 @@ def loose_merge_statement(table: SyncedTable, *, rewrites: bool, takes_rows: boo
     )
 
 
-@cache
-def differences_statement(table: SyncedTable) -> str:
-    """Find the rows that differ from what is staged: their ids, and the names of the columns that differ.
-
-    No name means that only what has no column of its own differs: the rest of `raw`, or the children.
-    """
-    names = [
-        f"CASE WHEN target.\"{column.name}\" IS DISTINCT FROM {staged_value(column)} THEN '{column.name}' END"
-        for column in table.columns
-    ]
-    return (
-        f"SELECT staged.id, array_remove(ARRAY[{', '.join(names)}], NULL) AS columns "
-        f"FROM {_staged(table)} JOIN {PAYMENTS_SCHEMA}.{table.name} AS target "
-        "ON target.workspace_id = CAST(:workspace_id AS uuid) AND target.provider = :provider "
-        "AND target.livemode = :livemode AND target.id = staged.id "
-        "AND target.deleted_at IS NULL WHERE target.content_hash <> staged.content_hash ORDER BY staged.id"
-    )
-
-
 def staged_value(column: Column) -> str:
     """A staged value in the type of its column."""
     return f'to_timestamp(staged."{column.name}")' if column.kind is Kind.TIMESTAMP else f'staged."{column.name}"'

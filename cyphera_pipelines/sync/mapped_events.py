@@ -8,7 +8,7 @@ from cyphera_pipelines.model.rows import UnmappableObject
 from cyphera_pipelines.model.sessions import EventLevel, SessionEvent
 from cyphera_pipelines.store.events import LONGEST_ID, ROW_DIFFERS
 from cyphera_pipelines.store.kept_objects import keep
-from cyphera_pipelines.store.load_result import DifferingRow
+from cyphera_pipelines.store.load_result import DifferingRow, OneSidedChildren
 
 IDS_IN_A_MESSAGE = 5
 
@@ -46,16 +46,23 @@ def mapping_events(
 
 
 def _differs(entity: Entity, row: DifferingRow) -> SessionEvent:
-    where = ", ".join(row.columns) if row.columns else "something without a column of its own"
+    one_sided = [f"{each.table} ({_how_many(each)})" for each in row.one_sided]
+    where = ", ".join((*row.columns, *one_sided)) or "something without a column of its own"
+    children = {each.table: {"new": each.new, "gone": each.gone} for each in row.one_sided}
     return SessionEvent(
         ROW_DIFFERS,
         f"{row.id} of {entity.value} was left as it is; at the provider it differs in {where}.",
         entity_type=entity.value,
         external_id=row.id,
         level=EventLevel.WARNING,
-        event_details={"columns": list(row.columns)},
+        event_details={"columns": list(row.columns)} | ({"children": children} if children else {}),
         code=ErrorCode.ROW_DIFFERS,
     )
+
+
+def _how_many(children: OneSidedChildren) -> str:
+    counts = {"new": children.new, "gone": children.gone}
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def _is_gone(entity: Entity, object_id: str) -> SessionEvent:

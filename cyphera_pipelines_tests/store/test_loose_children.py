@@ -17,7 +17,7 @@ from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.model.synced_tables import CUSTOMER_TAX_IDS, CUSTOMERS
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.encoding import encode_ahead
-from cyphera_pipelines.store.load_result import LoadResult, TableCounts
+from cyphera_pipelines.store.load_result import DifferingRow, LoadResult, OneSidedChildren, TableCounts
 from cyphera_pipelines.store.loader import load
 from cyphera_pipelines.store.tables import synced_tables
 from cyphera_pipelines.store.tombstones import tombstone_object
@@ -151,6 +151,45 @@ def test_rows_that_are_to_be_left_are_left_with_their_children(
     load_now(customer({"a": "1"}, at=10))
     load_now(customer({"b": "2"}, at=20), customer({"x": "5"}, at=20, customer_id="other"), strategy=strategy)
     assert numbers() == {"a": "1", "x": "5"}
+
+
+def test_where_rows_are_flagged_what_is_told_is_compared(load_now: Load, numbers: Read) -> None:
+    load_now(customer({"a": "1", "b": "2", "c": "3"}, at=10))
+    states = [customer({"a": "1", "b": "9", "d": "4", "e": "5"}, at=20), customer(None, at=30)]
+    for told in (states, states[::-1]):
+        assert load_now(*told, strategy=ConflictStrategy.FLAG).differing == [
+            DifferingRow("c", (f"{NAME}.value",), (OneSidedChildren(NAME, 2, 1),))
+        ]
+    renamed = load_now(customer({}, at=20, name="Grace"), strategy=ConflictStrategy.FLAG)
+    assert renamed.differing == [DifferingRow("c", ("name",), (OneSidedChildren(NAME, 0, 3),))]
+    for unchanged in (customer({"a": "1", "b": "2", "c": "3"}, at=20), customer(None, at=20)):
+        assert load_now(unchanged, strategy=ConflictStrategy.FLAG).differing == []
+    assert numbers() == {"a": "1", "b": "2", "c": "3"}
+
+
+def test_rows_that_are_newer_than_what_is_told_are_no_difference(load_now: Load) -> None:
+    load_now(customer({"a": "1", "gone": "2"}, at=10))
+    load_now(customer({"a": "2", "new": "3"}, at=30))
+    late = customer({"a": "1", "gone": "2"}, at=20)
+    assert load_now(late, strategy=ConflictStrategy.FLAG).differing == []
+    later = customer({"a": "1", "gone": "2", "other": "4"}, at=20)
+    assert load_now(later, strategy=ConflictStrategy.FLAG).differing == [
+        DifferingRow("c", (), (OneSidedChildren(NAME, 1, 0),))
+    ]
+    back = customer({"a": "2", "gone": "2", "new": "3"}, at=40)
+    assert load_now(back, strategy=ConflictStrategy.FLAG).differing == [
+        DifferingRow("c", (), (OneSidedChildren(NAME, 1, 0),))
+    ]
+
+
+def test_one_that_cannot_be_compared_stops_no_other(load_now: Load, numbers: Read) -> None:
+    load_now(*(customer({"a": "1"}, at=10, customer_id=f"c{number}") for number in range(5)))
+    told = [customer({"a": "2"}, at=20, customer_id=f"c{number}") for number in range(5)]
+    told[2].children[NAME][0].values = row(CUSTOMER_TAX_IDS, customer_id="c2", created=10**17)
+    result = load_now(*told, strategy=ConflictStrategy.FLAG)
+    assert [each.id for each in result.differing] == ["c0", "c1", "c3", "c4"]
+    assert [refused.id for refused in result.refused] == ["c2"]
+    assert set(numbers().values()) == {"1"}
 
 
 def test_of_two_states_the_newest_that_tells_counts(load_now: Load, numbers: Read) -> None:
