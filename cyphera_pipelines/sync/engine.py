@@ -41,7 +41,7 @@ from cyphera_pipelines.store.sessions import (
     start_session,
 )
 from cyphera_pipelines.store.statistics import refresh_statistics
-from cyphera_pipelines.sync.cancellation import tell_what_was_merged
+from cyphera_pipelines.sync.cancellation import cancelled_message, tell_what_was_merged
 from cyphera_pipelines.sync.client import open_client
 from cyphera_pipelines.sync.context import SyncContext
 from cyphera_pipelines.sync.heartbeat import Heartbeat
@@ -129,8 +129,7 @@ def run_sync(job: SyncJob) -> SyncOutcome:
         _give_up(job, SessionStatus.FAILED, message, ErrorCode.UNEXPECTED, progress, is_of_source=True)
         raise
     except BaseException:
-        merged = _about_merged_rows(job, progress)
-        message = f"The sync was interrupted. {merged} The next sync continues from there."
+        message = cancelled_message("The sync was interrupted.", _about_merged_rows(job, progress))
         _give_up(job, SessionStatus.CANCELLED, message, ErrorCode.INTERRUPTED, progress)
         raise
 

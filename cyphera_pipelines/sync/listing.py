@@ -80,6 +80,8 @@ class EntityListing:
             self._met_rows = continued.met_rows
             self._leaves_gaps, self._not_loaded = continued.leaves_gaps, continued.not_loaded
             self._owed = set(position.owed)
+        # Of a first listing that never began the next sync knows without a checkpoint that it is wanted.
+        self._is_known_to_be_wanted = continued is not None or position.full_listing_at is None
         self._knows_missing = has_missing(context.database, context.source, entity, livemode=context.livemode)
         self._undated = set[str]()
         self._guesses_total = continued is not None or position.full_listing_at is None
@@ -88,9 +90,20 @@ class EntityListing:
 
     def run(self) -> None:
         """List until the entity is complete. Raises ProviderError, SyncCancelledError or a database error."""
-        merge_in_order(self._pages.batches, self._merge, name=self._entity.value)
+        try:
+            merge_in_order(self._pages.batches, self._merge, name=self._entity.value)
+        except ProviderUnavailableError:
+            self._leave_it_to_the_next_sync()
+            raise
         assert self._pages.is_complete, "every slice was merged to its end"
         self._context.progress.done(self._entity)
+
+    def _leave_it_to_the_next_sync(self) -> None:
+        """A listing of which no page came is wanted as much as one that broke off in the middle."""
+        if not self._is_known_to_be_wanted:
+            with self._context.database.tenant(self._context.source.workspace_id) as connection:
+                self._save_checkpoint(connection, [])
+                self._context.check_lock(connection)
 
     def _prepare(self, page: MappedPage) -> None:
         """Of a first listing everything will be written. Later ones mostly find what is there already."""
@@ -133,6 +146,7 @@ class EntityListing:
             self._save_checkpoint(connection, batch)
             context.check_lock(connection)
         self._pages.committed(batch)
+        self._is_known_to_be_wanted = True
         context.progress.loaded(
             self._entity,
             fetched=sum(page.fetched for page in batch),

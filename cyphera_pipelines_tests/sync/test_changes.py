@@ -9,6 +9,7 @@ from cyphera_pipelines.model.configuration import Credentials
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import SessionStatus, SessionType, SyncRequest
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.providers.http import exchange
 from cyphera_pipelines.sandbox import Fault, FaultKind, SandboxAccount, SandboxOptions, SandboxServer
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.claims import unchanged
@@ -84,6 +85,25 @@ def test_an_idle_source_costs_two_requests_beside_the_account_and_writes_no_row(
     assert sandbox.state.counters.total <= 3
     assert all(counts.fetched == 0 for counts in outcome.entities.values())
     assert "changes_applied" not in event_types(database, outcome)
+
+
+def test_a_listing_that_was_asked_for_and_brought_no_page_is_gone_on_with(
+    sandbox: SandboxServer, source: Source, sync_now: RunSync, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, and changes alone would show nothing of what happened without an event."""
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.05)
+    sandbox.state.faults.set([Fault(kind=FaultKind.ERROR_500, path="/v1/products")])
+    broken = sync_now(source, full_sync=True)
+    assert broken.status is SessionStatus.PARTIAL
+    assert broken.error_summary is not None
+    assert "The next sync continues from there." in broken.error_summary["message"]
+    sandbox.state.faults.clear()
+    sandbox.state.counters.reset()
+    outcome = sync_now(source, only_changes=True)
+    assert outcome.status is SessionStatus.COMPLETED
+    listed = {seen.path for seen in sandbox.state.counters.recent} & {f"/v1/{entity.value}" for entity in Entity}
+    assert listed == {"/v1/products"}
+    assert_tables_equal_truth(database, source, sandbox.state, "acct_changes")
 
 
 def test_snapshots_of_another_api_version_are_not_trusted(
