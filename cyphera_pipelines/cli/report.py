@@ -38,22 +38,38 @@ def report(
     cyphera report acme --out report.html
     """
     target = out or Path(f"{slug}-report.html")
+    place = _place_of(target)
     workspace = find_workspace(services.database(), slug)
     completeness = find_figures(services.database(), workspace, is_test_mode=test_mode, provider=provider)
     with working(f"Writing the report of {slug}"):
         page = _page(completeness, provider, currency, names=names)
-    unfinished = target.with_name(f"{target.name}.unfinished")
+    unfinished = place.with_name(f"{place.name}.unfinished")
     try:
         unfinished.unlink(missing_ok=True)
         with private_file(unfinished) as file:
             file.write(page.encode())
-        unfinished.rename(target)
+        unfinished.rename(place)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise CypheraError(
-            f"{target} cannot be written: {error.strerror or error}.", code=ErrorCode.FILE_UNUSABLE
-        ) from None
+        raise _unwritable(target, error) from None
     print_error(f"Wrote {target} ({len(page.encode()) / 1000:,.0f} kB). Open it in a browser.")
+
+
+def _place_of(target: Path) -> Path:
+    """Where the file is, or will be: of a link where it leads to, so that it goes on being one."""
+    try:
+        if (target.exists() or target.is_symlink()) and not target.is_file():
+            # The page takes the place of what is there: of a device or a pipe nothing would be left.
+            raise InvalidInputError(
+                f"{target} is no regular file, and no link to one: name a file that is to be made or replaced."
+            )
+        return target.resolve()
+    except OSError as error:
+        raise _unwritable(target, error) from None
+
+
+def _unwritable(target: Path, error: OSError) -> CypheraError:
+    return CypheraError(f"{target} cannot be written: {error.strerror or error}.", code=ErrorCode.FILE_UNUSABLE)
 
 
 def _page(completeness: Completeness, provider: str | None, currency: str | None, *, names: bool) -> str:

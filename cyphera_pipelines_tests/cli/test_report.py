@@ -1,5 +1,6 @@
 """`cyphera report`: the file that it writes, and what it says where there is nothing to report."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_a_page_that_only_its_maker_may_read(
     nowhere = forked("report", slug, "--test-mode", "--currency", "usd", "--out", "/nowhere/report.html")
     assert "/nowhere/report.html cannot be written: No such file or directory." in nowhere.err
     assert target.read_text(encoding="utf-8") == page
+
+    link = tmp_path / "latest.html"
+    link.symlink_to(target.name)
+    target.write_text("the last one")
+    forked("report", slug, "--test-mode", "--out", str(link), "--currency", "usd").done()
+    assert link.is_symlink()
+    assert "<h2>stripe, USD</h2>" in target.read_text(encoding="utf-8")
+
+
+def test_only_a_regular_file_is_replaced(forked: ForkedCyphera, tmp_path: Path) -> None:
+    pipe, folder, device, lost = (tmp_path / name for name in ("pipe", "folder", "device", "lost"))
+    os.mkfifo(pipe)
+    folder.mkdir()
+    device.symlink_to("/dev/full")
+    lost.symlink_to("lost")
+    before = {each: each.lstat().st_mode for each in tmp_path.iterdir()}
+    for each in (pipe, folder, device, lost):
+        told = forked("report", "anybody", "--out", str(each)).error()
+        assert told == (f"{each} is no regular file, and no link to one: name a file that is to be made or replaced.")
+    assert {each: each.lstat().st_mode for each in tmp_path.iterdir()} == before
 
 
 def test_a_workspace_without_a_source(forked: ForkedCyphera, tmp_path: Path) -> None:
