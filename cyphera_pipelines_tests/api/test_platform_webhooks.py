@@ -65,6 +65,15 @@ def kept(database: Database, workspace: Workspace) -> list[str]:
         return list(connection.execute(text("SELECT external_id FROM sync.webhook_events")).scalars())
 
 
+def test_a_signature_of_odd_characters_is_refused(platform: RunningApi) -> None:
+    body, headers = signed(event_about(CUSTOMER, "customer.updated"), secret=NEW)
+    odd = f"{headers['Stripe-Signature']}é".encode("latin-1")
+    answer = platform.ask(
+        "POST", f"{PREFIX}/webhooks/stripe", content=body, headers=headers | {"Stripe-Signature": odd}
+    )
+    assert problem(answer, 403)["type"].endswith("webhook-rejected")
+
+
 def connect(
     database: Database, keyring: Keyring, account: str | None, *, key: str = "sk_test_of_its_own", reached: bool = True
 ) -> tuple[Workspace, Source]:

@@ -47,6 +47,15 @@ def test_without_proof_nothing_is_believed(subject: Subject) -> None:
         subject.provider.open_webhook(delivery.body, {}, delivery.secret)
 
 
+@pytest.mark.parametrize("odd", ["\u00e9", "\u20ac", "\udce9", "\x00"])
+def test_a_proof_with_odd_characters_proves_nothing(odd: str, subject: Subject) -> None:
+    """Headers are read as Latin-1: they may hold any byte, and anybody may send them."""
+    delivery = subject.deliver()
+    proofs = {name: f"{value}{odd}" for name, value in delivery.headers.items()}
+    with pytest.raises(WebhookRejectedError):
+        subject.provider.open_webhook(delivery.body, proofs, delivery.secret)
+
+
 def test_no_refusal_tells_the_secret(subject: Subject) -> None:
     delivery = subject.deliver()
     with pytest.raises(WebhookRejectedError) as caught:

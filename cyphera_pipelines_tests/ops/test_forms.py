@@ -35,6 +35,7 @@ def test_a_form_needs_the_token_of_this_very_sign_in(open_browser: OpenBrowser, 
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://[no-address"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],

@@ -134,7 +134,13 @@ def _is_from_here(request: Request) -> bool:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None and site not in ("same-origin", "none"):
         return False
-    return origin is None or urlsplit(origin).netloc == request.headers.get("Host", "")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc == request.headers.get("Host", "")
+    except ValueError:
+        # No address at all, as in http://[
+        return False
 
 
 def _foreign_form() -> PageError:
