@@ -76,13 +76,12 @@ def _tell(connection: Connection, writer: Writer, audience: Audience, planned: P
     made = []
     for alert in planned.one_by_one:
         delivery_id = uuid4()
-        message = writer.alert(delivery_id, alert)
+        message = writer.alert(delivery_id, alert, to_workspace=audience.workspace_id is not None)
         made.append(NewDelivery(delivery_id, audience, MessageKind.ALERT, message, 1, alert.id))
     if planned.digest:
         delivery_id = uuid4()
         sources = sorted({*(alert.source for alert in planned.digest), *planned.absorbed.values()})
-        began_at = min(alert.began_at for alert in planned.digest)
-        message = writer.digest(delivery_id, audience, sources, began_at)
+        message = writer.digest(delivery_id, audience, sources, planned.digest)
         made.append(NewDelivery(delivery_id, audience, MessageKind.DIGEST, message, len(sources)))
     keep_deliveries(connection, made)
     for delivery, alert in zip(made, planned.one_by_one, strict=False):

@@ -16,7 +16,6 @@ from cyphera_pipelines.model.alerts import (
     AlertCause,
     EndedBecause,
     all_clear_of_many,
-    remedy_of,
     sentence_of_many,
 )
 from cyphera_pipelines.security.secrets import redact
@@ -31,9 +30,10 @@ class Writer:
 
     ops_url: str | None = None
 
-    def alert(self, delivery_id: UUID, alert: Alert) -> dict[str, Any]:
-        """That something is wrong with one source."""
-        message = _message(delivery_id, MessageKind.ALERT, alert.sentence, alert.remedy)
+    def alert(self, delivery_id: UUID, alert: Alert, *, to_workspace: bool = False) -> dict[str, Any]:
+        """That something is wrong with one source, to the deployment's people or the workspace's own."""
+        remedy = alert.remedy_of_workspace if to_workspace else alert.remedy
+        message = _message(delivery_id, MessageKind.ALERT, alert.sentence, remedy)
         return _titled({**message, "alert": self._facts(alert)})
 
     def all_clear(self, delivery_id: UUID, alert: Alert) -> dict[str, Any]:
@@ -42,14 +42,11 @@ class Writer:
         return _titled({**message, "alert": self._facts(alert)})
 
     def digest(
-        self, delivery_id: UUID, audience: Audience, sources: Sequence[str], began_at: datetime
+        self, delivery_id: UUID, audience: Audience, sources: Sequence[str], alerts: Sequence[Alert]
     ) -> dict[str, Any]:
-        """That the same is wrong with all of these sources."""
-        cause = AlertCause(audience.cause)
-        if audience.workspace_id is None or not sources:
-            remedy = REMEDY_OF_MANY[cause]
-        else:
-            remedy = remedy_of(cause, sources[0].partition(":")[0], audience.provider)
+        """That the same is wrong with all of these sources. `alerts` are those that are new, of which there is one."""
+        cause, began_at = AlertCause(audience.cause), min(alert.began_at for alert in alerts)
+        remedy = REMEDY_OF_MANY[cause] if audience.workspace_id is None else alerts[0].remedy_of_workspace
         sentence = sentence_of_many(cause, audience.provider, len(sources))
         message = _message(delivery_id, MessageKind.DIGEST, sentence, remedy)
         return _titled({**message, "digest": self._facts_of_many(audience, sources, began_at)})

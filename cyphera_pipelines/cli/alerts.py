@@ -54,7 +54,9 @@ def list_all(
     ]
     empty = "No alert has ended yet." if past else "Nothing is wrong, as far as the last look told."
     print_table(("SOURCE", "CAUSE", "STATE", "SINCE", "ENDED" if past else ""), rows, empty=empty)
-    print_remarks((each.source, f"{each.sentence} {each.all_clear if past else each.remedy}") for each in found)
+    print_remarks(
+        (each.source, f"{each.sentence} {(each.all_clear if past else each.remedy) or ''}".strip()) for each in found
+    )
 
 
 @app.command("deliveries")

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.remedies import remedy_of_failure, remedy_of_failure_for_workspace
 from cyphera_pipelines.model.schedule import DAY, HOUR, MINUTE
 
 MOST_IN_WORDS = 10
@@ -111,7 +112,8 @@ class Alert:
     """A row of `alerts` with its workspace's slug.
 
     `began_at` is since when the cause is there, `times` how often it was met, `detail` what was said of it last.
-    `raised_at` is when the rule was met; None while it is not.
+    `raised_at` is when the rule was met; None while it is not. `is_paused` is whether the source is paused now, and for
+    what the alert is about.
     """
 
     id: UUID
@@ -127,6 +129,7 @@ class Alert:
     recovered_at: datetime | None
     ended_at: datetime | None
     ended_because: EndedBecause | None
+    is_paused: bool
 
     @property
     def source(self) -> str:
@@ -145,7 +148,9 @@ class Alert:
     @property
     def sentence(self) -> str:
         """What is, or was, wrong, for people; it ends with a full stop."""
-        return sentence_of(self.cause, self.times, self.began_at, self.detail)
+        said = f": {self.detail}" if self.detail else ""
+        text = f"{self._is_wrong() if self.recovered_at is None else self._was_wrong()}{said if self._is_said else ''}"
+        return text if text.endswith((".", "!", "?")) else f"{text}."
 
     @property
     def all_clear(self) -> str:
@@ -155,32 +160,100 @@ class Alert:
         return _ALL_CLEAR[self.cause]
 
     @property
-    def remedy(self) -> str:
-        """What to do about it."""
-        return remedy_of(self.cause, self.workspace_slug, self.provider_name)
+    def remedy(self) -> str | None:
+        """What to do about it: a command where there is one; None once it is gone."""
+        if self.recovered_at is not None:
+            return None
+        slug, provider = self.workspace_slug, self.provider_name
+        match self.cause:
+            case AlertCause.FAILED | AlertCause.PARTIAL:
+                return remedy_of_failure(self.error_code, slug, provider)
+            case AlertCause.LATE:
+                return f"See that `cyphera up` or Dagster's daemon runs, or: cyphera sync {slug} {provider}"
+            case AlertCause.CREDENTIALS | AlertCause.GIVEN_UP if not self.is_paused:
+                return (
+                    f"Nothing, if its next sync comes to its end. To see that at once: cyphera sync {slug} {provider}"
+                )
+            case AlertCause.CREDENTIALS:
+                return f"Enter a key that works: cyphera source update {slug} {provider} --api-key-stdin"
+            case AlertCause.GIVEN_UP:
+                return f"Mend what it says, then resume it: cyphera schedule resume {slug} {provider}"
+            case AlertCause.WEBHOOKS_FAILING:
+                return f"Bring it up to date, and see what fails: cyphera sync {slug} {provider}"
+            case AlertCause.WEBHOOKS_DEAD:
+                return f"Mend what it says, then replay them: cyphera webhook replay {slug} --all --provider {provider}"
+            case AlertCause.DRIFT:
+                return f"Compare anew and mend: cyphera verify {slug} {provider} --repair"
 
+    @property
+    def remedy_of_workspace(self) -> str | None:
+        """The same for people of the workspace, who have its key and the operations page, and no command line."""
+        if self.recovered_at is not None:
+            return None
+        match self.cause:
+            case AlertCause.FAILED | AlertCause.PARTIAL:
+                return remedy_of_failure_for_workspace(self.error_code)
+            case AlertCause.LATE:
+                return "Start a sync. If that does not begin, tell whoever runs this installation."
+            case AlertCause.CREDENTIALS | AlertCause.GIVEN_UP if not self.is_paused:
+                return "Nothing, if its next sync comes to its end. Start one to see that at once."
+            case AlertCause.CREDENTIALS:
+                return "Put a key that works into its configuration: then it goes on by itself."
+            case AlertCause.GIVEN_UP:
+                return "Mend what it says, then resume it."
+            case AlertCause.WEBHOOKS_FAILING:
+                return "Start a sync, which brings it up to date, and see what fails."
+            case AlertCause.WEBHOOKS_DEAD:
+                return "Mend what it says, then replay them on the source's page."
+            case AlertCause.DRIFT:
+                return "Verify and repair it on the source's page."
 
-def sentence_of(cause: AlertCause, times: int, began_at: datetime, detail: str | None) -> str:
-    """What is wrong with one source."""
-    since, said = f"since {_moment(began_at)}", f": {detail}" if detail else ""
-    match cause:
-        case AlertCause.FAILED:
-            text = f"{_count(times, 'sync')} in a row failed {since}{said}"
-        case AlertCause.PARTIAL:
-            text = f"Its syncs have not been complete {since}{said}"
-        case AlertCause.LATE:
-            text = f"Its tables are older than its schedule allows {since}, and no sync of it has failed"
-        case AlertCause.CREDENTIALS:
-            text = f"It is paused {since}, as its credentials were rejected{said}"
-        case AlertCause.GIVEN_UP:
-            text = f"It is paused {since}, as its syncs had failed for days{said}"
-        case AlertCause.WEBHOOKS_FAILING:
-            text = f"{_count(times, 'webhook')} could not be applied {since}; they are tried again{said}"
-        case AlertCause.WEBHOOKS_DEAD:
-            text = f"{_count(times, 'webhook')} could not be applied and were given up, the first {since}{said}"
-        case AlertCause.DRIFT:
-            text = f"{_count(times, 'row')} were found not to be as the provider has them {since}, and were not mended"
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    @property
+    def _is_said(self) -> bool:
+        """Whether what was said of it last is about the cause itself."""
+        return self.cause not in (AlertCause.LATE, AlertCause.DRIFT)
+
+    def _is_wrong(self) -> str:
+        since = f"since {_moment(self.began_at)}"
+        match self.cause:
+            case AlertCause.FAILED:
+                return f"{_count(self.times, 'sync')} in a row failed {since}"
+            case AlertCause.PARTIAL:
+                return f"Its syncs have not been complete {since}"
+            case AlertCause.LATE:
+                return f"Its tables are older than its schedule allows {since}, when no sync of it had failed"
+            case AlertCause.CREDENTIALS if self.is_paused:
+                return f"It is paused {since}, as its credentials were rejected"
+            case AlertCause.GIVEN_UP if self.is_paused:
+                return f"It is paused {since}, as its syncs had failed for days"
+            case AlertCause.WEBHOOKS_FAILING:
+                return f"{_count(self.times, 'webhook')} could not be applied {since}; such are tried again for a while"
+            case AlertCause.DRIFT:
+                rows = _count(self.times, "row")
+                return f"{rows} were found not to be as the provider has them {since}, and were not mended"
+            case _:
+                return self._was_wrong()
+
+    def _was_wrong(self) -> str:
+        """What is true however it went on."""
+        at, first = f"at {_moment(self.began_at)}", f"the first at {_moment(self.began_at)}"
+        match self.cause:
+            case AlertCause.FAILED:
+                return f"{_count(self.times, 'sync')} in a row failed, {first}"
+            case AlertCause.PARTIAL:
+                return f"Its syncs were not complete, {first}"
+            case AlertCause.LATE:
+                return f"Its tables were older than its schedule allows from {_moment(self.began_at)} on"
+            case AlertCause.CREDENTIALS:
+                return f"It was paused {at}, as its credentials were rejected"
+            case AlertCause.GIVEN_UP:
+                return f"It was paused {at}, as its syncs had failed for days"
+            case AlertCause.WEBHOOKS_FAILING:
+                return f"{_count(self.times, 'webhook')} could not be applied, {first}"
+            case AlertCause.WEBHOOKS_DEAD:
+                return f"{_count(self.times, 'webhook')} could not be applied and were given up, {first}"
+            case AlertCause.DRIFT:
+                return f"{_count(self.times, 'row')} were found not to be as the provider has them, {first}"
 
 
 def sentence_of_many(cause: AlertCause, provider: str, count: int) -> str:
@@ -192,25 +265,6 @@ def all_clear_of_many(cause: AlertCause, provider: str, recovered: int, removed:
     """How it ended for sources that one message had told of."""
     gone = f"; {removed:,} are no longer active" if removed else ""
     return f"{recovered:,} sources of {provider} recovered{gone}. It was: {_OF_MANY[cause]}."
-
-
-def remedy_of(cause: AlertCause, slug: str, provider: str) -> str:
-    """What to do about it at one source: a command where there is one."""
-    match cause:
-        case AlertCause.FAILED | AlertCause.PARTIAL:
-            return f"Try the connection: cyphera source test {slug} {provider}"
-        case AlertCause.LATE:
-            return f"See that `cyphera up` or Dagster's daemon runs, or: cyphera sync {slug} {provider}"
-        case AlertCause.CREDENTIALS:
-            return f"Enter a key that works: cyphera source update {slug} {provider} --api-key-stdin"
-        case AlertCause.GIVEN_UP:
-            return f"Mend what it says, then resume it: cyphera schedule resume {slug} {provider}"
-        case AlertCause.WEBHOOKS_FAILING:
-            return f"Bring it up to date, and see what fails: cyphera sync {slug} {provider}"
-        case AlertCause.WEBHOOKS_DEAD:
-            return f"Mend what it says, then replay them: cyphera webhook replay {slug} --all --provider {provider}"
-        case AlertCause.DRIFT:
-            return f"Compare anew and mend: cyphera verify {slug} {provider} --repair"
 
 
 REMEDY_OF_MANY: Mapping[AlertCause, str] = {

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.pauses import Pause
+from cyphera_pipelines.model.remedies import remedy_of_failure, remedy_of_failure_for_workspace
 from cyphera_pipelines.model.schedule import PauseKind, Schedule, in_words
 from cyphera_pipelines.model.source import split_source_key
 
@@ -85,7 +85,7 @@ class SourceFreshness:
             case Freshness.PAUSED:
                 return f"Resume it: cyphera schedule resume {slug} {provider}"
             case Freshness.FAILING:
-                return f"Try the connection: cyphera source test {slug} {provider}"
+                return remedy_of_failure(self.code, slug, provider)
             case Freshness.LATE | Freshness.NEVER_SYNCED:
                 return f"See that `cyphera up` or Dagster's daemon runs, or: cyphera sync {slug} {provider}"
             case _:
@@ -100,9 +100,7 @@ class SourceFreshness:
             case Freshness.PAUSED:
                 return "Resume it, once what it is paused for is over."
             case Freshness.FAILING:
-                # Another version may have written a code that is not known here.
-                known = {code.value: code.remedy for code in ErrorCode}
-                return known.get(self.code or "", "Test the connection of its configuration.")
+                return remedy_of_failure_for_workspace(self.code)
             case Freshness.LATE | Freshness.NEVER_SYNCED:
                 return "Start a sync. If that does not begin, tell whoever runs this installation."
             case _:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, text, update
 
 from cyphera_pipelines.model.alert_channels import MessageKind
 from cyphera_pipelines.model.alerts import Alert, alert_of
+from cyphera_pipelines.store.alerts import IS_PAUSED
 from cyphera_pipelines.store.tables import alert_announcements as announcements
 from cyphera_pipelines.store.tables import alert_deliveries as deliveries
 
@@ -145,9 +146,10 @@ def _audience(row: Any) -> Audience:
     return Audience(row["channel_id"], row["channel_workspace_id"], row["provider_name"], row["cause"])
 
 
-_ALERT = (
-    "alert.*, workspaces.slug AS workspace_slug, channel.id AS channel_id, channel.workspace_id AS channel_workspace_id"
-)
+_ALERT = f"""
+    alert.*, workspaces.slug AS workspace_slug, channel.id AS channel_id, channel.workspace_id AS channel_workspace_id,
+    {IS_PAUSED}
+"""
 _IS_ALIVE = "channel.removed_at IS NULL AND channel.dead_at IS NULL"
 _IS_FOR = f"""
     {_IS_ALIVE} AND (channel.causes IS NULL OR alert.cause = ANY (channel.causes))

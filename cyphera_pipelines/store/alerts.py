@@ -48,8 +48,19 @@ _STATE = """
     CASE WHEN ended_at IS NOT NULL THEN CASE WHEN {raised} IS NOT NULL THEN 'ended' END
         WHEN {raised} IS NULL THEN 'waiting' WHEN recovered_at IS NULL THEN 'open' ELSE 'recovering' END
 """
+IS_PAUSED = """
+    EXISTS (
+        SELECT FROM sync.source_schedules AS schedule
+        WHERE schedule.workspace_id = alert.workspace_id AND schedule.provider_name = alert.provider_name
+        AND schedule.paused_kind = CASE alert.cause
+            WHEN 'credentials' THEN 'credentials' WHEN 'given_up' THEN 'failures'
+        END
+    ) AS is_paused
+"""
+"""Whether the source is paused now, for what the alert is about."""
+
 _LIST = f"""
-    SELECT alert.*, workspaces.slug AS workspace_slug
+    SELECT alert.*, workspaces.slug AS workspace_slug, {IS_PAUSED}
     FROM sync.alerts AS alert JOIN sync.workspaces ON workspaces.id = alert.workspace_id
     WHERE {_STATE} = ANY (:states)
     ORDER BY ended_at DESC NULLS FIRST, began_at, alert.id LIMIT :limit OFFSET :offset

@@ -1,12 +1,17 @@
 """What opens an alert of each cause, what ends it, and what does neither."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from cyphera_pipelines.model.alerts import Alert, AlertCause, AlertRule, AlertState, EndedBecause
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.alert_channels import remove_channel
 from cyphera_pipelines.store.alert_rules import set_rule
@@ -87,6 +92,59 @@ def test_rejected_credentials_are_one_alert_until_a_sync_succeeds(
     succeed(database, source)
     watch.evaluate()
     assert [each.ended_because for each in ended(watch, source)] == [EndedBecause.RECOVERED]
+
+
+def test_what_is_said_of_a_pause_is_true_before_and_after_it_ends(
+    database: Database, watch: Watch, sources: Sources
+) -> None:
+    set_rule(database, None, AlertRule(AlertCause.CREDENTIALS, all_clear_after=3_600))
+    (source,) = sources(1)
+    slug = source.workspace_slug
+    note(database, source, SyncResult.REJECTED, "No such key.")
+    watch.evaluate()
+    (alert,) = watch.alerts(source)
+    since = f"{alert.began_at:%Y-%m-%d %H:%M} UTC"
+    assert (
+        alert.sentence
+        == f"It is paused since {since}, as its credentials were rejected: The credentials were rejected: No such key."
+    )
+    assert alert.remedy == f"Enter a key that works: cyphera source update {slug} stripe --api-key-stdin"
+    with database.tenant(source.workspace_id) as connection:
+        end_credentials_pause(connection, source.workspace_id, source.provider)
+    watch.evaluate()
+    (alert,) = watch.alerts(source)
+    past = f"It was paused at {since}, as its credentials were rejected: The credentials were rejected: No such key."
+    assert alert.sentence == past
+    assert alert.remedy == (
+        f"Nothing, if its next sync comes to its end. To see that at once: cyphera sync {slug} stripe"
+    )
+    pause_source(database, source, "Moving.")
+    (alert,) = watch.alerts(source)
+    assert alert.sentence == past, "a person's pause is another one"
+    resume_source(database, source)
+    succeed(database, source)
+    watch.evaluate()
+    (alert,) = watch.alerts(source, states=(AlertState.RECOVERING,))
+    assert (alert.sentence, alert.remedy, alert.remedy_of_workspace) == (past, None, None)
+    execute(database, "UPDATE sync.alerts SET recovered_at = '2026-01-01' WHERE workspace_id = :workspace_id", source)
+    watch.evaluate()
+    (alert,) = ended(watch, source)
+    assert (alert.sentence, alert.remedy) == (past, None)
+
+
+@pytest.mark.parametrize("cause", AlertCause)
+def test_what_is_over_is_told_as_what_was_and_people_of_a_workspace_of_no_command(cause: AlertCause) -> None:
+    now = datetime(2026, 3, 1, 9, 12, tzinfo=UTC)
+    for code in (None, *ErrorCode):
+        made = Alert(
+            uuid4(), uuid4(), "acme", "stripe", cause, code, 2, None, now, now, None, None, None, is_paused=True
+        )
+        assert "cyphera " in (made.remedy or "") or code is not None
+        assert made.remedy_of_workspace
+        assert "cyphera " not in made.remedy_of_workspace
+        over = replace(made, recovered_at=now, is_paused=False)
+        assert (over.remedy, over.remedy_of_workspace) == (None, None)
+        assert not {"is", "are", "have", "since"} & set(over.sentence.split())
 
 
 def test_a_person_s_pause_is_no_recovery_and_no_trouble(database: Database, watch: Watch, sources: Sources) -> None:

@@ -146,7 +146,9 @@ def test_a_service_s_failure_is_told_without_its_address(
 
 def test_a_title_is_one_line_whatever_the_names(database: Database) -> None:
     now = now_of(database)
-    alert = Alert(uuid4(), uuid4(), "acme", HOSTILE, AlertCause.FAILED, HOSTILE, 1, HOSTILE, now, now, None, None, None)
+    alert = Alert(
+        uuid4(), uuid4(), "acme", HOSTILE, AlertCause.FAILED, HOSTILE, 1, HOSTILE, now, now, None, None, None, False
+    )
     text = text_of(Writer("https://ops.example.com").alert(uuid4(), alert))
     assert "\n" not in text.title
     assert "\r" not in text.title + text.body

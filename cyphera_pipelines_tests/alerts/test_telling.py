@@ -112,6 +112,7 @@ def test_a_workspace_s_channel_is_told_of_its_own_source_alone(
     watch.look()
     (told,) = receiver.received
     assert told.event["alert"]["source"] == affected[0].key, "the others are neither told nor counted"
+    assert told.event["remedy"] == "Test the connection of its configuration.", "its people have no command line"
     for other in affected[1:]:
         assert other.workspace_slug not in told.body.decode()
     succeed(database, *affected)

@@ -1,5 +1,6 @@
 """The page of alerts: what is shown to whom, and what its forms do."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -39,6 +40,19 @@ def test_an_operator_sees_what_is_wrong_and_tests_a_channel(
     answer = operator.submit(f"/alerts/channels/{channel.id}/test", form_of="/alerts")
     assert "took the test" in text_of(answer.text)
     assert receiver.received[-1].event["kind"] == "test"
+
+
+def test_people_of_a_workspace_are_told_of_no_command(
+    database: Database, watch: Watch, source: Source, operator: Browser, open_browser: OpenBrowser
+) -> None:
+    fail(database, source)
+    watch.evaluate()
+    command = f"cyphera source test {source.workspace_slug} stripe"
+    assert command in text_of(operator.read("/alerts"))
+    own = text_of(open_browser(find_workspace(database, source.workspace_slug)).read("/alerts"))
+    assert source.key in own
+    assert re.search(r"\bcyphera [a-z]", own) is None
+    assert "Test the connection of its configuration." in own
 
 
 def test_a_workspace_manages_its_own_channels_and_rules_only(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.freshness import Freshness
 from cyphera_pipelines.model.schedule import DAY, HOUR
 from cyphera_pipelines.model.source import Source
@@ -99,6 +100,22 @@ def test_a_source_that_credentials_paused_is_nothing_that_people_wanted(database
     (found,) = list_least_fresh(database, source.workspace_id, limit=5)
     assert "The credentials were rejected: No such key." in found.sentence
     assert f"cyphera source update {source.workspace_slug} stripe" in str(found.remedy)
+
+
+def test_what_to_do_about_a_failure_goes_by_its_code(database: Database, source: Source) -> None:
+    test = f"Try the connection: cyphera source test {source.workspace_slug} stripe"
+    for code, remedy, of_workspace in (
+        (None, test, "Test the connection of its configuration."),
+        (ErrorCode.DATABASE_UNAVAILABLE, ErrorCode.DATABASE_UNAVAILABLE.remedy, "Tell whoever runs this installation."),
+        (
+            ErrorCode.PROVIDER_UNAVAILABLE,
+            f"{ErrorCode.PROVIDER_UNAVAILABLE.remedy} {test}",
+            ErrorCode.PROVIDER_UNAVAILABLE.remedy,
+        ),
+    ):
+        note(database, source, SyncResult.FAILED, "It failed.", code=code)
+        (found,) = list_least_fresh(database, source.workspace_id, limit=5)
+        assert (found.remedy, found.remedy_of_workspace) == (remedy, of_workspace)
 
 
 def test_however_many_sources_there_are_they_take_as_many_statements(

@@ -11,6 +11,7 @@ from cyphera_pipelines.api.ops.route import ops_router
 from cyphera_pipelines.api.ops.viewers import CurrentViewer, Viewer, source_of_viewer
 from cyphera_pipelines.api.services import RequestServices
 from cyphera_pipelines.model.key_levels import KeyLevel
+from cyphera_pipelines.model.remedies import without_commands
 from cyphera_pipelines.model.session_words import asked_in_words, who_in_words
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.providers.registry import PROVIDERS, find_provider
@@ -58,7 +59,7 @@ def show(
 ) -> Response:
     """The source, and what was just done to it where a form of this page was sent."""
     source = source_of_viewer(services.database, viewer, slug, provider)
-    context = _read(services.database, source, before)
+    context = _read(services.database, viewer, source, before)
     entities = find_provider(source.provider).entities if source.provider in PROVIDERS else ()
     outcome = None if done is None else find_action(services.database, source.workspace_id, done)
     return page(
@@ -76,7 +77,7 @@ def show(
     )
 
 
-def _read(database: Database, source: Source, before: str | None) -> dict[str, Any]:
+def _read(database: Database, viewer: Viewer, source: Source, before: str | None) -> dict[str, Any]:
     """What there is to show: a fixed number of statements, however many sources, sessions and rows there are."""
     workspace = find_workspace(database, source.workspace_slug)
     return {
@@ -89,16 +90,18 @@ def _read(database: Database, source: Source, before: str | None) -> dict[str, A
         "verifications": list_verifications(database, source),
         "requests": count_requests(database, source),
         "pauses": list_pause_changes(database, source, limit=PAUSES_SHOWN),
-        "figures": _figures(database, source),
+        "figures": _figures(database, viewer, source),
     }
 
 
-def _figures(database: Database, source: Source) -> FiguresAtAGlance:
+def _figures(database: Database, viewer: Viewer, source: Source) -> FiguresAtAGlance:
     workspace = find_workspace(database, source.workspace_slug)
     found = read_completeness(database, workspace, is_test_mode=source.is_test_mode)
-    because = found.missing_because(source.provider)
+    because, sentences = found.missing_because(source.provider), found.sentences(source.provider)
+    if not viewer.is_operator:
+        because, sentences = because and without_commands(because), [without_commands(each) for each in sentences]
     rows = tuple(each for each in found.figures if each.provider == source.provider)
-    return FiguresAtAGlance(source.is_test_mode, rows, because, tuple(found.sentences(source.provider)))
+    return FiguresAtAGlance(source.is_test_mode, rows, because, tuple(sentences))
 
 
 def _may_resume(viewer: Viewer, pause: Any) -> bool:

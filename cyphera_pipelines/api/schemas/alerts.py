@@ -42,7 +42,7 @@ _ALERT: dict[str, Any] = {
     "ended_at": None,
     "ended_because": None,
     "sentence": "It is paused since 2026-03-01 09:12 UTC, as its credentials were rejected.",
-    "remedy": "Enter a key that works.",
+    "remedy": "Put a key that works into its configuration: then it goes on by itself.",
 }
 _CHANNEL: dict[str, Any] = {
     "id": "8b0f7d0e-58d1-49a5-9c7b-09c2f4d9e0aa",
@@ -87,14 +87,14 @@ class AlertOut(BaseModel):
     ended_at: Moment | None = Field(description="When it ended.")
     ended_because: EndedBecause | None = Field(description="`removed`: the source is no longer active.")
     sentence: str = Field(description="What is wrong, for people.")
-    remedy: str = Field(description="What to do about it, for people.")
+    remedy: str | None = Field(description="What to do about it, for people; null once it is gone.")
 
     @classmethod
     def of(cls, alert: Alert) -> "AlertOut":
         """The alert as it is shown."""
         names = [name for name in cls.model_fields if name not in ("sentence", "remedy")]
         shown = {name: getattr(alert, name) for name in names}
-        return cls(**shown, sentence=redact(alert.sentence), remedy=alert.remedy)
+        return cls(**shown, sentence=redact(alert.sentence), remedy=alert.remedy_of_workspace)
 
 
 class AlertsOut(BaseModel):
