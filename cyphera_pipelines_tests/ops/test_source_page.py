@@ -94,6 +94,9 @@ def test_the_last_change_of_a_table_names_its_session(source: Source, database: 
     tables = {table.name: table.changed_by for table in read_tables(database, source)}
     assert tables["customers"] == changing.id
     assert tables["invoices"] is None
+    page = text_of(operator.read(address_of(source)))
+    assert "Last change by a sync or webhook" in page
+    assert "What was written through the API is in the tables too, and when is not told here." in page
 
 
 def test_the_statements_do_not_grow_with_what_there_is(
