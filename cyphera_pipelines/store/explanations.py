@@ -104,13 +104,11 @@ def explain_customer(
     if several providers have a customer of that id, or for a day to come.
     """
     now = datetime.now(UTC)
+    schema = TEST_SCHEMA if is_test_mode else LIVE_SCHEMA
     if on is not None and on > now.date():
-        raise InvalidInputError(
-            f"{on} is still to come: what is known to end is in the view analytics.scheduled_churn."
-        )
+        raise InvalidInputError(f"{on} is still to come: what is known to end is in the view {schema}.scheduled_churn.")
     # Whatever begins later today has not begun.
     at = now if on is None or end_of(on) > now else end_of(on) - timedelta(microseconds=1)
-    schema = TEST_SCHEMA if is_test_mode else LIVE_SCHEMA
     with database.tenant(workspace.id) as connection:
         found = _customer(connection, workspace, customer, is_test_mode=is_test_mode, provider=provider)
         of_customer = {"id": workspace.id, "provider": found.provider, "customer": customer, "at": at}
@@ -150,7 +148,8 @@ def _customer(
     near = get_close_matches(customer, list(connection.execute(_NEAR, values).scalars()), n=3, cutoff=0.5)
     at = "" if provider is None else f" at {provider}"
     mode = " in test mode" if is_test_mode else ""
-    hint = f" Ids like it: {', '.join(near)}." if near else " Ids are in the view analytics.customers."
+    schema = TEST_SCHEMA if is_test_mode else LIVE_SCHEMA
+    hint = f" Ids like it: {', '.join(near)}." if near else f" Ids are in the view {schema}.customers."
     raise NotFoundError(f"Workspace {workspace.slug} has no customer {customer!r}{at}{mode}.{hint}")
 
 

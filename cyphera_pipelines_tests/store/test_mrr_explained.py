@@ -260,8 +260,10 @@ def test_whoever_is_not_there_is_told_what_is_like_it(database: Database, worksp
     with pytest.raises(NotFoundError, match="in test mode"):
         explain_customer(database, workspace, "cus_MANY", is_test_mode=True)
     other = new_workspace(database)
-    with pytest.raises(NotFoundError, match=r"Ids are in the view analytics\.customers"):
+    with pytest.raises(NotFoundError, match=r"Ids are in the view analytics\.customers\."):
         explain(database, other)
+    with pytest.raises(NotFoundError, match=r"in test mode\. Ids are in the view analytics_test\.customers\."):
+        explain_customer(database, other, "cus_MANY", is_test_mode=True)
 
 
 def _text(amount: Decimal | None) -> str | None:
