@@ -52,7 +52,9 @@ def show(as_json: bool = JSON_OPTION) -> None:
         if state == "older" and not any(depend[key_id].values()):
             typer.echo(f"Nothing depends on key {key_id}: it can be taken away.")
         elif state == "older":
-            typer.echo(f"Key {key_id} is still needed. Put everything under the newest key: cyphera keys rotate")
+            typer.echo(
+                f"Key {key_id} is still needed. {_before_rotating()} put everything under it: cyphera keys rotate"
+            )
         elif state == "not configured":
             print_error(
                 f"Key {key_id} is missing: what depends on it cannot be used. Add it to "
@@ -62,6 +64,13 @@ def show(as_json: bool = JSON_OPTION) -> None:
         print_error(f"{not_encrypted} configurations hold no encrypted value: enter their credentials again.")
 
 
+def _before_rotating() -> str:
+    """What comes first: processes that run cannot open what is put under a key that they do not know."""
+    if services.settings().is_embedded:
+        return "Restart whatever runs (cyphera up, cyphera api), so that it knows the newest key; then"
+    return "See that every process that runs knows the newest key (docs/backup.md says how); then"
+
+
 @app.command("rotate")
 def rotate(as_json: bool = JSON_OPTION) -> None:
     """Put all that is kept encrypted under the newest key, while everything else goes on.
@@ -69,7 +78,8 @@ def rotate(as_json: bool = JSON_OPTION) -> None:
     That is credentials, addresses of channels of alerts, and what was sent in writes that are not settled yet.
 
     The newest key is PAYMENT_SYNC_ENCRYPTION_KEY; the older ones, in PAYMENT_SYNC_ENCRYPTION_PREVIOUS_KEYS, open what
-    is not yet under it. It may be broken off and repeated: what is done already is left alone.
+    is not yet under it. Every process that runs has to know the newest key before: it cannot open what is put under
+    it otherwise. It may be broken off and repeated: what is done already is left alone.
 
     Exit code 0: everything is under the newest key. 2: some values do not open and were left as they are. 1: some were
     being changed by others all the time; run it again.

@@ -1,5 +1,6 @@
 """Workspaces and sources, made and looked at through the command line."""
 
+import base64
 from uuid import UUID
 
 import pytest
@@ -84,3 +85,20 @@ def test_testing_what_does_not_work_says_why(
     line = forked("source", "test", slug, "stripe").error()
     assert says in line
     assert key not in line
+
+
+def test_before_everything_is_put_under_a_new_key_what_runs_has_to_know_it(
+    cyphera: Cyphera, forked: ForkedCyphera, add_source: AddSource
+) -> None:
+    add_source()
+    file = cyphera.home / "encryption.key"
+    before = file.read_text()
+    file.write_text(f"{base64.b64encode(bytes(range(32))).decode()}\n{before}")
+    try:
+        shown = forked("keys", "show").done()
+    finally:
+        file.write_text(before)
+    assert (
+        "is still needed. Restart whatever runs (cyphera up, cyphera api), so that it knows the newest key; then put "
+        "everything under it: cyphera keys rotate"
+    ) in shown
