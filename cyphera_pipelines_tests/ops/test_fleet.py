@@ -108,8 +108,8 @@ def test_who_has_no_command_line_is_told_of_no_command(
         own = open_browser(find_workspace(database, source.workspace_slug))
         address = f"/sources/{source.workspace_slug}/{source.provider}"
         for page in ("", address, "/alerts"):
-            found = re.search(r"\bcyphera [a-z].*", text_of(own.read(page)))
-            assert found is None, f"{source.key} is told of {found}"
+            command = re.search(r"\bcyphera [a-z].*", text_of(own.read(page)))
+            assert command is None, f"{source.key} is told of {command}"
     found = next(source for source in seeded if source.workspace_slug.startswith("harbor-books"))
     assert f"cyphera source test {found.workspace_slug} stripe" in text_of(operator.read("?q=harbor-books"))
 
