@@ -49,6 +49,7 @@ def open_client(
     on_request: Callable[[], None],
     on_retry: Callable[[RequestNote], None],
     is_cancelled: Callable[[], bool],
+    on_repeat: Callable[[RequestNote], None] = lambda _note: None,
     on_answer: Callable[[], None] = lambda: None,
     on_notice: Callable[[Notice], None] = lambda _notice: None,
     attempts: int = ClientOptions.attempts,
@@ -67,6 +68,7 @@ def open_client(
     limits = _CountedLimits(shared_limits(database, source, credentials), on_request)
     options = ClientOptions(
         on_retry=on_retry,
+        on_repeat=on_repeat,
         on_answer=on_answer,
         on_notice=on_notice,
         is_cancelled=is_cancelled,

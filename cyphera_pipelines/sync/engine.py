@@ -178,6 +178,7 @@ def _sync(job: SyncJob, progress: SyncProgress, heartbeat: Heartbeat, lock: Held
         job.source,
         on_request=progress.requested,
         on_retry=retries.note,
+        on_repeat=retries.repeated,
         on_answer=progress.answered,
         on_notice=notices.note,
         is_cancelled=heartbeat.is_cancelled,

@@ -153,12 +153,16 @@ class SyncProgress:
             self._refused = None
 
     def retried(self, note: RequestNote) -> None:
-        """A request has to be made again."""
+        """A request has to be made again, and waits for that."""
         with self._lock:
-            self._retries += 1
             now = self._clock()
             since = utc(now) if self._refused is None else self._refused.since
             self._refused = Waiting(WaitingFor.PROVIDER, redact(note.reason), since, utc(now + note.wait))
+
+    def repeated(self, _note: RequestNote) -> None:
+        """A request is made again."""
+        with self._lock:
+            self._retries += 1
 
     def waiting(self) -> Waiting | None:
         """What the sync waits for at the provider, if nothing has been answered since."""

@@ -44,21 +44,28 @@ class RetryLog:
         self._progress = progress
         self._say = say
         self._lock = threading.Lock()
+        self._noted: set[RetryKind] = set()
         self._counts: Counter[RetryKind] = Counter()
         self._seconds: dict[RetryKind, float] = defaultdict(float)
 
     def note(self, note: RequestNote) -> None:
-        """Count a retry; the first of its kind becomes an event at once, and a line of the run's log."""
+        """Take note of a request that is to be made again; the first of its kind is an event, and a line of the log."""
         self._progress.retried(note)
         with self._lock:
-            self._counts[note.kind] += 1
-            self._seconds[note.kind] += note.wait
-            is_first = self._counts[note.kind] == 1
+            is_first = note.kind not in self._noted
+            self._noted.add(note.kind)
         if is_first:
             message = f"{note.reason} Trying again in {note.wait:.1f} s; more of this kind are counted, not listed."
             self._say(logging.WARNING, message)
             kind = f"request_{note.kind.value}"
             self._record(SessionEvent(kind, message, level=EventLevel.WARNING, code=_CODES[note.kind]))
+
+    def repeated(self, note: RequestNote) -> None:
+        """Count a request that is made again now: one that is given up while it waits for that never is."""
+        self._progress.repeated(note)
+        with self._lock:
+            self._counts[note.kind] += 1
+            self._seconds[note.kind] += note.wait
 
     def summarise(self) -> None:
         """Record how many retries there were of each kind, and how many seconds they waited, added up."""

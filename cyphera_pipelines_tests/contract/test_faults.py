@@ -37,12 +37,13 @@ def break_with(subject: Subject, kind: FaultKind, **how: object) -> None:
 
 @pytest.mark.parametrize("kind", PASSING, ids=str)
 def test_what_passes_is_waited_out(subject: Subject, connect: Connect, kind: FaultKind) -> None:
-    notes = list[RequestNote]()
-    client = connect(on_retry=notes.append)
+    notes, repeated = list[RequestNote](), list[RequestNote]()
+    client = connect(on_retry=notes.append, on_repeat=repeated.append)
     break_with(subject, kind, times=2)
     assert set(listed_ids(client, Entity.CUSTOMERS)) == subject.ids(Entity.CUSTOMERS)
     assert len(notes) >= 2
     assert all(note.reason and note.wait >= 0 for note in notes)
+    assert sorted(repeated, key=id) == sorted(notes, key=id), "each of them was made again"
 
 
 @pytest.mark.parametrize("kind", [FaultKind.ERROR_500, FaultKind.ERROR_502, FaultKind.DROP], ids=str)

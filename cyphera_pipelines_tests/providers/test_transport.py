@@ -302,12 +302,14 @@ def test_a_cancellation_is_noticed_before_a_request_and_while_waiting(sandbox: S
     assert sandbox.state.counters.total == 0
     fail(sandbox, FaultKind.RATE_LIMIT, retry_after=600)
     cancelled = threading.Event()
-    client = connect(on_retry=lambda _note: cancelled.set(), is_cancelled=cancelled.is_set)
+    repeated = list[RequestNote]()
+    client = connect(on_retry=lambda _note: cancelled.set(), on_repeat=repeated.append, is_cancelled=cancelled.is_set)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(client.account)
         with pytest.raises(RequestAbandonedError):
             waiting.result(timeout=120)
     assert sandbox.state.counters.total == 1
+    assert repeated == [], "it was not made again"
 
 
 def test_a_server_that_is_not_there_is_named(connect: Connect) -> None:

@@ -47,14 +47,16 @@ class Notice:
 class ClientOptions:
     """How a client behaves towards its caller.
 
-    `on_retry` hears of every request that has to be tried again, `on_answer` of every one that was answered, be
-    it with a refusal that lasts, `on_notice` of what else people should know.
+    `on_retry` hears of every request that has to be tried again, and `on_repeat` once it is: whoever is cancelled while
+    it waits makes none again. `on_answer` hears of every one that was answered, be it with a refusal that lasts,
+    `on_notice` of what else people should know.
     `is_cancelled` is asked before requests and while waiting, for an answer too. `attempts` bounds how often a failing
     request is made; rate limits are waited out for `rate_limit_patience` seconds. `answer_within` is how long, in
     seconds, an answer may take from the request to its last byte, and longer only while its bytes come quickly.
     """
 
     on_retry: Callable[[RequestNote], None] = lambda _note: None
+    on_repeat: Callable[[RequestNote], None] = lambda _note: None
     on_answer: Callable[[], None] = lambda: None
     on_notice: Callable[[Notice], None] = lambda _notice: None
     is_cancelled: Callable[[], bool] = lambda: False

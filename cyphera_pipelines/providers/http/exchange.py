@@ -22,6 +22,7 @@ from cyphera_pipelines.providers.base import (
     RequestAbandonedError,
     RequestNote,
     RetryKind,
+    Turn,
 )
 from cyphera_pipelines.providers.http.answers import (
     LARGEST_ANSWER,
@@ -95,10 +96,10 @@ class Exchange:
         within a second after the caller cancelled, whatever it waits for.
         """
         options, answers_before, attempt = self._options, self._breaker.begin(), 0
-        patience = self._patience()
+        patience, note = self._patience(), None
         while True:
             attempt += 1
-            answer = self._attempt_to_read(request, operation, endpoint, entity)
+            answer = self._attempt_to_read(request, operation, endpoint, entity, note)
             if not isinstance(answer, Failure):
                 self._breaker.answered()
                 options.on_answer()
@@ -106,7 +107,8 @@ class Exchange:
             wait = self._wait_after(answer, patience, answers_before)
             if answer.retry is None or wait is None:
                 raise answer.error
-            options.on_retry(RequestNote(answer.retry, operation, answer.reason or str(answer.error), wait, attempt))
+            note = RequestNote(answer.retry, operation, answer.reason or str(answer.error), wait, attempt)
+            options.on_retry(note)
             self._sleep(wait)
 
     def send(self, request: Request, operation: str, *, endpoint: str) -> Answer | Failure:
@@ -116,27 +118,25 @@ class Exchange:
         are not made up to `options.attempts` times, rate limits for `options.rate_limit_patience` seconds; then it is
         raised, as ProviderError's kinds, and so is RequestAbandonedError if it is cancelled before it was sent.
         """
-        options, patience, attempt = self._options, self._patience(), 0
+        options, patience, attempt, note = self._options, self._patience(), 0, None
         while True:
             attempt += 1
-            answer = self._attempt_to_send(request, operation, endpoint)
+            answer = self._attempt_to_send(request, operation, endpoint, note)
             if not isinstance(answer, Failure) or answer.may_have_arrived:
                 return answer
             longest = None if answer.retry is None else patience.wait_after(answer.retry, time.monotonic())
             if answer.retry is None or longest is None:
                 raise answer.error
             wait = max(answer.retry_after or 0.0, _jittered(longest))
-            options.on_retry(RequestNote(answer.retry, operation, answer.reason or str(answer.error), wait, attempt))
+            note = RequestNote(answer.retry, operation, answer.reason or str(answer.error), wait, attempt)
+            options.on_retry(note)
             self._sleep(wait)
 
     def _attempt_to_read(
-        self, request: Request, operation: str, endpoint: str, entity: Entity | None
+        self, request: Request, operation: str, endpoint: str, entity: Entity | None, before: RequestNote | None
     ) -> dict[str, Any] | Failure:
         with self._options.limits.turn(endpoint) as turn:
-            while (wait := turn.seconds_left()) > 0:
-                self._sleep(wait)
-            if self._options.is_cancelled():
-                raise RequestAbandonedError("The request was cancelled before it was sent.")
+            self._await_turn(turn, before)
             answer, cut = self._exchange(request, operation)
             if cut is Cut.CANCELLED:
                 raise RequestAbandonedError("The request was cancelled.")
@@ -149,12 +149,11 @@ class Exchange:
                 turn.refused(failure.limit_met)
             return failure
 
-    def _attempt_to_send(self, request: Request, operation: str, endpoint: str) -> Answer | Failure:
+    def _attempt_to_send(
+        self, request: Request, operation: str, endpoint: str, before: RequestNote | None
+    ) -> Answer | Failure:
         with self._options.limits.turn(endpoint, is_write=True) as turn:
-            while (wait := turn.seconds_left()) > 0:
-                self._sleep(wait)
-            if self._options.is_cancelled():
-                raise RequestAbandonedError("The request was cancelled before it was sent.")
+            self._await_turn(turn, before)
             answer, _cut = self._exchange(request, operation)
             if isinstance(answer, Failure):
                 return answer
@@ -173,6 +172,15 @@ class Exchange:
                 refused.reason,
                 may_have_arrived=False,
             )
+
+    def _await_turn(self, turn: Turn, before: RequestNote | None) -> None:
+        """Wait for the turn, and tell that a request is made again if `before` says of an attempt that failed."""
+        while (wait := turn.seconds_left()) > 0:
+            self._sleep(wait)
+        if self._options.is_cancelled():
+            raise RequestAbandonedError("The request was cancelled before it was sent.")
+        if before is not None:
+            self._options.on_repeat(before)
 
     def _exchange(self, request: Request, operation: str) -> tuple[Answer | Failure, Cut | None]:
         """Make the request once; why it was broken off comes beside the answer."""

@@ -97,6 +97,7 @@ def _verify(
             session=session,
             mends=verification is Verification.REPAIR,
             on_retry=retries.note,
+            on_repeat=retries.repeated,
         )
     retries.summarise()
     _finish(job, session, verified, is_cancelled=heartbeat.is_cancelled())

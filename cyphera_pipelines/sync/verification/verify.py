@@ -107,6 +107,7 @@ def compare(
     session: Session | None = None,
     mends: bool = True,
     on_retry: Callable[[RequestNote], None] | None = None,
+    on_repeat: Callable[[RequestNote], None] | None = None,
 ) -> Verified:
     """Verify all entities concurrently; with a session, also what differs is mended, unless it is not to.
 
@@ -121,6 +122,7 @@ def compare(
         job.source,
         on_request=job.progress.requested,
         on_retry=on_retry or job.progress.retried,
+        on_repeat=on_repeat or job.progress.repeated,
         on_answer=job.progress.answered,
         is_cancelled=is_cancelled,
     )
