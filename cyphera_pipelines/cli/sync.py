@@ -1,7 +1,8 @@
 """`cyphera sync`: one sync of one source, watched."""
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 from uuid import uuid4
 
@@ -15,9 +16,11 @@ from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.entities import parse_entities
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
-from cyphera_pipelines.store.database import DATABASE_ERRORS
-from cyphera_pipelines.store.sessions import finish_session, get_session
+from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.store.database import DATABASE_ERRORS, Database
+from cyphera_pipelines.store.sessions import finish_session, get_session, list_active_sessions
 from cyphera_pipelines.store.sources import find_source
+from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions
 from cyphera_pipelines.sync.request import open_session, type_of_cheapest
 
 EXIT_CODES = {SessionStatus.COMPLETED: 0, SessionStatus.PARTIAL: 2}
@@ -83,23 +86,41 @@ def run_and_watch(source_key: str, request: SyncRequest) -> Session:
     database = services.database(for_sync=True)
     source = find_source(database, source_key)
     # With its run named from the start: a session without one is given one by Dagster's sensor.
-    kind = type_of_cheapest(database, source, request)
-    session = open_session(database, source, request, dagster_run_id=str(uuid4()), kind=kind)
-    services.prepare_dagster_home()
-    with watch_session(database, session, source.key):
-        # Dagster takes more than a second to import: only the commands that run it should wait for that.
-        from cyphera_pipelines.orchestration.run import run_source_sync
-
-        try:
-            run_source_sync(database, source, session, request)
-        except CypheraError as error:
-            # Dagster could not even begin, or the database is lost: nobody else will end the session. If it cannot be
-            # ended here either, the next sync of the source does that.
-            with suppress(*DATABASE_ERRORS):
-                summary = {"message": str(error)}
-                finish_session(database, session, SessionStatus.FAILED, error_summary=summary, code=error.code)
-            raise
+    kind, run_id = type_of_cheapest(database, source, request), str(uuid4())
+    with _cancelled_when_interrupted(database, source, run_id):
+        session = open_session(database, source, request, dagster_run_id=run_id, kind=kind)
+        services.prepare_dagster_home()
+        with watch_session(database, session, source.key):
+            _run(database, source, session, request)
     return get_session(database, session.workspace_id, session.id)
+
+
+@contextmanager
+def _cancelled_when_interrupted(database: Database, source: Source, run_id: str) -> Iterator[None]:
+    """End the session that names the run if Ctrl-C comes before the run does: nobody else knows that it never will."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(*DATABASE_ERRORS):
+            # By its run: it may be in the database before this process has heard of it.
+            unfinished = [each for each in list_active_sessions(database, source) if each.dagster_run_id == run_id]
+            cancel_sessions(database, unfinished, Cancellation("The sync was interrupted.", {"dagster_run_id": run_id}))
+        raise
+
+
+def _run(database: Database, source: Source, session: Session, request: SyncRequest) -> None:
+    # Dagster takes more than a second to import: only the commands that run it should wait for that.
+    from cyphera_pipelines.orchestration.run import run_source_sync
+
+    try:
+        run_source_sync(database, source, session, request)
+    except CypheraError as error:
+        # Dagster could not even begin, or the database is lost: nobody else will end the session. If it cannot be
+        # ended here either, the next sync of the source does that.
+        with suppress(*DATABASE_ERRORS):
+            summary = {"message": str(error)}
+            finish_session(database, session, SessionStatus.FAILED, error_summary=summary, code=error.code)
+        raise
 
 
 def show_result(session: Session) -> None:

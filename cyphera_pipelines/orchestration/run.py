@@ -1,9 +1,9 @@
 """Running the job for one source in this very process: what `cyphera sync` does."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from dagster import AssetKey, DagsterInstance, DagsterRun
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.execution.api import execute_run
@@ -14,8 +14,9 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from sqlalchemy.exc import SQLAlchemyError
 
-from cyphera_pipelines.model.runs import CODE_LOCATION, PARTITION_TAG, SESSION_TAG, SOURCE_TAG
+from cyphera_pipelines.model.runs import CODE_LOCATION, PARTITION_TAG, RUN_KEY_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.orchestration.asset_specs import entity_asset_keys
@@ -46,7 +47,12 @@ def run_source_sync(
     stop between two pages, and is raised again. Raises RunRecordLostError, with what the engine says, if the database
     is lost on the way. The run bears the id that the session names, if it names one. DAGSTER_HOME must be set.
     """
-    with runs_use(database), _one_instance() as instance, recording_while_possible(instance):
+    with (
+        runs_use(database),
+        _one_instance() as instance,
+        recording_while_possible(instance),
+        _leaving_no_run_behind(instance, session),
+    ):
         # After Dagster's: a process that waits holds that one only.
         database.take_connections_of_sync()
         update_partitions(database, instance)
@@ -60,6 +66,8 @@ def run_source_sync(
             entity_asset_keys(request.entities),
             # The session has no run yet: it names the one that is to be made.
             run_id=session.dagster_run_id,
+            # It carries out this session or none: one that is cancelled before the run begins is not made up for.
+            tags={RUN_KEY_TAG: str(session.id)},
         )
         run_interruptibly(
             lambda: execute_run(job, run, instance, raise_on_error=False),
@@ -76,6 +84,19 @@ def _one_instance() -> Iterator[DagsterInstance]:
     with DagsterInstance.get() as instance:
         keep_to_one_connection(instance)
         yield instance
+
+
+@contextmanager
+def _leaving_no_run_behind(instance: DagsterInstance, session: Session) -> Iterator[None]:
+    """End the session's run if an interruption comes before it has begun: Dagster would show it as waiting for ever."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(SQLAlchemyError):
+            run = instance.get_run_by_id(session.dagster_run_id) if session.dagster_run_id else None
+            if run is not None and run.status is DagsterRunStatus.NOT_STARTED:
+                instance.report_run_canceled(run, message="The sync was interrupted before it began.")
+        raise
 
 
 def sync_source_job() -> ReconstructableJob:

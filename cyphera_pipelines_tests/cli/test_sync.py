@@ -202,6 +202,25 @@ def test_ctrl_c_ends_the_sync_and_its_session(
     assert session["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("interruption", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_before_the_run_begins_leaves_no_session_that_waits(
+    interruption: signal.Signals, cyphera: Cyphera, forked: ForkedCyphera, add_source: AddSource
+) -> None:
+    slug = add_source()
+    process = cyphera.start("sync", slug, "stripe")
+    assert process.stderr is not None
+    while "starting" not in process.stderr.readline():
+        # Then the session is there, and Dagster is imported for a second.
+        pass
+    process.send_signal(interruption)
+    process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 130
+    (session,) = forked("sessions", slug, "--json").json()
+    assert (session["status"], session["error_code"]) == ("cancelled", "cancelled")
+    assert session["error_summary"]["message"] == "The sync was interrupted. No row had been changed."
+    assert session["dagster_run_id"] is not None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_database_that_dies_in_the_middle_is_told_in_one_line(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
@@ -18,9 +18,11 @@ from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.runs import CODE_LOCATION, PARTITION_TAG, SESSION_TAG, SOURCE_TAG
 from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
+from cyphera_pipelines.orchestration import run as run_module
 from cyphera_pipelines.orchestration.assets import SYNC_STEP
 from cyphera_pipelines.orchestration.run import run_source_sync
 from cyphera_pipelines.orchestration.run_record import RunRecordLostError
+from cyphera_pipelines.orchestration.run_sessions import cancel_session
 from cyphera_pipelines.sandbox import SandboxOptions, SandboxServer
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.sessions import get_session, list_sessions
@@ -109,6 +111,33 @@ def test_an_interruption_ends_the_session_and_passes_through(
     assert ended.status is SessionStatus.CANCELLED
     assert ended.dagster_run_id is not None
     assert view(ended.dagster_run_id).run.status is DagsterRunStatus.CANCELED
+
+
+def test_an_interruption_before_the_run_begins_leaves_none_that_waits(
+    database: Database, add_tenant: AddTenant, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = add_tenant()
+    run_id = str(uuid4())
+    session = open_session(database, tenant.source, SyncRequest(), dagster_run_id=run_id)
+
+    def interrupt(*_arguments: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "run_interruptibly", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_source_sync(database, tenant.source, session, SyncRequest())
+    assert view(run_id).run.status is DagsterRunStatus.CANCELED
+
+
+def test_a_session_that_ends_before_its_run_begins_is_not_made_up_for(
+    database: Database, add_tenant: AddTenant, view: View
+) -> None:
+    tenant = add_tenant()
+    session = open_session(database, tenant.source, SyncRequest(), dagster_run_id=str(uuid4()))
+    cancel_session(database, session, "The sync was interrupted.")
+    run_id = run_source_sync(database, tenant.source, session, SyncRequest())
+    assert view(run_id).run.status is DagsterRunStatus.CANCELED
+    assert [each.id for each in list_sessions(database, tenant.source.workspace_id)] == [session.id]
 
 
 def test_ctrl_c_in_a_process_of_its_own_cancels_run_and_session(
