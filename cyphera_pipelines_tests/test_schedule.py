@@ -13,6 +13,8 @@ from cyphera_pipelines.model.schedule import (
     LEAST_CHANGES_EVERY,
     MOST_CHANGES_EVERY,
     Schedule,
+    in_words,
+    length_in_words,
     offset_of,
 )
 
@@ -73,6 +75,14 @@ def test_daily_is_once_a_day_at_that_time(after: datetime, offset: float, at: ti
 def test_days_on_which_clocks_are_changed(after: str, due: str) -> None:
     schedule = Schedule(daily_at=time(2, 30), time_zone="Europe/Berlin")
     assert schedule.next_changes(0.5, datetime.fromisoformat(after)) == datetime.fromisoformat(due)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "length"),
+    [(60, "minute", "1 minute"), (0, "0 seconds", "0 seconds"), (7 * DAY, "7 days", "7 days")],
+)
+def test_lengths_are_told_in_words(seconds: int, words: str, length: str) -> None:
+    assert (in_words(seconds), length_in_words(seconds)) == (words, length)
 
 
 def test_listings_have_places_of_their_own() -> None:

@@ -7,7 +7,7 @@ from cyphera_pipelines.model.freshness import SourceFreshness
 
 def due(found: SourceFreshness) -> str:
     """When the source is due next, for a table's cell."""
-    return "-" if found.pause is not None else f"{found.due_at:%m-%d %H:%M}"
+    return "-" if found.next_due_at is None else f"{found.next_due_at:%m-%d %H:%M}"
 
 
 def state_of(found: SourceFreshness) -> str:

@@ -59,7 +59,10 @@ def set_schedule(
         str | None, typer.Option(metavar="Europe/Berlin", help="Where that is the time of day; UTC unless given.")
     ] = None,
     full_every: Annotated[
-        str | None, typer.Option(metavar="7d", help="List everything anew at this interval, 1h to 90d.")
+        str | None,
+        typer.Option(
+            metavar="7d", help="List everything anew at this interval, 1h to 90d; not more often than changes are due."
+        ),
     ] = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -107,6 +110,8 @@ def pause(
 @app.command("resume")
 def resume(sources: SourcesArgument = None, workspace: WorkspaceOption = None) -> None:
     """Let syncs of paused sources start again: each at its next place, not all of them now.
+
+    Where what webhooks told waits for a sync, that starts at once.
 
     Example: cyphera schedule resume acme stripe
     """

@@ -11,7 +11,7 @@ from cyphera_pipelines.cli.working import working
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.pauses import pause_source, resume_source
-from cyphera_pipelines.store.schedules import read_schedule
+from cyphera_pipelines.store.schedules import ScheduleState, read_schedule
 from cyphera_pipelines.store.sessions import list_active_sessions
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
@@ -60,5 +60,12 @@ def resume_and_tell(source: Source) -> None:
         return
     typer.echo(f"Resumed {source.key}, which was {over}.")
     state = read_schedule(services.database(), source.workspace_id, source.provider)
-    due = f" (by itself at {state.due_at:%Y-%m-%d %H:%M} UTC)" if state is not None else ""
-    typer.echo(f"Next: cyphera sync {source.workspace_slug} {source.provider}{due}")
+    typer.echo(f"Next: cyphera sync {source.workspace_slug} {source.provider}{_by_itself(state)}")
+
+
+def _by_itself(state: ScheduleState | None) -> str:
+    if state is None:
+        return ""
+    if state.is_wanted:
+        return " (by itself within a minute, as what webhooks told waits for it)"
+    return f" (by itself at {state.due_at:%Y-%m-%d %H:%M} UTC)"

@@ -8,7 +8,7 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.freshness_cells import shown_as_json
 from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_remarks, with_code
 from cyphera_pipelines.model.freshness import Freshness
-from cyphera_pipelines.model.schedule import in_words
+from cyphera_pipelines.model.schedule import length_in_words
 from cyphera_pipelines.store.freshness import count_by_freshness, list_least_fresh
 from cyphera_pipelines.store.workspaces import find_workspace
 
@@ -56,7 +56,7 @@ def status(
         if counts.syncing:
             typer.echo(f"{counts.syncing:,} syncing now.")
         if counts.overdue_sources:
-            waits = in_words(max(60, round(counts.overdue_seconds / 60) * 60))
+            waits = length_in_words(max(60, round(counts.overdue_seconds / 60) * 60))
             typer.echo(f"{counts.overdue_sources:,} due now, the longest for {waits}.")
         print_remarks(
             (each.key, f"{with_code(each.sentence, each.code)} {each.remedy or ''}".strip()) for each in worst

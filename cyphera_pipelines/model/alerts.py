@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.remedies import remedy_of_failure, remedy_of_failure_for_workspace
 from cyphera_pipelines.model.schedule import DAY, HOUR, MINUTE
@@ -217,7 +218,7 @@ class Alert:
         since = f"since {_moment(self.began_at)}"
         match self.cause:
             case AlertCause.FAILED:
-                return f"{_count(self.times, 'sync')} in a row failed {since}"
+                return f"{counted(self.times, 'sync')} in a row failed {since}"
             case AlertCause.PARTIAL:
                 return f"Its syncs have not been complete {since}"
             case AlertCause.LATE:
@@ -227,9 +228,9 @@ class Alert:
             case AlertCause.GIVEN_UP if self.is_paused:
                 return f"It is paused {since}, as its syncs had failed for days"
             case AlertCause.WEBHOOKS_FAILING:
-                return f"{_count(self.times, 'webhook')} could not be applied {since}; such are tried again for a while"
+                return f"{counted(self.times, 'webhook')} could not be applied {since}; such are tried again for a while"
             case AlertCause.DRIFT:
-                rows = _count(self.times, "row")
+                rows = counted(self.times, "row")
                 return f"{rows} were found not to be as the provider has them {since}, and were not mended"
             case _:
                 return self._was_wrong()
@@ -239,7 +240,7 @@ class Alert:
         at, first = f"at {_moment(self.began_at)}", f"the first at {_moment(self.began_at)}"
         match self.cause:
             case AlertCause.FAILED:
-                return f"{_count(self.times, 'sync')} in a row failed, {first}"
+                return f"{counted(self.times, 'sync')} in a row failed, {first}"
             case AlertCause.PARTIAL:
                 return f"Its syncs were not complete, {first}"
             case AlertCause.LATE:
@@ -249,11 +250,11 @@ class Alert:
             case AlertCause.GIVEN_UP:
                 return f"It was paused {at}, as its syncs had failed for days"
             case AlertCause.WEBHOOKS_FAILING:
-                return f"{_count(self.times, 'webhook')} could not be applied, {first}"
+                return f"{counted(self.times, 'webhook')} could not be applied, {first}"
             case AlertCause.WEBHOOKS_DEAD:
-                return f"{_count(self.times, 'webhook')} could not be applied and were given up, {first}"
+                return f"{counted(self.times, 'webhook')} could not be applied and were given up, {first}"
             case AlertCause.DRIFT:
-                return f"{_count(self.times, 'row')} were found not to be as the provider has them, {first}"
+                return f"{counted(self.times, 'row')} were found not to be as the provider has them, {first}"
 
 
 def sentence_of_many(cause: AlertCause, provider: str, count: int) -> str:
@@ -300,10 +301,6 @@ _ALL_CLEAR: Mapping[AlertCause, str] = {
     AlertCause.WEBHOOKS_DEAD: "No webhook that was given up is left.",
     AlertCause.DRIFT: "The last verification of each entity left no difference.",
 }
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _moment(moment: datetime) -> str:

@@ -55,6 +55,16 @@ class SourceFreshness:
     last_failure_code: str | None = None
 
     @property
+    def next_due_at(self) -> datetime | None:
+        """When it is due by itself; None while it is paused."""
+        return self.due_at if self.pause is None else None
+
+    @property
+    def next_listing_due_at(self) -> datetime | None:
+        """When everything is listed at the earliest, which is never before it is due; None while it is paused."""
+        return max(self.due_at, self.listing_due_at) if self.pause is None else None
+
+    @property
     def code(self) -> str | None:
         """The error code of what is wrong with it: of its pause, else of its last failure; None where nothing is."""
         return self.last_failure_code if self.pause is None else self.pause.paused_code

@@ -12,6 +12,8 @@ from enum import StrEnum
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from cyphera_pipelines.model.counted import counted
+
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 LEAST_CHANGES_EVERY, DEFAULT_CHANGES_EVERY, MOST_CHANGES_EVERY = 5 * MINUTE, HOUR, 7 * DAY
@@ -48,7 +50,8 @@ class Schedule:
             changes = f"every {in_words(self.changes_every)}"
         else:
             changes = f"daily at {self.daily_at:%H:%M} {self.time_zone}"
-        return f"{changes}, everything every {in_words(self.listing_every)}"
+        # A listing takes the place of a check for changes. Older versions took a schedule that asks for more of them.
+        return f"{changes}, everything every {in_words(max(self.listing_every, self.period))}"
 
     @property
     def period(self) -> int:
@@ -67,11 +70,15 @@ class Schedule:
 
 
 def in_words(seconds: int) -> str:
-    """As in "15 minutes", "hour" or "7 days"; in the largest unit that it is a whole number of."""
+    """What stands after "every", as in "15 minutes", "hour" or "7 days"."""
+    return length_in_words(seconds).removeprefix("1 ")
+
+
+def length_in_words(seconds: int) -> str:
+    """As in "15 minutes", "1 hour" or "7 days"; in the largest unit that it is a whole number of."""
     units = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"), (1, "second"))
-    length, name = next(unit for unit in units if seconds % unit[0] == 0)
-    count = seconds // length
-    return name if count == 1 else f"{count} {name}s"
+    length, name = next((unit for unit in units if seconds and seconds % unit[0] == 0), units[-1])
+    return counted(seconds // length, name)
 
 
 def offset_of(workspace_id: UUID, provider: str) -> float:

@@ -16,6 +16,7 @@ from cyphera_pipelines.model.schedule import (
     MOST_LISTING_EVERY,
     Schedule,
     in_words,
+    length_in_words,
 )
 
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY}
@@ -64,7 +65,21 @@ def changed(
                 "time_zone", "A time zone says nothing of an interval.", "Give the time of day with it, or neither."
             )
         schedule = replace(schedule, time_zone=known_time_zone(time_zone))
+    if schedule != present:
+        _check_listings(schedule, "changes_every_seconds" if listing_every is None else "listing_every_seconds")
     return schedule
+
+
+def _check_listings(schedule: Schedule, field: str) -> None:
+    """Raise ScheduleValueError if listings are to be more frequent than checks: nothing is done between two checks."""
+    if schedule.listing_every < schedule.period:
+        often, least = length_in_words(schedule.listing_every), length_in_words(schedule.period)
+        raise ScheduleValueError(
+            field,
+            f"Everything is listed when changes are due: not every {in_words(schedule.listing_every)} where these are "
+            f"due every {in_words(schedule.period)}.",
+            f"List everything every {least} or more rarely, or let changes be due every {often} or more often.",
+        )
 
 
 def duration(text: str) -> int:
@@ -83,7 +98,7 @@ def check_between(field: str, seconds: int, least: int, most: int) -> None:
         raise ScheduleValueError(
             field,
             f"{what} not {done} every {in_words(seconds)}.",
-            f"Choose from {_length(least)} to {_length(most)}.",
+            f"Choose from {length_in_words(least)} to {length_in_words(most)}.",
         )
 
 
@@ -106,8 +121,3 @@ def known_time_zone(name: str) -> str:
             "time_zone", "There is no such time zone.", "Write its name as in Europe/Berlin or UTC."
         ) from None
     return name
-
-
-def _length(seconds: int) -> str:
-    words = in_words(seconds)
-    return words if words[0].isdigit() else f"1 {words}"

@@ -66,6 +66,11 @@ class ScheduleState:
     pause: Pause | None
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether a sync of it starts before it is due, as what a webhook told waits for that."""
+        return self.wanted_at is not None and self.fresh_at is not None and self.failures == 0 and self.pause is None
+
+    @property
     def offset(self) -> float:
         """The source's place in every period."""
         return offset_of(self.workspace_id, self.provider)

@@ -63,6 +63,8 @@ def test_what_is_given_is_changed_and_the_rest_stays(client: Client, database: D
         ({"changes_every_seconds": "900"}, "schedule.changes_every_seconds"),
         ({"changes_every_seconds": True}, "schedule.changes_every_seconds"),
         ({"listing_every_seconds": 60}, "schedule.listing_every_seconds"),
+        ({"changes_every_seconds": 604_800, "listing_every_seconds": 3_600}, "schedule.listing_every_seconds"),
+        ({"daily_at": "02:30", "listing_every_seconds": 3_600}, "schedule.listing_every_seconds"),
         ({"daily_at": "2:30"}, "schedule.daily_at"),
         ({"daily_at": "24:00"}, "schedule.daily_at"),
         ({"daily_at": "02:30\n"}, "schedule.daily_at"),

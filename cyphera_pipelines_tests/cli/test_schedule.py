@@ -1,8 +1,11 @@
 """`cyphera schedule`, `cyphera status`, and what a sync without options does."""
 
+from sqlalchemy import text
+
+from cyphera_pipelines.model.schedule import DAY, HOUR, Schedule
 from cyphera_pipelines.sandbox import SandboxAccount, SandboxServer
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines.store.schedules import SyncResult
+from cyphera_pipelines.store.schedules import SyncResult, change_schedule
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines_tests.cli.command import ForkedCyphera
 from cyphera_pipelines_tests.cli.conftest import AddSource
@@ -41,6 +44,16 @@ def test_mistakes_are_told_and_nothing_is_changed(forked: ForkedCyphera, add_sou
             (slug, "stripe", "--every", "4m"),
             "Changes are not applied every 4 minutes. Choose from 5 minutes to 7 days.",
         ),
+        (
+            (slug, "stripe", "--every", "0m"),
+            "Changes are not applied every 0 seconds. Choose from 5 minutes to 7 days.",
+        ),
+        (
+            (slug, "stripe", "--every", "7d", "--full-every", "1h"),
+            "Everything is listed when changes are due: not every hour where these are due every 7 days. "
+            "List everything every 7 days or more rarely, or let changes be due every 1 hour or more often.",
+        ),
+        ((slug, "stripe", "--daily", "02:30", "--full-every", "23h"), "where these are due every day."),
         ((slug, "stripe", "--every", "fast"), "is no length of time"),
         ((slug, "stripe", "--full-every", "91d"), "Everything is not listed every 91 days."),
         ((slug, "stripe", "--daily", "25:00"), "This is no time of day."),
@@ -60,6 +73,43 @@ def test_sources_are_paused_and_resumed_as_by_the_other_commands(forked: ForkedC
     assert "(moving)" in forked("schedule", "pause", slug, "stripe", "--reason", "moving").done()
     assert f"{slug}:stripe was not paused" not in forked("source", "resume", slug, "stripe").done()
     assert "was not paused" in forked("schedule", "resume", "--workspace", slug).done()
+
+
+def test_a_schedule_that_an_earlier_version_took_is_shown_as_it_is_done(
+    forked: ForkedCyphera, add_source: AddSource, cli_database: Database
+) -> None:
+    slug = add_source()
+    source = find_source(cli_database, f"{slug}:stripe")
+    note(cli_database, source, SyncResult.LEVEL)
+    change_schedule(cli_database, source, Schedule(changes_every=7 * DAY, listing_every=HOUR))
+    (shown,) = forked("schedule", "show", slug, "stripe").done().splitlines()[1:]
+    assert "every 7 days, everything every 7 days" in shown
+    facts = forked("source", "show", slug, "stripe", "--json").json()
+    assert facts["next_listing_due"] == facts["next_due"]
+    told = forked("schedule", "set", slug, "stripe", "--every", "1h").done()
+    assert "every hour, everything every hour" in told
+
+
+def test_a_paused_source_is_never_due(forked: ForkedCyphera, add_source: AddSource) -> None:
+    slug = add_source()
+    forked("source", "pause", slug, "stripe").done()
+    facts = forked("source", "show", slug, "stripe", "--json").json()
+    assert (facts["next_due"], facts["next_listing_due"]) == (None, None)
+    resumed = forked("source", "resume", slug, "stripe").done()
+    assert f"Next: cyphera sync {slug} stripe (by itself at 20" in resumed
+
+
+def test_a_source_for_which_webhooks_wait_goes_on_at_once(
+    forked: ForkedCyphera, add_source: AddSource, cli_database: Database
+) -> None:
+    slug = add_source()
+    source = find_source(cli_database, f"{slug}:stripe")
+    note(cli_database, source, SyncResult.LEVEL)
+    forked("source", "pause", slug, "stripe").done()
+    with cli_database.tenant(source.workspace_id) as connection:
+        connection.execute(text("UPDATE sync.source_schedules SET wanted_at = now()"))
+    resumed = forked("source", "resume", slug, "stripe").done()
+    assert "(by itself within a minute, as what webhooks told waits for it)" in resumed
 
 
 def test_a_sync_without_options_takes_the_cheapest_way_and_says_which(

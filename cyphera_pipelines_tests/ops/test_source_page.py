@@ -67,7 +67,9 @@ def test_it_is_shown_though_its_provider_is_not_installed_any_more(
 
 
 def test_pauses_are_told_with_who_made_them(operator: Browser, source: Source, database: Database) -> None:
+    assert "not while it is paused" not in text_of(operator.read(address_of(source)))
     pause_source(database, source, "moving to another account")
+    assert text_of(operator.read(address_of(source))).count("not while it is paused") == 2
     page = text_of(operator.read(address_of(source)))
     assert "moving to another account" in page
     assert "Resume…" in page

@@ -164,6 +164,9 @@ def _pause(services: Services, viewer: Viewer, source: Source, fields: Fields) -
     return Done(f"{source.key} is paused: no sync of it starts until it is resumed. {told}")
 
 
+_WHEN_IT_GOES_ON = "the next one when the source is due, or at once if what webhooks told waits for it"
+
+
 def _resume(services: Services, viewer: Viewer, source: Source, _fields: Fields) -> Done:
     found = find_pause(services.database, source.workspace_id, source.provider)
     if found is not None and found.is_operators and not viewer.is_operator:
@@ -171,7 +174,7 @@ def _resume(services: Services, viewer: Viewer, source: Source, _fields: Fields)
     ended = resume_source(services.database, source)
     if ended is None:
         return Done(f"{source.key} was not paused: nothing was changed.")
-    return Done(f"{source.key} goes on: its next sync starts by itself when it is due.")
+    return Done(f"{source.key} goes on: {_WHEN_IT_GOES_ON}.")
 
 
 def _replay(services: Services, _viewer: Viewer, source: Source, fields: Fields) -> Done:
@@ -206,7 +209,7 @@ ACTIONS: Mapping[str, SourceAction] = {
     "resume": SourceAction(
         "Resume",
         "Resume it",
-        ("Syncs of it start by themselves again, the next one when the source is due.",),
+        (f"Syncs of it start by themselves again: {_WHEN_IT_GOES_ON}.",),
         _resume,
     ),
     "verify": SourceAction(

@@ -48,6 +48,8 @@ def pause(
 def resume(config_id: ConfigurationId, caller: CurrentCaller, services: RequestServices) -> ConfigurationOut:
     """Let syncs of the source start again: by themselves at its next place, whose time `schedule.due_at` tells.
 
+    They start at once if what webhooks told meanwhile waits for that.
+
     One that is not paused stays as it is. Answers 409 (`source-paused`) if an operator paused it: an operator resumes
     it.
     """

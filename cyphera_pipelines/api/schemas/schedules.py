@@ -26,7 +26,8 @@ _DAILY_AT = "Instead of an interval: the time of day at which changes are applie
 _TIME_ZONE = "Where that is the time of day, as in `Europe/Berlin`; `UTC` unless given"
 _LISTING_EVERY = (
     "Seconds between two listings of everything, which also prove what is gone, "
-    f"{LEAST_LISTING_EVERY} to {MOST_LISTING_EVERY}; {DEFAULT_LISTING_EVERY} unless given"
+    f"{LEAST_LISTING_EVERY} to {MOST_LISTING_EVERY} and no fewer than between two checks for changes; "
+    f"{DEFAULT_LISTING_EVERY} unless given"
 )
 
 
