@@ -37,7 +37,11 @@ def set_one(
     cause: CauseArgument,
     workspace: WorkspaceOption = None,
     times: Annotated[
-        int | None, typer.Option(metavar="2", help="Tell it when it was met so often: failures in a row, or in all.")
+        int | None,
+        typer.Option(
+            metavar="2",
+            help="Tell it from so many on: failures in a row, webhooks, or rows. The other causes count nothing.",
+        ),
     ] = None,
     after: Annotated[str | None, typer.Option(metavar="30m", help="Tell it when it is so old.")] = None,
     all_clear_after: Annotated[

@@ -46,13 +46,22 @@ class AlertCause(StrEnum):
     """A verification found rows that are not as the provider has them, and were not mended."""
 
 
+COUNTED: Mapping[AlertCause, tuple[str, str]] = {
+    AlertCause.FAILED: ("sync in a row", "syncs in a row"),
+    AlertCause.WEBHOOKS_FAILING: ("webhook", "webhooks"),
+    AlertCause.WEBHOOKS_DEAD: ("webhook", "webhooks"),
+    AlertCause.DRIFT: ("row", "rows"),
+}
+"""Of what there may be more and more: one of it, and many. The other causes are there or not, and count nothing."""
+
+
 @dataclass(frozen=True)
 class AlertRule:
-    """When an alert of the cause is told: once its cause was met so many times, or is so many seconds old.
+    """When an alert of the cause is told: once it is so many of what the cause counts, or is so many seconds old.
 
-    Whichever comes first; a None counts for nothing, and with two of them it is told at once. `times` are failures in a
-    row, webhooks, or rows, as the cause has it. `all_clear_after` seconds have to pass without the cause before the end
-    is told. The deployment's alone counts: an alert ends once, whoever is told.
+    Whichever comes first; a None counts for nothing, and with two of them it is told at once. `all_clear_after`
+    seconds have to pass without the cause before the end is told. The deployment's alone counts: an alert ends once,
+    whoever is told.
     """
 
     cause: AlertCause
@@ -80,8 +89,13 @@ DEFAULT_RULES: Mapping[AlertCause, AlertRule] = {
 
 def checked_rule(rule: AlertRule) -> AlertRule:
     """The rule, or InvalidInputError that says which of its numbers is not acceptable."""
+    if rule.times is not None and rule.cause not in COUNTED:
+        raise InvalidInputError(
+            f"The cause {rule.cause} is there or not, so that there is nothing to count: leave out how many. Say "
+            "after how long it is told (--after 30m; over HTTP after_seconds), or neither to be told at once."
+        )
     if rule.times is not None and not 1 <= rule.times <= MOST_TIMES:
-        raise InvalidInputError(f"A cause is told when it was met 1 to {MOST_TIMES} times.")
+        raise InvalidInputError(f"A cause is told from 1 to {MOST_TIMES} {COUNTED[rule.cause][1]} on.")
     if rule.after is not None and not 0 <= rule.after <= MOST_AFTER:
         raise InvalidInputError(f"A cause is told after {MOST_AFTER // DAY} days at most.")
     if not 0 <= rule.all_clear_after <= MOST_ALL_CLEAR_AFTER:
@@ -228,10 +242,11 @@ class Alert:
             case AlertCause.GIVEN_UP if self.is_paused:
                 return f"It is paused {since}, as its syncs had failed for days"
             case AlertCause.WEBHOOKS_FAILING:
-                return f"{counted(self.times, 'webhook')} could not be applied {since}; such are tried again for a while"
+                webhooks = counted(self.times, "webhook")
+                return f"{webhooks} could not be applied {since}; such are tried again for a while"
             case AlertCause.DRIFT:
-                rows = counted(self.times, "row")
-                return f"{rows} were found not to be as the provider has them {since}, and were not mended"
+                rows = counted(self.times, "row", "were")
+                return f"{rows} found not to be as the provider has them {since}, and were not mended"
             case _:
                 return self._was_wrong()
 
@@ -254,7 +269,7 @@ class Alert:
             case AlertCause.WEBHOOKS_DEAD:
                 return f"{counted(self.times, 'webhook')} could not be applied and were given up, {first}"
             case AlertCause.DRIFT:
-                return f"{counted(self.times, 'row')} were found not to be as the provider has them, {first}"
+                return f"{counted(self.times, 'row', 'were')} found not to be as the provider has them, {first}"
 
 
 def sentence_of_many(cause: AlertCause, provider: str, count: int) -> str:
@@ -308,10 +323,13 @@ def _moment(moment: datetime) -> str:
 
 
 def rule_in_words(rule: AlertRule) -> str:
-    """As in "when it was met 2 times, or after 1 h 15 min"."""
+    """As in "from 2 syncs in a row on, or after 1 h 15 min"."""
     if not rule.is_on:
         return "never"
-    parts = [f"when it was met {rule.times} times"] if rule.times is not None else []
+    parts = []
+    if rule.times is not None and rule.cause in COUNTED:
+        one, many = COUNTED[rule.cause]
+        parts.append(f"from {rule.times} {one if rule.times == 1 else many} on")
     parts += [f"after {_span(rule.after)}"] if rule.after is not None else []
     return ", or ".join(parts) or "at once"
 

@@ -9,7 +9,7 @@ import json
 
 from sqlalchemy import Connection, text
 
-from cyphera_pipelines.model.alerts import DEFAULT_RULES, AlertCause
+from cyphera_pipelines.model.alerts import COUNTED, DEFAULT_RULES, AlertCause
 from cyphera_pipelines.model.freshness import BELIEVED_AHEAD_SECONDS, GRACE_SECONDS, GRACE_SHARE
 from cyphera_pipelines.model.schedule import DAY
 
@@ -165,9 +165,12 @@ _BRING_UP_TO_DATE = text(
 
 
 def _is_met(rule: str) -> str:
+    counted = ", ".join(f"'{cause.value}'" for cause in COUNTED)
+    # Earlier versions took a number for causes that count nothing, which would never be told.
+    times = f"CASE WHEN alert.cause IN ({counted}) THEN {rule}.times END"
     return f"""
         {rule}.is_on AND (
-            {rule}.times IS NULL AND {rule}.after_seconds IS NULL OR alert.times >= {rule}.times
+            {times} IS NULL AND {rule}.after_seconds IS NULL OR alert.times >= {times}
             OR alert.began_at <= now() - make_interval(secs => {rule}.after_seconds)
         )
     """

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from cyphera_pipelines.model.alerts import DEFAULT_RULES, AlertCause, AlertRule
+from cyphera_pipelines.model.alerts import COUNTED, DEFAULT_RULES, AlertCause, AlertRule
 from cyphera_pipelines.model.audit import Action
 from cyphera_pipelines.store.audit import OF_DEPLOYMENT, record_action
 from cyphera_pipelines.store.database import Database
@@ -79,4 +79,7 @@ def _are_of(workspace_id: UUID | None) -> ColumnElement[bool]:
 
 
 def _to_rule(row: Row[Any]) -> AlertRule:
-    return AlertRule(AlertCause(row.cause), row.is_on, row.times, row.after_seconds, row.all_clear_after_seconds)
+    cause = AlertCause(row.cause)
+    # As `store/alert_conditions.py` takes it.
+    times = row.times if cause in COUNTED else None
+    return AlertRule(cause, row.is_on, times, row.after_seconds, row.all_clear_after_seconds)

@@ -14,7 +14,7 @@ from cyphera_pipelines.model.alerts import Alert, AlertCause, AlertRule, AlertSt
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.alert_channels import remove_channel
-from cyphera_pipelines.store.alert_rules import set_rule
+from cyphera_pipelines.store.alert_rules import read_rules, set_rule
 from cyphera_pipelines.store.configurations import get_configuration, remove_configuration
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.pauses import pause_source, resume_source
@@ -239,6 +239,17 @@ def test_a_rule_waits_for_so_many_or_for_so_long_and_what_passes_before_is_forgo
     watch.evaluate()
     assert causes(watch, often) == causes(watch, long) == [AlertCause.FAILED]
     assert causes(watch, passing, *ALL) == []
+
+
+def test_a_number_that_an_earlier_version_took_for_what_counts_nothing_keeps_nobody_from_being_told(
+    database: Database, watch: Watch, sources: Sources
+) -> None:
+    set_rule(database, None, AlertRule(AlertCause.PARTIAL, times=2))
+    (source,) = sources(1)
+    note(database, source, SyncResult.BEHIND, "Not complete.")
+    watch.evaluate()
+    assert causes(watch, source) == [AlertCause.PARTIAL]
+    assert read_rules(database, None)[AlertCause.PARTIAL][0].times is None
 
 
 def test_what_fails_and_recovers_again_and_again_is_told_more_and_more_seldom(

@@ -35,12 +35,15 @@ def test_from_nothing_to_the_first_alert(forked: ForkedCyphera, add_source: AddS
 def test_rules_are_set_and_set_back(forked: ForkedCyphera, add_source: AddSource) -> None:
     slug = add_source()
     told = forked("alerts", "rules", "set", "failed", "--workspace", slug, "--times", "3").done()
-    assert told.strip() == "failed is told when it was met 3 times."
+    assert told.strip() == "failed is told from 3 syncs in a row on."
     (own,) = [
         each for each in forked("alerts", "rules", "show", "--workspace", slug, "--json").json() if each["is_own"]
     ]
     assert (own["cause"], own["times"], own["after"]) == ("failed", 3, None)
-    forked("alerts", "rules", "reset", "failed", "--workspace", slug).done()
+    for cause, words in (("drift", "row on"), ("webhooks_failing", "webhook on"), ("failed", "sync in a row on")):
+        told = forked("alerts", "rules", "set", cause, "--workspace", slug, "--times", "1").done()
+        assert told.strip() == f"{cause} is told from 1 {words}."
+        forked("alerts", "rules", "reset", cause, "--workspace", slug).done()
     shown = forked("alerts", "rules", "show", "--workspace", slug, "--json").json()
     assert not any(each["is_own"] for each in shown)
 
@@ -48,7 +51,11 @@ def test_rules_are_set_and_set_back(forked: ForkedCyphera, add_source: AddSource
 def test_mistakes_are_told(forked: ForkedCyphera) -> None:
     for arguments, sentence in (
         (("rules", "set", "failed", "--off", "--times", "2"), "not both"),
-        (("rules", "set", "failed", "--times", "0"), "1 to 100 times"),
+        (("rules", "set", "failed", "--times", "0"), "from 1 to 100 syncs in a row on"),
+        *(
+            (("rules", "set", cause, "--times", "2"), f"{cause} is there or not, so that there is nothing to count")
+            for cause in ("credentials", "late", "partial", "given_up")
+        ),
         (("channels", "add", "slack", "--name", "x", "--to", "https://hooks.slack.com/services/a/b/c"), "is a secret"),
         (("channels", "add", "webhook", "--name", "x", "--to", "nowhere"), "https://host/path"),
         (("channels", "add", "apprise", "--name", "x", "--address-env", "UNSET_VARIABLE"), "is not set or empty"),

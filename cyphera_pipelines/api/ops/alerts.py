@@ -16,7 +16,7 @@ from cyphera_pipelines.api.ops.route import ops_router
 from cyphera_pipelines.api.ops.viewers import ActingViewer, CurrentViewer, Viewer
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.alert_channels import AlertDelivery, ChannelKind
-from cyphera_pipelines.model.alerts import AlertCause, AlertRule, AlertState, checked_rule, rule_in_words
+from cyphera_pipelines.model.alerts import COUNTED, AlertCause, AlertRule, AlertState, checked_rule, rule_in_words
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.schedule_words import duration
 from cyphera_pipelines.store.alert_channels import find_channel, list_channels, remove_channel
@@ -102,7 +102,7 @@ def set_one(
         return _to_alerts(request)
     present, _ = read_rules(services.database, whose)[cause]
     if times.strip() and not times.strip().isdecimal():
-        raise InvalidInputError("How often a cause has to be met is a number, as in 2.")
+        raise InvalidInputError("From how many on a cause is told is a number, as in 2.")
     rule = AlertRule(
         cause=cause,
         is_on=told == "on",
@@ -140,6 +140,7 @@ def _page(
         deliveries=list_deliveries(database, whose, limit=MOST_DELIVERIES),
         kinds=list(ChannelKind),
         causes=list(AlertCause),
+        counted=COUNTED,
         added=added,
         tested=tested,
     )

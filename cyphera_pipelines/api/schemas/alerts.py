@@ -195,12 +195,14 @@ class DeliveriesOut(BaseModel):
 
 
 class RuleIn(RequestBody):
-    """When a cause is told: at so many times, or after so many seconds, whichever comes first; with neither at once."""
+    """When a cause is told: from so many on, or after so many seconds, whichever comes first; with neither at once."""
 
     cause: AlertCause = Field(description="What the rule is about.")
     is_on: bool = Field(default=True, description="Whether it is told at all.", strict=True)
     times: Annotated[int, Field(strict=True, ge=1, le=MOST_TIMES), WHOLE] | None = Field(
-        default=None, description="It is told when it was met so often: failures in a row, webhooks, or rows."
+        default=None,
+        description="It is told from so many on: failures in a row, webhooks, or rows. Only for `failed`, "
+        "`webhooks_failing`, `webhooks_dead` and `drift`; the other causes count nothing.",
     )
     after_seconds: Annotated[int, Field(strict=True, ge=0, le=MOST_AFTER), WHOLE] | None = Field(
         default=None, description="It is told when it is so old."
@@ -216,7 +218,7 @@ class RuleOut(BaseModel):
 
     cause: AlertCause = Field(description="What the rule is about.")
     is_on: bool = Field(description="Whether it is told at all.")
-    times: int | None = Field(description="It is told when it was met so often; null: that does not matter.")
+    times: int | None = Field(description="It is told from so many on; null: that does not matter.")
     after_seconds: int | None = Field(description="It is told when it is so old; null: that does not matter.")
     is_own: bool = Field(description="Whether the workspace has set it; else it is the deployment's.")
 
