@@ -32,7 +32,7 @@ from cyphera_pipelines.store.platform_accounts import allow_account
 from cyphera_pipelines.store.sources import find_source, list_sources_with_state
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
-from cyphera_pipelines.sync.configuration import check_credentials, opening_credentials, settle_mode
+from cyphera_pipelines.sync.configuration import OtherModeError, check_credentials, opening_credentials, settle_mode
 from cyphera_pipelines.sync.connection import ProblemCode, check_connection
 
 app = typer.Typer(help="Sources: a workspace's account at a payment provider.", no_args_is_help=True)
@@ -109,7 +109,12 @@ def add(
     )
     credentials = check_credentials(implementation, given, connected_account, services.settings())
     opening = opening_credentials(implementation, credentials, services.settings())
-    is_test_mode = settle_mode(implementation, opening, test_mode)
+    try:
+        is_test_mode = settle_mode(implementation, opening, test_mode)
+    except OtherModeError as error:
+        raise InvalidInputError(
+            f"This is a {error.key} mode key. Give a {error.wanted} mode key, or leave out --{error.wanted}-mode."
+        ) from None
     if uses_platform_key:
         allow_account(services.database(), workspace, provider, connected_account, livemode=not is_test_mode)
     configuration = create_configuration(

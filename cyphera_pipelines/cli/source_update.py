@@ -21,7 +21,7 @@ from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.providers.registry import find_provider
 from cyphera_pipelines.store.configurations import ConfigurationChange, change_configuration, find_active_configuration
 from cyphera_pipelines.store.workspaces import find_workspace
-from cyphera_pipelines.sync.configuration import change_credentials
+from cyphera_pipelines.sync.configuration import OtherModeError, change_credentials
 
 
 def update(
@@ -77,7 +77,14 @@ def update(
         )
         return ConfigurationChange(columns, credentials)
 
-    changed = change_configuration(services.database(), services.keyring(), workspace.id, found.id, decide)
+    try:
+        changed = change_configuration(services.database(), services.keyring(), workspace.id, found.id, decide)
+    except OtherModeError as error:
+        raise InvalidInputError(
+            f"This is a {error.key} mode key, but {slug}:{provider} is a source in {error.wanted} mode. Give a "
+            f"{error.wanted} mode key, or connect the {error.key} account instead: cyphera source remove {slug} "
+            f"{provider}, then cyphera source add {slug} {provider} --api-key-stdin"
+        ) from None
     if as_json:
         print_json(changed)
         return

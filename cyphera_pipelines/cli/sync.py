@@ -9,11 +9,11 @@ from uuid import uuid4
 import typer
 
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.entities_option import EntitiesOption, chosen_entities
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id, with_code
 from cyphera_pipelines.cli.progress import watch_session
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
-from cyphera_pipelines.model.entities import parse_entities
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.model.sessions import ConflictStrategy, Session, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
@@ -29,9 +29,7 @@ EXIT_CODES = {SessionStatus.COMPLETED: 0, SessionStatus.PARTIAL: 2}
 def sync(
     slug: SlugArgument,
     provider: ProviderArgument,
-    entities: Annotated[
-        list[str] | None, typer.Option(help="Only these entities: comma-separated or given several times.")
-    ] = None,
+    entities: EntitiesOption = None,
     full: Annotated[
         bool, typer.Option("--full", help="List everything anew, which also proves what is gone at the provider.")
     ] = False,
@@ -59,9 +57,8 @@ def sync(
     """
     if full and delta:
         raise InvalidInputError("Choose either --full or --delta.")
-    names = [name.strip() for given in entities or [] for name in given.split(",") if name.strip()]
     request = SyncRequest(
-        entities=parse_entities(names),
+        entities=chosen_entities(entities),
         batch_size=batch_size,
         full_sync=full,
         only_changes=delta or (not full and on_conflict is ConflictStrategy.OVERWRITE),

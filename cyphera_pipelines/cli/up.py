@@ -19,7 +19,7 @@ from cyphera_pipelines.cli.database import warn_of_shortage
 from cyphera_pipelines.cli.running import orphans
 from cyphera_pipelines.cli.running.dagster_programs import CodeServerAddress, DagsterPrograms
 from cyphera_pipelines.cli.running.home_in_use import HomeUse, alone_in
-from cyphera_pipelines.cli.running.ports import expect_free, wait_until_listening
+from cyphera_pipelines.cli.running.ports import expect_different, expect_free, wait_until_listening
 from cyphera_pipelines.cli.running.processes import Children, Command
 from cyphera_pipelines.cli.running.relay import Relay
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT as SANDBOX_PORT
@@ -43,6 +43,9 @@ def up(
 ) -> None:
     """Start the database, Dagster's UI and daemon and the HTTP API (and the sandbox), until Ctrl-C stops them all."""
     ports = {"Dagster UI": port, "HTTP API": api_port} | ({"sandbox": sandbox_port} if with_sandbox else {})
+    expect_different(
+        {"--port": port, "--api-port": api_port} | ({"--sandbox-port": sandbox_port} if with_sandbox else {})
+    )
     home, relay = services.settings().home, Relay(with_details=services.wants_traceback())
     try:
         with alone_in(home, HomeUse("cyphera up", ports=ports)):

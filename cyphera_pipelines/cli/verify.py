@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.cli.entities_option import EntitiesOption, chosen_entities
 from cyphera_pipelines.cli.output import JSON_OPTION, print_error, print_json, print_table, short_id, with_code
 from cyphera_pipelines.cli.progress import Seen, watch
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.connection_budget import VERIFICATION
-from cyphera_pipelines.model.entities import parse_entities
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.request import entities_of
@@ -27,9 +27,7 @@ INCOMPLETE = 1
 def verify(
     slug: SlugArgument,
     provider: ProviderArgument,
-    entities: Annotated[
-        list[str] | None, typer.Option(help="Only these entities: comma-separated or given several times.")
-    ] = None,
+    entities: EntitiesOption = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Mend what differs, as a session of its own, while no other sync runs.")
     ] = False,
@@ -56,8 +54,7 @@ def verify(
     cannot be mapped. 1: some entity could not be verified; the others are
     reported all the same.
     """
-    names = [name.strip() for given in entities or [] for name in given.split(",") if name.strip()]
-    chosen = entities_of(provider, parse_entities(names))
+    chosen = entities_of(provider, chosen_entities(entities))
     database, progress = services.database(connections=VERIFICATION), SyncProgress(chosen)
     source = find_source(database, f"{slug}:{provider}")
     job = VerificationJob(database, services.keyring(), source, chosen, progress)

@@ -35,6 +35,18 @@ class RefusedValueError(InvalidInputError):
         self.remedy = remedy
 
 
+class OtherModeError(RefusedValueError):
+    """The key is not of the mode that it has to be of: `key` is "live" or "test", and `wanted` the other."""
+
+    def __init__(self, key: str, wanted: str) -> None:
+        super().__init__(
+            "configuration.api_key",
+            f"This is a {key} mode key, but is_test_mode is {str(wanted == 'test').lower()}.",
+            f"Give a {wanted} mode key, or set is_test_mode to {str(key == 'test').lower()}.",
+        )
+        self.key, self.wanted = key, wanted
+
+
 def check_secret(field: str, name: str, secret: SecretStr) -> SecretStr:
     """Return the secret, or raise RefusedValueError, which does not show it."""
     if not re.fullmatch(PRINTABLE.strip("^$"), secret.get_secret_value()):
@@ -71,11 +83,7 @@ def settle_mode(provider: Provider, opening: Credentials, is_test_mode: bool | N
         )
     if told is not None and told is not is_test_mode:
         key, wanted = ("live", "test") if is_test_mode else ("test", "live")
-        raise RefusedValueError(
-            "configuration.api_key",
-            f"This is a {key} mode key, but is_test_mode is {str(is_test_mode).lower()}.",
-            f"Give a {wanted} mode key, or set is_test_mode to {str(not is_test_mode).lower()}.",
-        )
+        raise OtherModeError(key, wanted)
     return is_test_mode
 
 

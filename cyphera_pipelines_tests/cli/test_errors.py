@@ -1,13 +1,16 @@
 """Every mistake gets one plain line, an exit code, and no traceback."""
 
 import re
+import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS, Cyphera, ForkedCyphera, without_signs_of_life
+from cyphera_pipelines_tests.cli.command import DEADLINE_SECONDS, PROGRAM, Cyphera, ForkedCyphera, without_signs_of_life
 from cyphera_pipelines_tests.cli.conftest import AddSource
 
 ADD = ("source", "add", "{free}", "stripe", "--api-key-stdin")
@@ -57,6 +60,21 @@ MISTAKES = [
     Mistake(("events", "nonsense"), "'nonsense' is not a session's id"),
     Mistake(("events", "00000000-0000-4000-8000-000000000000"), "There is no session"),
     Mistake(("up", "--port", "{busy_port}"), "Port {busy_port} for the Dagster UI is in use"),
+    Mistake(("up", "--port", "21320", "--api-port", "21320"), "--port and --api-port are both 21320; choose another"),
+    Mistake(("up", "--sandbox", "--sandbox-port", "3000"), "--port and --sandbox-port are both 3000; choose another"),
+    Mistake(("workspace", "create", "x", "--name", "\udcff"), r"The argument \xff is not UTF-8."),
+    Mistake(("export", "{taken}", "customers", "--where", "name=\udcff"), r"The argument name=\xff is not UTF-8."),
+    Mistake(
+        ("sync", "{taken}", "stripe", "--entities", ""), "--entities names none: name some, as in customers,prices"
+    ),
+    Mistake(("verify", "{taken}", "stripe", "--entities", " ,"), "--entities names none"),
+    Mistake(
+        ("source", "update", "{taken}", "stripe", "--api-key-stdin"),
+        "This is a live mode key, but {taken}:stripe is a source in test mode. Give a test mode key, or connect the "
+        "live account instead: cyphera source remove {taken} stripe, then cyphera source add {taken} stripe",
+        "sk_live_neverstored123\n",
+    ),
+    Mistake((*ADD, "--live-mode"), "This is a test mode key. Give a live mode key, or leave out --live-mode.", KEY),
     with_database_url("", "CYPHERA_DATABASE_URL is empty; unset it to use the embedded Postgres"),
     with_database_url("nonsense", "CYPHERA_DATABASE_URL is not a database URL"),
     with_database_url("mysql://root@localhost/shop", "CYPHERA_DATABASE_URL names 'mysql'"),
@@ -96,6 +114,36 @@ def test_a_mistake_is_one_sentence_and_an_exit_code(mistake: Mistake, forked: Fo
     assert names.put_into(mistake.says) in outcome.error()
     assert KEY not in outcome.err
     assert "s3cret-password" not in outcome.err
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line(cyphera: Cyphera) -> None:
+    process = cyphera.start("workspace", "list", environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert process.stderr is not None
+    while "typer" not in process.stderr.readline():
+        # Told while the command imports what it needs.
+        pass
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=DEADLINE_SECONDS)
+    assert [line for line in told.splitlines() if not line.startswith("import time:")] == ["Interrupted."]
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    "arguments", [("status",), ("openapi",), ("export", "{taken}", "customers"), ("errors", "--json")]
+)
+def test_a_full_disk_is_told_in_one_line(arguments: tuple[str, ...], cyphera: Cyphera, names: Names) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [PROGRAM, *map(names.put_into, arguments)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=cyphera.environment,
+            text=True,
+            check=False,
+        )
+    told = without_signs_of_life(process.stderr)
+    assert re.fullmatch(r"Error: The output cannot be written: No space left on device\. .+ \[file-unusable\]\n", told)
+    assert process.returncode == 1
 
 
 def test_debug_shows_the_traceback_before_the_same_line(cyphera: Cyphera) -> None:

@@ -5,7 +5,7 @@ import random
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -60,6 +60,18 @@ def expect_free(port: int, what: str, option: str) -> None:
         f"Port {port} for {what} is in use{_by_whom(port)}; choose another one with {option}, or end that process.",
         code=ErrorCode.ADDRESS_IN_USE,
     )
+
+
+def expect_different(ports: Mapping[str, int]) -> None:
+    """Raise CypheraError if two of the options ask for the same port."""
+    options: dict[int, str] = {}
+    for option, port in ports.items():
+        if port in options:
+            raise CypheraError(
+                f"{options[port]} and {option} are both {port}; choose another port for one of them.",
+                code=ErrorCode.ADDRESS_IN_USE,
+            )
+        options[port] = option
 
 
 def expect_to_listen(what: str, host: str, port: int) -> None:
