@@ -167,12 +167,17 @@ def test_currencies_are_lower_case_in_every_table() -> None:
         (example(Entity.INVOICES, lines=None), "`lines` is not a list"),
         (example(Entity.INVOICES, lines={"data": None}), "`lines` is not a list"),
         (example(Entity.INVOICES, lines={"data": [None]}), "it has an unknown shape"),
-        (example(Entity.INVOICES, lines={"data": [{"amount": 1}]}), "`id` is missing"),
+        (example(Entity.INVOICES, lines={"data": [{"amount": 1}]}), "one of its invoice_line_items: `id` is missing"),
+        (example(Entity.INVOICES, discounts=[{}]), "one of its invoice_discounts: `id` is missing"),
+        (
+            example(Entity.INVOICES, total_discount_amounts=[{"discount": "di_1"}]),
+            "`total_discount_amounts` holds None as an amount",
+        ),
         (
             example(Entity.INVOICES, lines={"data": [{"id": "il_1", "amount": 0.5}]}),
             "invoice_line_items il_1: `amount` should be a whole number of 64 bits, not 0.5",
         ),
-        (example(Entity.INVOICES, total_taxes=[{}]), "it has an unknown shape"),
+        (example(Entity.INVOICES, total_taxes=[{}]), "`total_taxes` holds something without an amount"),
         (example(Entity.INVOICES, metadata={"odd": {1, 2}}), "it has an unknown shape"),
         (
             example(Entity.INVOICES, metadata=orjson.loads(b'{"a":' * 900 + b"1" + b"}" * 900)),

@@ -144,6 +144,13 @@ def _child(table: SyncedTable, child_id: str, item: dict[str, Any], place: dict[
         raise UnmappableValueError(f"{table.name} {child_id}: {problem}") from None
 
 
+def _child_id(table: SyncedTable, item: Mapping[str, Any]) -> str:
+    try:
+        return id_of(item)
+    except UnmappableValueError as problem:
+        raise UnmappableValueError(f"one of its {table.name}: {problem}") from None
+
+
 def _items(obj: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """The items of an embedded list that has been completed."""
     embedded = obj.get(name)
@@ -156,7 +163,10 @@ def _items(obj: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _lines(table: SyncedTable, invoice: dict[str, Any]) -> list[ChildRow]:
     lines = enumerate(_items(invoice, "lines"))
-    return [_child(table, id_of(line), line, {"invoice_id": invoice.get("id"), "line_index": at}) for at, line in lines]
+    return [
+        _child(table, _child_id(table, line), line, {"invoice_id": invoice.get("id"), "line_index": at})
+        for at, line in lines
+    ]
 
 
 def _subscription_items(table: SyncedTable, subscription: dict[str, Any]) -> list[ChildRow]:
@@ -164,7 +174,8 @@ def _subscription_items(table: SyncedTable, subscription: dict[str, Any]) -> lis
     items, billed_in = _items(subscription, "items"), _CURRENCY(subscription)
     place = {"subscription_id": subscription.get("id")}
     return [
-        _child(table, id_of(item), item, place | {"currency": billed_in or _PRICE_CURRENCY(item)}) for item in items
+        _child(table, _child_id(table, item), item, place | {"currency": billed_in or _PRICE_CURRENCY(item)})
+        for item in items
     ]
 
 
@@ -193,11 +204,14 @@ def _tax_rates(table: SyncedTable, subscription: dict[str, Any]) -> list[ChildRo
     """Those of the whole subscription, then those of its items."""
     rows = list[ChildRow]()
     held: list[tuple[str, Any, str | None]] = [("default_tax_rates", subscription.get("default_tax_rates"), None)]
-    held += [("tax_rates", item.get("tax_rates"), id_of(item)) for item in _items(subscription, "items")]
+    held += [
+        ("tax_rates", item.get("tax_rates"), _child_id(tables.SUBSCRIPTION_ITEMS, item))
+        for item in _items(subscription, "items")
+    ]
     for name, rates, item_id in held:
         for at, rate in enumerate(_objects(name, rates)):
             place = {"subscription_id": subscription.get("id"), "subscription_item_id": item_id, "position": at}
-            rows.append(_child(table, id_of(rate), rate, place))
+            rows.append(_child(table, _child_id(table, rate), rate, place))
     return rows
 
 
@@ -227,7 +241,7 @@ def _discount(
         coupon = to_coupon(told)
     else:
         coupon = coupons.get(coupon_id, UNKNOWN) if isinstance(coupon_id, str) else UNKNOWN
-    return _child(table, id_of(discount), discount, place | coupon.terms_in(currency))
+    return _child(table, _child_id(table, discount), discount, place | coupon.terms_in(currency))
 
 
 def _customer_discounts(customer: dict[str, Any], coupons: Coupons) -> list[ChildRow]:
@@ -249,7 +263,9 @@ def _subscription_discounts(subscription: dict[str, Any], coupons: Coupons) -> l
     """Those of the whole subscription, then those of its items."""
     rows, currency, table = list[ChildRow](), _CURRENCY(subscription), tables.SUBSCRIPTION_DISCOUNTS
     held: list[tuple[str | None, list[dict[str, Any]]]] = [(None, _own_discounts(subscription))]
-    held += [(id_of(item), _own_discounts(item)) for item in _items(subscription, "items")]
+    held += [
+        (_child_id(tables.SUBSCRIPTION_ITEMS, item), _own_discounts(item)) for item in _items(subscription, "items")
+    ]
     for item_id, discounts in held:
         for at, discount in enumerate(discounts):
             place = {"subscription_id": subscription.get("id"), "subscription_item_id": item_id, "position": at}
@@ -259,14 +275,18 @@ def _subscription_discounts(subscription: dict[str, Any], coupons: Coupons) -> l
 
 def _invoice_discounts(invoice: dict[str, Any], coupons: Coupons) -> list[ChildRow]:
     """Those of the whole invoice, then those that stand on its lines only, with what each took off in all."""
-    found, taken = {id_of(each): each for each in _own_discounts(invoice)}, dict[str, int]()
+    table, taken = tables.INVOICE_DISCOUNTS, dict[str, int]()
+    found = {_child_id(table, each): each for each in _own_discounts(invoice)}
     for total in _objects("total_discount_amounts", invoice.get("total_discount_amounts")):
         discount = _object("discount", total.get("discount"))
-        found.setdefault(id_of(discount), discount)
-        taken[id_of(discount)] = taken.get(id_of(discount), 0) + total["amount"]
+        discount_id, amount = _child_id(table, discount), total.get("amount")
+        if amount.__class__ not in (int, float):
+            raise UnmappableValueError(f"`total_discount_amounts` holds {shown(amount)} as an amount")
+        found.setdefault(discount_id, discount)
+        taken[discount_id] = taken.get(discount_id, 0) + amount
     return [
         _discount(
-            tables.INVOICE_DISCOUNTS,
+            table,
             discount,
             coupons,
             _CURRENCY(invoice),
@@ -285,13 +305,13 @@ _DISCOUNTED: dict[str, Callable[[dict[str, Any], Coupons], list[ChildRow]]] = {
 
 def _tax_ids(table: SyncedTable, customer_id: str, told: dict[str, Any]) -> list[ChildRow]:
     place = {"customer_id": customer_id}
-    return [_child(table, id_of(tax_id), tax_id, place) for tax_id in _items(told, "tax_ids")]
+    return [_child(table, _child_id(table, tax_id), tax_id, place) for tax_id in _items(told, "tax_ids")]
 
 
 def _payments(table: SyncedTable, invoice_id: str, told: dict[str, Any]) -> list[ChildRow]:
     """Those that were paid: of no other one any event tells when it comes or goes."""
     paid = [payment for payment in _items(told, "payments") if payment.get("status") == "paid"]
-    return [_child(table, id_of(payment), payment, {"invoice_id": invoice_id}) for payment in paid]
+    return [_child(table, _child_id(table, payment), payment, {"invoice_id": invoice_id}) for payment in paid]
 
 
 _LOOSE: dict[str, Callable[[SyncedTable, str, dict[str, Any]], list[ChildRow]]] = {

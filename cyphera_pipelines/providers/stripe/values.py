@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cyphera_pipelines.providers.mapping.rows import UnmappableValueError
 from cyphera_pipelines.providers.mapping.values import Getter, currency, path
 
 
@@ -41,6 +42,9 @@ def total_of(list_name: str) -> Getter:
         entries = obj.get(list_name)
         if not isinstance(entries, list):
             return None
-        return sum(entry["amount"] for entry in entries)
+        try:
+            return sum(entry["amount"] for entry in entries)
+        except (KeyError, TypeError):
+            raise UnmappableValueError(f"`{list_name}` holds something without an amount") from None
 
     return get
