@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cyphera_pipelines.alerts.announcing import announce
 from cyphera_pipelines.alerts.delivering import Sent, deliver
 from cyphera_pipelines.alerts.messages import Writer
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.settings import Settings
 from cyphera_pipelines.store.alert_conditions import bring_up_to_date
@@ -21,8 +22,9 @@ class Look:
     def __str__(self) -> str:
         """As in "2 messages written; 2 delivered, 0 attempts failed"."""
         sent = self.sent
-        still = f", {sent.still_sending} channels still being sent to" if sent.still_sending else ""
-        return f"{self.written} messages written; {sent.delivered} delivered, {sent.failed} attempts failed{still}"
+        still = f", {counted(sent.still_sending, 'channel')} still being sent to" if sent.still_sending else ""
+        written, failed = counted(self.written, "message"), counted(sent.failed, "attempt")
+        return f"{written} written; {sent.delivered} delivered, {failed} failed{still}"
 
 
 def evaluate(database: Database, settings: Settings) -> int:

@@ -18,6 +18,7 @@ from rich.console import Console
 from cyphera_pipelines import __version__
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.model.workspace import Workspace
@@ -60,7 +61,7 @@ def export(
         ) from None
     record_export(services.database(), workspace, exported)
     rows = sum(table.rows for table in exported)
-    typer.echo(f"Exported {rows:,} rows of {len(exported)} tables of workspace {slug} to {to}.")
+    typer.echo(f"Exported {counted(rows, 'row')} of {counted(len(exported), 'table')} of workspace {slug} to {to}.")
 
 
 @contextmanager

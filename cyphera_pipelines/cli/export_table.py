@@ -15,6 +15,7 @@ from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.export import private_file, showing_progress
 from cyphera_pipelines.cli.output import print_error
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError, InvalidInputError
 from cyphera_pipelines.store.completeness import check_figures
@@ -80,7 +81,7 @@ def export_table(
         if not rows:
             check_figures(services.database(), workspace, table)
     if out is not None:
-        print_error(f"Exported {rows:,} rows of {table} of workspace {slug} to {out}.")
+        print_error(f"Exported {counted(rows, 'row')} of {table} of workspace {slug} to {out}.")
 
 
 def _write(

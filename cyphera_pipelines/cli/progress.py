@@ -14,6 +14,7 @@ from rich.text import Text
 
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.connection_budget import budget_of
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.sessions import Session
 from cyphera_pipelines.model.waiting import Waiting
@@ -58,8 +59,7 @@ class Seen:
         """What is not told by counts, a line each."""
         found = []
         if self.retries:
-            were = "request was" if self.retries == 1 else "requests were"
-            found.append(f"{self.retries} {were} made again")
+            found.append(f"{counted(self.retries, 'request', 'were')} made again")
         if self.waiting is not None:
             found.append(self.waiting.in_words())
         return found

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from cyphera_pipelines.cli import services
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.purges import DAGSTER_RUNS, Purge
 from cyphera_pipelines.model.workspace import Workspace
 from cyphera_pipelines.store.purges import request_purge
@@ -35,9 +36,10 @@ def purge_and_watch(workspace: Workspace, provider: str | None = None) -> None:
             "The purge goes on by itself while Dagster's daemon runs, and by giving this command again.", err=True
         )
         raise
+    runs = purge.deleted.get(DAGSTER_RUNS, 0)
     typer.echo(
-        f"Purged {purge.what}: {purge.rows:,} rows and {purge.deleted.get(DAGSTER_RUNS, 0):,} of Dagster's runs are "
-        "gone. What is left tells who asked for it and when: cyphera audit " + purge.workspace_slug
+        f"Purged {purge.what}: {counted(purge.rows, 'row')} and {runs:,} of Dagster's runs were removed. "
+        "What is left tells who asked for it and when: cyphera audit " + purge.workspace_slug
     )
 
 
@@ -61,7 +63,7 @@ class _View:
     def show(self, purge: Purge) -> None:
         """Show how far the purge is, and what it waits for."""
         runs = purge.deleted.get(DAGSTER_RUNS, 0)
-        line = f"Purging {purge.what}: {purge.rows:,} rows and {runs:,} of Dagster's runs deleted"
+        line = f"Purging {purge.what}: {counted(purge.rows, 'row')} and {runs:,} of Dagster's runs deleted"
         line += f"; waiting for {purge.waits_for}" if purge.waits_for else ""
         if self._status is not None:
             self._status.update(line)

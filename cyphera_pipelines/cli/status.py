@@ -7,6 +7,7 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.freshness_cells import shown_as_json
 from cyphera_pipelines.cli.output import JSON_OPTION, print_json, print_remarks, with_code
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.freshness import Freshness
 from cyphera_pipelines.model.schedule import length_in_words
 from cyphera_pipelines.store.freshness import count_by_freshness, list_least_fresh
@@ -52,7 +53,7 @@ def status(
             for state in reversed(Freshness)
             if counts.sources[state] or state is Freshness.FRESH
         ]
-        typer.echo(f"{counts.total:,} source{'s' if counts.total != 1 else ''}: {', '.join(told)}.")
+        typer.echo(f"{counted(counts.total, 'source')}: {', '.join(told)}.")
         if counts.syncing:
             typer.echo(f"{counts.syncing:,} syncing now.")
         if counts.overdue_sources:

@@ -23,6 +23,7 @@ from cyphera_pipelines.cli.running.ports import expect_different, expect_free, w
 from cyphera_pipelines.cli.running.processes import Children, Command
 from cyphera_pipelines.cli.running.relay import Relay
 from cyphera_pipelines.cli.sandbox_port import DEFAULT_PORT as SANDBOX_PORT
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.settings import without_secrets
 from cyphera_pipelines.store.presence import Presence
 
@@ -71,7 +72,8 @@ def _end_orphans(home: Path, relay: Relay) -> None:
     """End what a `cyphera up` of this home left behind when it was killed: it is surely ours, and serves nobody."""
     if found := orphans.find_orphans(home):
         orphans.end(found, at_once=True)
-        relay.tell(f"Ended {len(found)} processes that an earlier `cyphera up` left behind when it was killed.")
+        ended = counted(len(found), "process")
+        relay.tell(f"Ended {ended} that an earlier `cyphera up` left behind when it was killed.")
 
 
 def _run(port: int, api_port: int, sandbox_port: int | None, presence: Presence, relay: Relay) -> None:

@@ -12,6 +12,7 @@ from cyphera_pipelines.cli.progress import Seen, watch
 from cyphera_pipelines.cli.source import ProviderArgument
 from cyphera_pipelines.cli.workspace import SlugArgument
 from cyphera_pipelines.connection_budget import VERIFICATION
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.store.sources import find_source
 from cyphera_pipelines.sync.progress import SyncProgress
 from cyphera_pipelines.sync.request import entities_of
@@ -144,17 +145,17 @@ def _examples(entity: EntityReport) -> list[str]:
 
 def _conclusion(report: VerificationReport) -> str:
     tables = [table for entity in report.entities for table in entity.tables]
-    checked = f"{sum(table.checked for table in tables):,} rows checked in {report.seconds:.1f} s."
+    checked = f"{counted(sum(table.checked for table in tables), 'row')} checked in {report.seconds:.1f} s."
     if report.session_id is not None:
         checked += f" Session {short_id(report.session_id)}."
     found, mended = sum(table.differences for table in tables), sum(table.mended for table in tables)
     if found and found == mended:
-        return f"{report.source} differed in {found:,} rows, and all of them were mended: {checked}"
+        return f"{report.source} differed in {counted(found, 'row')}, and was mended: {checked}"
     if found:
         remedy = f"Mend them: cyphera verify {report.source.replace(':', ' ')} --repair"
-        return f"{report.source} differs in {found - mended:,} rows: {checked} {remedy}"
+        return f"{report.source} differs in {counted(found - mended, 'row')}: {checked} {remedy}"
     unmappable = sum(entity.unmappable.count for entity in report.entities)
     if unmappable:
-        return f"{report.source} agrees but for {unmappable:,} objects that cannot be mapped: {checked}"
+        return f"{report.source} agrees but for {counted(unmappable, 'object')} that cannot be mapped: {checked}"
     what = report.source if report.is_complete else f"What could be verified of {report.source}"
     return f"{what} agrees with the provider: {checked}"

@@ -7,6 +7,7 @@ import typer
 from cyphera_pipelines.cli import services
 from cyphera_pipelines.cli.output import JSON_OPTION, ago, print_json, print_remarks, print_table, with_code
 from cyphera_pipelines.cli.workspace import SlugArgument
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.errors import InvalidInputError
 from cyphera_pipelines.model.webhooks import WebhookState
@@ -104,7 +105,8 @@ def replay(
         print_json(done)
     elif done.events:
         sources = ", ".join(f"{slug}:{name}" for name in done.providers)
-        typer.echo(f"{done.events} webhooks are tried again by the next sync of {sources}, which is wanted now.")
+        webhooks = counted(done.events, "webhook", "are")
+        typer.echo(f"{webhooks} tried again by the next sync of {sources}, which is wanted now.")
     else:
         typer.echo("No webhooks of an active source failed or were given up.")
 

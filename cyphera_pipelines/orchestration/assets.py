@@ -21,6 +21,7 @@ from dagster import (
 from pydantic import Field
 
 from cyphera_pipelines.model.columns import SyncedTable
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import ConflictStrategy, EntityProgress, SessionStatus, SyncRequest
@@ -207,7 +208,7 @@ def _what_went_wrong(outcome: SyncOutcome) -> TextMetadata:
         if is_complete(counts):
             continue
         reason = summary.get(entity.value, {}).get("error") or (
-            f"{counts.failed} objects could not be loaded; an event of the session names each, and the reason."
+            f"{counted(counts.failed, 'object')} could not be loaded; an event of the session names each, and why."
             if counts.failed
             else "The listing had not come to its end."
         )

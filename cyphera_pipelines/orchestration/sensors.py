@@ -19,6 +19,7 @@ from dagster import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from cyphera_pipelines.alerts.looking import look
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
 from cyphera_pipelines.model.runs import OUTBOX_SENSOR
@@ -188,7 +189,7 @@ def requested_purges(context: SensorEvaluationContext, database: DatabaseResourc
             continue
         waits = f", waits for {purge.waits_for}" if purge.waits_for else ""
         # By its id: ticks outlive the purge.
-        told.append(f"Purge {purge.id}: {purge.status.value}, {purge.rows:,} rows deleted{waits}.")
+        told.append(f"Purge {purge.id}: {purge.status.value}, {counted(purge.rows, 'row')} deleted{waits}.")
     return SensorResult(skip_reason=SkipReason(" ".join(told) or "Nothing is to be purged."))
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.errors import CypheraError
@@ -135,8 +136,8 @@ class Completeness:
             return f"Never compared with the provider row by row (cyphera verify {self.workspace.slug} {provider})."
         differences = sum(each.open_differences or 0 for each in entities)
         rest = "" if len(verified) == len(entities) else f", {len(verified)} of {len(entities)} entities alone"
-        rows = "1 row differed" if differences == 1 else f"{differences:,} rows differed"
-        return f"Compared with the provider row by row {_moment(min(verified))}{rest}: {rows}."
+        rows = counted(differences, "row")
+        return f"Compared with the provider row by row {_moment(min(verified))}{rest}: {rows} differed."
 
 
 def _is_among(currency: str | None, currencies: Collection[str] | None) -> bool:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.sessions import Session, SessionStatus
 from cyphera_pipelines.model.waiting import Waiting, WaitingFor
 from cyphera_pipelines.store.database import Database
@@ -41,11 +42,12 @@ def _does(session: Session) -> str:
 
 def _in_dagster(session: Session, queue: Queue, most: int | None) -> str:
     if most is not None and queue.running >= most:
-        ahead = f"{queue.ahead} more wait before it" if queue.ahead else "it is the next one"
-        return f"{queue.running} syncs run, and no more than {most} may at once (max_concurrent_runs); {ahead}."
+        ahead = f"{counted(queue.ahead, 'other', 'wait')} before it" if queue.ahead else "it is the next one"
+        run = counted(queue.running, "sync", "run")
+        return f"{run}, and no more than {most} may at once (max_concurrent_runs); {ahead}."
     waited = (datetime.now(UTC) - session.created_at).total_seconds()
     remedy = "" if waited < ASKED_FOR_WITHIN else " That takes long: see whether Dagster's daemon runs (GET /readyz)."
     if session.dagster_run_id is None:
         return f"Dagster has no run for it yet.{remedy or ' Its sensor makes one within some 15 seconds.'}"
-    ahead = f" {queue.ahead} sessions wait before it." if queue.ahead else ""
+    ahead = f" {counted(queue.ahead, 'session', 'wait')} before it." if queue.ahead else ""
     return f"Dagster has its run, which has not begun yet.{ahead}{remedy}"

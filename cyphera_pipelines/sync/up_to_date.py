@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
@@ -231,7 +232,7 @@ def _name_unreadable_webhooks(context: SyncContext) -> None:
     shown = "; ".join(f"{event_id} ({why})" for event_id, why in list(unreadable.items())[:MOST_NAMED])
     others = " and others" if len(unreadable) > MOST_NAMED else ""
     message = (
-        f"{len(unreadable)} webhooks are signed and could not be read, so that what they tell is not applied: {shown}"
+        f"{counted(len(unreadable), 'webhook', 'are')} signed, could not be read, and cannot be applied: {shown}"
         f"{others}. The beginning of each is kept: cyphera webhook list {context.source.workspace_slug} --state "
         "unreadable"
     )

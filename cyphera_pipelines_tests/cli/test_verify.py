@@ -24,7 +24,7 @@ def slug(cyphera: Cyphera, forked: ForkedCyphera, sandbox: SandboxServer, accoun
     for entity in ENTITIES:
         size = str(account.size_of(entity))
         assert [entity, size, size, "0", "0", "0", size, "mended"] in table
-    assert "all of them were mended" in shown.out
+    assert "and was mended" in shown.out
     lines = shown.err.splitlines()
     assert lines[0] == f"{made}:stripe: starting"
     # Each was listed, and fetched once more by its id.

@@ -83,7 +83,7 @@ def test_a_form_that_was_refused_may_be_sent_again(operator: Browser, source: So
 def test_pausing_and_resuming_are_told_and_audited(operator: Browser, source: Source, database: Database) -> None:
     running = running_session(database, source)
     answer = operator.submit(address_of(source, "pause"), reason="moving", cancels="true")
-    assert "is paused: no sync of it starts until it is resumed. One session was cancelled." in text_of(answer.text)
+    assert "is paused: no sync of it starts until it is resumed. 1 session was cancelled." in text_of(answer.text)
     pause = find_pause(database, source.workspace_id, source.provider)
     assert pause is not None
     assert pause.paused_reason == "moving"

@@ -174,7 +174,7 @@ def test_an_object_that_cannot_be_loaded_fails_its_tables_only(
     }
     message, metadata = seen.failure()
     assert "1 of subscriptions" in message
-    assert "1 objects could not be loaded" in str(metadata["subscriptions"])
+    assert "1 object could not be loaded" in str(metadata["subscriptions"])
 
 
 def test_a_rejected_key_materialises_nothing(

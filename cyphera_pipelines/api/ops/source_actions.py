@@ -17,6 +17,7 @@ from cyphera_pipelines.api.ops.route import ops_router
 from cyphera_pipelines.api.ops.viewers import ActingViewer, CurrentViewer, Viewer, source_of_viewer
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.audit import Action
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity, parse_entities
 from cyphera_pipelines.model.errors import ConflictError
 from cyphera_pipelines.model.sessions import SessionType, SyncRequest, Verification
@@ -159,8 +160,7 @@ def _pause(services: Services, viewer: Viewer, source: Source, fields: Fields) -
     cancelled = cancel_sessions_of_source(services.database, source, cancellation, running=fields.cancels)
     for session in cancelled:
         services.dagster.end_run(session)
-    counted = {0: "No session was cancelled.", 1: "One session was cancelled."}
-    told = counted.get(len(cancelled), f"{len(cancelled)} sessions were cancelled.")
+    told = f"{counted(len(cancelled), 'session', 'were')} cancelled." if cancelled else "No session was cancelled."
     return Done(f"{source.key} is paused: no sync of it starts until it is resumed. {told}")
 
 
@@ -182,7 +182,7 @@ def _replay(services: Services, _viewer: Viewer, source: Source, fields: Fields)
     done = replay_all(services.database, source.workspace_id, which)
     if not done.events:
         return Done(f"No webhook of {source.key} failed or was given up: nothing was changed.")
-    webhooks = "1 webhook is" if done.events == 1 else f"{done.events:,} webhooks are"
+    webhooks = counted(done.events, "webhook", "are")
     return Done(f"{webhooks} tried again by the next sync of {source.key}, which is wanted now.")
 
 

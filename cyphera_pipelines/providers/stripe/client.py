@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cyphera_pipelines.model.configuration import Credentials
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.rows import UnmappableObject
@@ -227,7 +228,8 @@ class StripeAccountClient:
             return
         shown = "; ".join(f"{name} ({why})" for name, why in unreadable[:EVENTS_IN_A_MESSAGE])
         others = " and others" if len(unreadable) > EVENTS_IN_A_MESSAGE else ""
-        message = f"{len(unreadable)} provider events could not be read, and were not applied: {shown}{others}."
+        events = counted(len(unreadable), "provider event")
+        message = f"{events} could not be read, and cannot be applied: {shown}{others}."
         details, code = {"events": unreadable[:PAGE_LIMIT]}, ErrorCode.PROVIDER_EVENT_UNREADABLE
         self._on_notice(Notice("provider_events_unreadable", message, details, code))
 

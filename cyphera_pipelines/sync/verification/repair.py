@@ -2,6 +2,7 @@
 
 import logging
 
+from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.merged_rows import about_merged_rows
 from cyphera_pipelines.model.sessions import (
@@ -158,7 +159,7 @@ def _about(report: EntityReport) -> SessionEvent:
         for table in report.tables
     ]
     if report.unmappable.count:
-        parts.append(f"{report.unmappable.count} objects cannot be mapped")
+        parts.append(f"{counted(report.unmappable.count, 'object')} cannot be mapped")
     return SessionEvent("entity_verified", "; ".join(parts) + ".", entity_type=name)
 
 
