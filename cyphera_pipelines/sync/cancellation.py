@@ -20,6 +20,7 @@ from cyphera_pipelines.store.sessions import (
     record_what_was_merged,
 )
 
+_STOPS = "Its process stops as soon as it hears of that, and tells then what it has merged."
 _COUNTS = ("created", "updated", "deleted")
 
 
@@ -87,7 +88,9 @@ def _cancel(database: Database, session: Session, cancellation: Cancellation) ->
         "merged": merged,
     }
     code = ErrorCode.CANCELLED
-    event = SessionEvent("session_cancelled", message, event_details=summary, level=EventLevel.WARNING, code=code)
+    # What a sync at work has merged it tells itself, when it has stopped; until then nobody knows all of it.
+    told = f"{cancellation.reason} {_STOPS}" if session.status is SessionStatus.RUNNING else message
+    event = SessionEvent("session_cancelled", told, event_details=summary, level=EventLevel.WARNING, code=code)
     end = SyncEnd(SyncResult.CANCELLED, session.started_at or session.created_at, message, code)
     finish_session(database, session, SessionStatus.CANCELLED, error_summary=summary, code=code, event=event, end=end)
     return get_session(database, session.workspace_id, session.id)

@@ -336,7 +336,9 @@ def test_a_running_sync_is_cancelled_and_says_what_had_been_merged(
     assert message.startswith("Cancelled through the API with key 'tests'")
     assert "Merged until then: customers (60 created). These rows are kept." in message, "now all of it is known"
     events = client.get(f"{path}/events").json()["events"]
-    assert events[-1]["event_type"] == "session_stopped"
+    assert [event["event_type"] for event in events[-2:]] == ["session_cancelled", "session_stopped"]
+    assert "reported" not in events[-2]["event_message"], "only one of them tells what was merged"
+    assert events[-2]["event_details"]["merged"]["customers"]["created"] == 60
     assert "customers (60 created)" in events[-1]["event_message"]
 
 
