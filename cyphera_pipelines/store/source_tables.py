@@ -25,8 +25,8 @@ class TableState:
 
     `rows` are those of objects that still exist: exactly so many, or, where `is_estimate`, about so many by Postgres'
     statistics. `changed_at` is when a sync or a webhook last wrote a row, None if none of those that are kept did;
-    `changed_by` is that session, None where it was a webhook. Writes through the API are not among them: which rows they
-    changed is kept nowhere.
+    `changed_by` is that session, None where it was a webhook. Writes through the API are not among them: which rows
+    they changed is kept nowhere.
     """
 
     name: str

@@ -4,11 +4,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from cyphera_pipelines.model.sessions import SessionEvent, SessionStatus
+from cyphera_pipelines.model.key_levels import KeyLevel
+from cyphera_pipelines.model.sessions import SessionEvent, SessionStatus, SyncRequest
 from cyphera_pipelines.model.source import Source
 from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.events import record_events
-from cyphera_pipelines.store.sessions import finish_session, write_progress
+from cyphera_pipelines.store.sessions import finish_session, start_session, write_progress
+from cyphera_pipelines.sync.request import open_session
 from cyphera_pipelines_tests.ops.browsing import find_chromium
 from cyphera_pipelines_tests.ops.given import AddSource, address_of, failed_session, progress_of, running_session
 from cyphera_pipelines_tests.ops.test_in_chromium import DESK, PHONE, OpenPage, browser, open_page
@@ -60,6 +62,25 @@ def test_an_open_page_follows_its_session_to_the_end_and_moves_no_focus(
     expect(page.locator("[data-live-note]")).to_contain_text("The session has ended.")
     assert page.evaluate("document.activeElement.textContent") == "Reload every 10 seconds"
     assert told == []
+
+
+def test_what_stands_around_it_follows_a_session_that_was_still_to_begin(
+    open_page: OpenPage, source: Source, database: Database
+) -> None:
+    session = open_session(database, source, SyncRequest())
+    page = open_page(f"/sessions/{session.id}", level=KeyLevel.SYNC)
+    expect(page.locator("[data-live-note]")).to_have_text("This page follows the session by itself.")
+    expect(page.locator('[data-around="facts"]')).to_contain_text("none yet")
+    assert start_session(database, session, "run-that-was-made-later")
+    expect(page.locator('[data-around="facts"]')).to_contain_text("run-that-was-made-later")
+    expect(page.locator("text=Cancel…")).to_be_visible()
+    page.focus("text=Cancel…")
+    finish_session(database, session, SessionStatus.PARTIAL)
+    expect(page.locator('[data-part="status"]')).to_contain_text("something did not make it")
+    expect(page.locator("text=Cancel…")).to_be_focused()
+    page.evaluate("document.activeElement.blur()")
+    expect(page.locator("text=Try again…")).to_be_visible()
+    expect(page.locator("text=Cancel…")).to_have_count(0)
 
 
 def test_a_hidden_page_asks_for_nothing(open_page: OpenPage, source: Source, database: Database) -> None:

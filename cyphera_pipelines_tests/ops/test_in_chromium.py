@@ -55,6 +55,7 @@ def open_page(browser: Browser, api: RunningApi, database: Database) -> Iterator
         size: dict[str, int] = DESK,
         scheme: str = "light",
         is_signed_in: bool = True,
+        level: KeyLevel = KeyLevel.READ,
         scripts: bool = True,
     ) -> Page:
         context = browser.new_context(
@@ -69,7 +70,7 @@ def open_page(browser: Browser, api: RunningApi, database: Database) -> Iterator
         expect.set_options(timeout=PATIENCE_MS)
         page.goto("/ops/sign-in")
         if is_signed_in:
-            _row, key = create_operator_key(database, "chromium", KeyLevel.READ)
+            _row, key = create_operator_key(database, "chromium", level)
             page.fill("#key", key.as_text())
             page.press("#key", "Enter")
             page.wait_for_url("**/ops")
@@ -168,6 +169,15 @@ def test_it_keeps_up_without_moving_a_row(
     with page.expect_navigation():
         page.click("#updated a")
     assert keys_on(page) != before
+
+
+def test_it_says_so_while_the_server_does_not_answer(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "UPDATED_EVERY", 1)
+    page = open_page("?q=nobody")
+    page.route("**/ops?q=nobody", lambda _route: None)
+    expect(page.locator("#updated")).to_have_text("This is not up to date: the server does not answer.")
+    page.unroute("**/ops?q=nobody")
+    expect(page.locator("#updated")).to_contain_text("As of ")
 
 
 def test_it_asks_nothing_while_it_is_hidden_or_paused(open_page: OpenPage) -> None:

@@ -108,6 +108,8 @@ def test_pieces_hold_nothing_of_whoever_looks(operator: Browser, source: Source,
         wait_for(lambda: stream.named("state"))
     assert "csrf" not in stream.named("state")[0]
     assert "<script" not in stream.named("state")[0]
+    assert "Cancel…" not in stream.named("state")[0]
+    assert 'data-of="running ' in stream.named("state")[0], "what tells the page to fetch its buttons anew"
 
 
 def test_a_key_has_so_many_open_and_the_next_is_told(

@@ -33,7 +33,7 @@ from cyphera_pipelines.sync.turns import what_it_waits_for
 LOOK_EVERY = 1.0
 EVENTS_SHOWN = 5
 HEARTBEAT_EVERY = 15.0
-"""Seconds without news after which a comment is sent, so that proxies do not take the connection for dead."""
+"""Seconds without news after which it is said that there are none: neither a proxy nor the page takes it for dead."""
 LASTS = 90.0
 """Seconds after which a stream ends, and the browser opens another: the server gives up responses of two minutes."""
 TURNS_AT_ONE_LOOK = 5
@@ -95,7 +95,7 @@ class LiveSessions:
                         return
                 if time.monotonic() - said_at > HEARTBEAT_EVERY:
                     said_at = time.monotonic()
-                    yield ": still here\n\n"
+                    yield _event("here", "yes")
         finally:
             self._watched -= Counter([session_id])
             if session_id not in self._watched:

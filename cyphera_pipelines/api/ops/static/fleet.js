@@ -4,10 +4,11 @@ const note = document.getElementById("updating");
 if (note && !document.querySelector('meta[http-equiv="refresh"]')) {
   const updated = document.getElementById("updated");
   const pause = document.createElement("button");
+  const ANSWERED_WITHIN = 10_000;
   let paused = false, failures = 0, timer = 0;
 
   const ask = async () => {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual" });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual", signal: AbortSignal.timeout(ANSWERED_WITHIN) });
     if (answer.type === "opaqueredirect") { location.reload(); throw new Error("signed out"); }
     if (!answer.ok) throw new Error(answer.status);
     return new DOMParser().parseFromString(await answer.text(), "text/html");
