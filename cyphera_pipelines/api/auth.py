@@ -11,6 +11,7 @@ from fastapi.security import APIKeyHeader
 from starlette.concurrency import run_in_threadpool
 
 from cyphera_pipelines.api.problems import FieldProblem, ProblemError, forbidden, invalid, unauthenticated
+from cyphera_pipelines.api.query_parameters import QueryParameters
 from cyphera_pipelines.api.services import Services
 from cyphera_pipelines.model.actor import acting_as, api_key_actor
 from cyphera_pipelines.model.key_levels import KeyExpiredError, KeyLevel
@@ -43,7 +44,7 @@ class AuthenticatedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the check of the key and of the body's type."""
-        handle = super().get_route_handler()
+        handle, query = super().get_route_handler(), QueryParameters.of(self)
 
         async def handle_authenticated(request: Request) -> Response:
             services: Services = request.app.state.services
@@ -59,6 +60,8 @@ class AuthenticatedRoute(APIRoute):
                 needed = KeyLevel.READ if request.method in _ASKING else self.needs
                 if not caller.level.allows(needed):
                     raise forbidden(caller.level, needed)
+                if request.method not in _ASKING:
+                    query.check(request)
                 if self.body_field is not None:
                     await _refuse_other_types(request)
                 with acting_as(api_key_actor(caller.key_id, caller.key_name)):

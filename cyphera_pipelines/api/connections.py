@@ -20,6 +20,7 @@ MOST_WITHOUT_A_HEAD = 1_000
 """Connections of one process that no request's head has come on. Beyond, the oldest of them is closed."""
 
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
@@ -47,7 +48,7 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             # It is not the rest of a body that was refused.
             self._bytes_of_head += len(data)
             if self._bytes_of_head > LARGEST_HEAD:
-                self._give_up()
+                self._give_up(_TOO_LARGE)
 
     def on_response_complete(self) -> None:
         """Go on with the next request, which may have come already."""
@@ -91,14 +92,14 @@ class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._deadline.cancel()
         self._deadline = None if self.transport.is_closing() else self.loop.call_later(seconds, self._give_up)
 
-    def _give_up(self) -> None:
+    def _give_up(self, answer: bytes = _TOO_LATE) -> None:
         self._without_a_head.pop(self, None)
         if self._is_at_work or self.transport.get_write_buffer_size():
             # What the other side does not read would keep a closed connection open for ever.
             self.transport.abort()
             return
         if self._bytes_of_head:
-            self.transport.write(_TOO_LATE)
+            self.transport.write(answer)
         self.transport.close()
 
 

@@ -66,6 +66,13 @@ def test_a_head_without_an_end_is_cut_off(client: Client) -> None:
         _send_until_closed(connection, b"x" * 4_096)
 
 
+def test_a_head_that_is_too_large_is_told_so(client: Client) -> None:
+    with connect(client) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\nX-Padding: " + b"x" * connections.LARGEST_HEAD)
+        said = read_to_end(connection)
+    assert said.startswith("HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
 def _send_until_closed(connection: socket.socket, piece: bytes) -> None:
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         until(lambda: connection.sendall(piece))
