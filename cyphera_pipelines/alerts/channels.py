@@ -12,7 +12,7 @@ from cyphera_pipelines.alerts.addresses import is_public
 from cyphera_pipelines.alerts.services import HOSTED, SELF_HOSTED, opens, register_secrets_of, scheme_of
 from cyphera_pipelines.model.alert_channels import LONGEST_NAME, AlertChannel, ChannelKind
 from cyphera_pipelines.model.alerts import AlertCause
-from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.errors import RefusedValueError
 from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.security.secrets import register_secret
 from cyphera_pipelines.settings import Settings
@@ -46,15 +46,17 @@ class Wanted:
 def add(database: Database, keyring: Keyring, settings: Settings, workspace_id: UUID | None, wanted: Wanted) -> Added:
     """Add the channel for the workspace, or None for the deployment. Nothing is sent.
 
-    Raises InvalidInputError that says what is not acceptable, and QuotaReachedError.
+    Raises RefusedValueError that says what is not acceptable, and QuotaReachedError.
     """
     register_secrets_of(wanted.address)
     name, address = wanted.name.strip(), wanted.address.strip()
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InvalidInputError(f"The channel's name must be printable text of 1 to {LONGEST_NAME} characters.")
+        raise RefusedValueError(
+            "name", "This is no name of a channel.", f"It must be printable text of 1 to {LONGEST_NAME} characters."
+        )
     if len(address) > LONGEST_ADDRESS or not address.isprintable() or " " in address:
-        raise InvalidInputError(
-            f"The address must be printable, without spaces, of {LONGEST_ADDRESS} characters at most."
+        raise _refused(
+            "This is no address.", f"It must be printable, without spaces, of {LONGEST_ADDRESS} characters at most."
         )
     secret = None
     is_of_workspace = workspace_id is not None
@@ -66,9 +68,9 @@ def add(database: Database, keyring: Keyring, settings: Settings, workspace_id: 
             shown = _origin(address)
         case ChannelKind.SLACK:
             if _SLACK.fullmatch(address) is None:
-                raise InvalidInputError(
-                    "This is no incoming webhook of Slack's: it reads https://hooks.slack.com/services/T.../B.../... "
-                    "Copy it from the app's page, under Incoming Webhooks."
+                raise _refused(
+                    "This is no incoming webhook of Slack's: it reads https://hooks.slack.com/services/T.../B.../...",
+                    "Copy it from the app's page, under Incoming Webhooks.",
                 )
             shown = "https://hooks.slack.com/services/..."
         case ChannelKind.EMAIL:
@@ -96,27 +98,35 @@ def _check_webhook(address: str, settings: Settings, *, is_of_workspace: bool) -
     except ValueError:
         host = None
     if not host or parts.scheme not in ("http", "https") or parts.username or parts.password or parts.fragment:
-        raise InvalidInputError("The address must read https://host/path, without a user name, password or fragment.")
+        raise _refused(
+            "This is no address of a webhook.",
+            "The address must read https://host/path, without a user name, password or fragment.",
+        )
     if not is_of_workspace or settings.alerts_to_private_addresses:
         return
     if parts.scheme != "https":
-        raise InvalidInputError("The address must begin with https://: alerts are nobody else's business.")
+        raise _refused("What is sent there could be overheard.", "The address must begin with https://")
     try:
         is_allowed = is_public(host)
     except ValueError:
         # A name: what it stands for is judged whenever something is sent.
         is_allowed = "." in host and not host.rstrip(".").endswith((".local", ".internal", ".localhost"))
     if not is_allowed:
-        raise InvalidInputError("The address must be one of the public internet.")
+        raise _refused(
+            "This is no address that a workspace's alerts are sent to.",
+            "The address must be one of the public internet.",
+        )
 
 
 def _check_mail(address: str, settings: Settings) -> None:
     if _MAIL_ADDRESS.fullmatch(address) is None:
-        raise InvalidInputError("This is no e-mail address: give one, as in jane@example.com.")
+        raise _refused("This is no e-mail address.", "Give one, as in jane@example.com.")
     if settings.alert_mail_url is None:
-        raise InvalidInputError(
-            "This deployment sends no e-mail: its operator has to set CYPHERA_ALERT_MAIL_URL, as in "
-            "mailtos://user:password@smtp.example.com:587?from=alerts@example.com"
+        raise RefusedValueError(
+            "kind",
+            "This deployment sends no e-mail.",
+            "Its operator has to set CYPHERA_ALERT_MAIL_URL, as in "
+            "mailtos://user:password@smtp.example.com:587?from=alerts@example.com",
         )
 
 
@@ -124,17 +134,20 @@ def _check_service(address: str, *, is_of_workspace: bool) -> None:
     scheme = scheme_of(address)
     allowed = HOSTED if is_of_workspace else HOSTED | SELF_HOSTED
     if scheme not in allowed:
-        raise InvalidInputError(
-            f"No alerts are sent to addresses that begin with {scheme or 'nothing'}://. "
-            f"They may begin with {', '.join(f'{each}://' for each in sorted(allowed))}"
+        raise _refused(
+            f"No alerts are sent to addresses that begin with {scheme or 'nothing'}://.",
+            f"They may begin with {', '.join(f'{each}://' for each in sorted(allowed))}",
         )
     if is_of_workspace and "?" in address:
         # Some options name files, and others where to.
-        raise InvalidInputError("The address must have no options: leave out what begins with the question mark.")
+        raise _refused("The address must have no options.", "Leave out what begins with the question mark.")
     if opens(address) is None:
-        raise InvalidInputError(
-            f"This is not how an address of {scheme}:// reads. See: https://appriseit.com/services/"
-        )
+        raise _refused(f"This is not how an address of {scheme}:// reads.", "See: https://appriseit.com/services/")
+
+
+def _refused(problem: str, remedy: str) -> RefusedValueError:
+    """The address is not acceptable; neither sentence repeats more of it than its scheme."""
+    return RefusedValueError("address", problem, remedy)
 
 
 def _origin(address: str) -> str:

@@ -5,7 +5,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from cyphera_pipelines.api.document import TITLE
+from cyphera_pipelines.api.document import TITLE, add_pages
 
 PATH = "/docs"
 ASSETS_PATH = "/docs/assets"
@@ -16,7 +16,8 @@ _NO_ICON = "data:,"
 def add_docs_page(app: FastAPI) -> None:
     """Serve Swagger UI, showing the application's own document."""
     app.mount(ASSETS_PATH, StaticFiles(packages=[_ASSETS]), name="docs-assets")
-    app.add_api_route(PATH, _show, include_in_schema=False)
+    app.add_api_route(PATH, _show, methods=["GET", "HEAD"], include_in_schema=False)
+    add_pages(app, app.router.routes[-1:])
 
 
 async def _show(request: Request) -> HTMLResponse:

@@ -1,11 +1,12 @@
 """The OpenAPI document, finished: what the framework cannot know, or says differently."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from cyphera_pipelines import __version__
 from cyphera_pipelines.api.problems import Problem
@@ -106,6 +107,11 @@ def _finish(document: dict[str, Any]) -> dict[str, Any]:
                 for status in ("408", "413", "415"):
                     operation["responses"].pop(status, None)
     return document
+
+
+def add_pages(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Let it be known what these routes take, which are none of the document's."""
+    app.state.pages = [*getattr(app.state, "pages", ()), *routes]
 
 
 async def _nobody(_request: object) -> None:

@@ -1,6 +1,7 @@
 """Which problem each exception becomes."""
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -25,7 +26,13 @@ from cyphera_pipelines.api.problems import (
 )
 from cyphera_pipelines.api.provider_problems import answer_provider_error, key_reused, write_under_way
 from cyphera_pipelines.model.error_codes import ErrorCode
-from cyphera_pipelines.model.errors import ConflictError, CypheraError, InvalidInputError, NotFoundError
+from cyphera_pipelines.model.errors import (
+    ConflictError,
+    CypheraError,
+    InvalidInputError,
+    NotFoundError,
+    RefusedValueError,
+)
 from cyphera_pipelines.model.purges import PurgeUnderWayError
 from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.model.writes import KeyReusedError, WriteUnderWayError
@@ -36,7 +43,6 @@ from cyphera_pipelines.store.connection_waits import DatabaseUnavailableError, N
 from cyphera_pipelines.store.database_errors import error_code_of
 from cyphera_pipelines.store.pauses import SourcePausedError
 from cyphera_pipelines.store.sessions import SourceActiveError
-from cyphera_pipelines.sync.configuration import RefusedValueError
 
 LONGEST_FIELD_SHOWN = 100
 _log = logging.getLogger(__name__)
@@ -57,6 +63,10 @@ _MESSAGES = {
     "uuid_parsing": "This is not a UUID.",
     "string_pattern_mismatch": "It holds characters, or has a form, that are not allowed here.",
 }
+
+# What pydantic says of a text that was looked at before its length was: of lists it says that they are.
+_LENGTH_OF_TEXT = re.compile(r"^Value should have at (least|most) (\d+) items? after validation.*$", re.DOTALL)
+_IN_CHARACTERS = r"It should have at \1 \2 characters"
 
 _OF_FRAMEWORK = {
     HTTPStatus.BAD_REQUEST: ("unreadable-body", "Unreadable body", "Send the body as one JSON object in UTF-8."),
@@ -164,19 +174,25 @@ async def _answer_http_exception(request: Request, error: HTTPException) -> JSON
     status = HTTPStatus(error.status_code)
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_methods_of_path(request))
+        headers["Allow"] = ", ".join(_methods_of_path(request)) or headers.get("Allow") or "GET, HEAD"
     kind, title, detail = _OF_FRAMEWORK.get(status, ("http-error", status.phrase, status.phrase))
     return problem_response(request, ProblemError(status, kind, title, detail, headers=headers))
 
 
 def _methods_of_path(request: Request) -> list[str]:
-    """All methods of all routes with this path: the router itself names those of the first route only."""
+    """All methods of all routes with this path: the router itself names those of the first route only.
+
+    None for what is neither in the document nor a page, as a file: the router knows of those.
+    """
     scope = {**request.scope, "path": request.url.path}
     methods: set[str] = set()
     for path, operations in request.app.openapi()["paths"].items():
         route = request.app.state.templates[path]
         if route.matches(scope)[0] is not Match.NONE:
             methods |= {method.upper() for method in operations}
+    for page in request.app.state.pages:
+        if page.matches(scope)[0] is not Match.NONE:
+            methods |= page.methods
     return sorted(methods)
 
 
@@ -187,7 +203,7 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
     if kind == "json_invalid":
         levels = []
     field = redact(".".join(str(level) for level in levels))[:LONGEST_FIELD_SHOWN]
-    message = _MESSAGES.get(kind) or f"{redact(str(error['msg'])).rstrip('.')}."
+    message = _MESSAGES.get(kind) or f"{_LENGTH_OF_TEXT.sub(_IN_CHARACTERS, redact(str(error['msg']))).rstrip('.')}."
     message, _, remedy = message.partition(" | ")
     return FieldProblem(
         location=location if location in ("body", "query", "path", "header") else "body",

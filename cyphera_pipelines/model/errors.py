@@ -35,3 +35,13 @@ class InvalidInputError(CypheraError):
     """A value given by a person or a client is not acceptable; the message names the value and the remedy."""
 
     code = ErrorCode.INVALID_REQUEST
+
+
+class RefusedValueError(InvalidInputError):
+    """A value is not acceptable: `field` names where it was given, `problem` says why, `remedy` what to do."""
+
+    def __init__(self, field: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.field = field
+        self.problem = problem
+        self.remedy = remedy

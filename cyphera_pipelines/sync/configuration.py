@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from cyphera_pipelines.model.configuration import Credentials
-from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.errors import InvalidInputError, RefusedValueError
 from cyphera_pipelines.providers.addresses import check_base_url
 from cyphera_pipelines.providers.base import Provider, UnusableAccessError, WebhookProof
 from cyphera_pipelines.security.encryption import DecryptionError
@@ -23,16 +23,6 @@ PRINTABLE = r"^[!-~]{1,512}$"
 """Printable ASCII without spaces: whatever else was pasted is no key."""
 AS_IN_BASIC_AUTH = r"(?=.{3,512}$)[^:\x00-\x1f\x7f]+:[^\x00-\x1f\x7f]+"
 """A user and a password, between them a colon, which the user holds none of."""
-
-
-class RefusedValueError(InvalidInputError):
-    """A value is not acceptable: `field` names where it was given, `problem` says why, `remedy` what to do."""
-
-    def __init__(self, field: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.field = field
-        self.problem = problem
-        self.remedy = remedy
 
 
 class OtherModeError(RefusedValueError):

@@ -11,7 +11,7 @@ from cyphera_pipelines.store.database import Database
 from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines_tests.alerts.conftest import Watch, be_fresh, fail
 from cyphera_pipelines_tests.alerts.conftest import watch as watch
-from cyphera_pipelines_tests.api.conftest import RunningApi
+from cyphera_pipelines_tests.api.conftest import RunningApi, problem
 
 BASE = "/api/v1"
 
@@ -69,6 +69,25 @@ def test_a_channel_s_address_and_secret_are_shown_once_at_most(
     removed = api.ask("DELETE", f"{BASE}/alert-channels/{channel_id}", headers=own)
     assert removed.status_code == 204
     assert api.ask("POST", f"{BASE}/alert-channels/{channel_id}/test", headers=own).status_code == 404
+
+
+def test_what_is_wrong_with_a_channel_is_named(
+    api: RunningApi, database: Database, add_source: Callable[..., Source]
+) -> None:
+    own = headers(database, add_source("sk_test_alerts_api_wrong"))
+    wanted = {"name": "on call", "kind": "webhook", "address": "https://alerts.example.com/x"}
+    for wrong, remedy in (
+        ({"address": "not an address"}, "It must be printable, without spaces, of 2000 characters at most."),
+        ({"address": "ftp://example.com"}, "The address must read https://host/path, without a user name"),
+        ({"address": "http://example.com/x"}, "The address must begin with https://"),
+        ({"address": "https://10.0.0.1/x"}, "The address must be one of the public internet."),
+        ({"kind": "slack"}, "Copy it from the app's page"),
+        ({"name": "on\ncall"}, "It must be printable text of 1 to 80 characters."),
+    ):
+        answer = api.ask("POST", f"{BASE}/alert-channels", headers=own, json=wanted | wrong)
+        (error,) = problem(answer, 422)["errors"]
+        assert error["field"] == ("name" if "name" in wrong else "address")
+        assert error["remedy"].startswith(remedy)
 
 
 def test_a_key_that_may_only_read_changes_nothing(

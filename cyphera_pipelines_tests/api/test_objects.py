@@ -17,7 +17,7 @@ from cyphera_pipelines.security.encryption import Keyring
 from cyphera_pipelines.store.audit import list_audit_entries
 from cyphera_pipelines.store.configurations import create_configuration
 from cyphera_pipelines.store.database import Database
-from cyphera_pipelines_tests.api.conftest import ACCOUNT, Client, MakeClient, RunningApi, problem
+from cyphera_pipelines_tests.api.conftest import ACCOUNT, Client, MakeClient, RunningApi, fields, problem
 from cyphera_pipelines_tests.operations.ledger import NAME, ledger_provider
 from cyphera_pipelines_tests.operations.ledger_server import Ledger, Misbehaviour, serving_ledger
 
@@ -161,6 +161,26 @@ def test_a_dry_run_shows_and_sends_nothing(writer: Writer, ledger: Ledger) -> No
     assert secret not in shown.text
     assert ledger.requests == []
     assert writer.ask("GET", "/writes").json()["total"] == 0
+
+
+@pytest.mark.parametrize("query", ["dryrun=true", "DRY_RUN=true", "dry_run=true&dry_run=false", "dry-run=1&x=2"])
+def test_a_write_with_a_parameter_that_is_not_known_or_repeated_writes_nothing(
+    query: str, writer: Writer, ledger: Ledger
+) -> None:
+    answer = writer.create(params=query)
+    names = dict.fromkeys(each.partition("=")[0] for each in query.split("&"))
+    assert fields(answer) == list(names)
+    assert {each["location"] for each in answer.json()["errors"]} == {"query"}
+    if "dry_run" not in names:
+        assert "there is dry_run." in answer.json()["errors"][0]["remedy"]
+    assert ledger.requests == []
+    assert writer.ask("GET", "/writes").json()["total"] == 0
+
+
+def test_a_text_that_is_too_long_is_told_in_characters(writer: Writer, ledger: Ledger) -> None:
+    (refused,) = problem(writer.create(said={"name": "x" * 100_000}), 422)["errors"]
+    assert (refused["field"], refused["message"]) == ("name", "It should have at most 255 characters.")
+    assert ledger.requests == []
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,18 @@ def test_what_is_not_there_is_a_problem_too(api: RunningApi, client: Client) -> 
     assert response.headers["Allow"] == "GET"
 
 
+@pytest.mark.parametrize("path", ["/ops", "/ops/alerts", "/ops/sign-in", "/ops/errors", "/docs", "/openapi.json"])
+def test_what_is_outside_of_the_document_says_what_it_takes_too(path: str, api: RunningApi) -> None:
+    allowed = "GET, HEAD, POST" if path == "/ops/sign-in" else "GET, HEAD"
+    for method in ("OPTIONS", "TRACE"):
+        answer = api.ask(method, path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, allowed), answer.text
+    shown, asked = api.ask("GET", path), api.ask("HEAD", path)
+    assert asked.status_code == shown.status_code
+    assert asked.headers.get("Content-Type") == shown.headers.get("Content-Type")
+    assert asked.content == b""
+
+
 def test_the_documents_are_there(api: RunningApi) -> None:
     assert "swagger" in api.ask("GET", "/docs").text.lower()
     document = api.ask("GET", "/openapi.json").json()

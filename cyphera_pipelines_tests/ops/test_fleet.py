@@ -114,6 +114,11 @@ def test_who_has_no_command_line_is_told_of_no_command(
     assert f"cyphera source test {found.workspace_slug} stripe" in text_of(operator.read("?q=harbor-books"))
 
 
+def test_an_address_that_is_not_acceptable_is_named(operator: Browser) -> None:
+    told = text_of(operator.read("?state=zzz&refresh=often", status=422))
+    assert "These values are not acceptable: refresh, state." in told
+
+
 def test_what_strangers_write_stays_text(
     hostile: Source, operator: Browser, open_browser: OpenBrowser, database: Database
 ) -> None:

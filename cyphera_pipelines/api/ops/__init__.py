@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from cyphera_pipelines.api.document import add_pages
 from cyphera_pipelines.api.ops import (
     alerts,
     errors,
@@ -33,5 +34,6 @@ ROUTERS = (
 def add_ops_page(app: FastAPI) -> None:
     """Serve the page, which is no part of the API's document."""
     app.mount(ASSETS_PATH, Assets(), name="ops-assets")
+    add_pages(app, [route for router in ROUTERS[:-1] for route in router.routes])
     for router in ROUTERS:
         app.include_router(router)

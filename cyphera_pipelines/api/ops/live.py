@@ -14,7 +14,7 @@ from uuid import UUID
 import anyio
 from anyio import CapacityLimiter, Lock
 from fastapi import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from cyphera_pipelines.api.ops.pages import render_part, url_for_ops
@@ -159,10 +159,13 @@ class _Stream(StreamingResponse):
     def __init__(self, pieces: AsyncIterator[str], places: Places, holder: Hashable) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
         super().__init__(pieces, media_type="text/event-stream", headers=headers)
-        self._places, self._holder = places, holder
+        self._places, self._holder, self._told = places, holder, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them."""
+        """Send them; to whoever asks by HEAD, only that there are some."""
+        if scope["method"] == "HEAD":
+            await Response(media_type=self.media_type, headers=self._told)(scope, receive, send)
+            return
         with self._places.take(self._holder):
             await super().__call__(scope, receive, send)
 

@@ -74,4 +74,5 @@ def _told(error: Exception) -> PageError | None:
 
 
 def _fields(error: RequestValidationError) -> str:
-    return ", ".join(sorted({str(each["loc"][-1])[:100] for each in error.errors()}))
+    # The part of the request, and the field's name; then come its place in a list, or which of several types it is not.
+    return ", ".join(sorted({str(each["loc"][:2][-1])[:100] for each in error.errors()}))

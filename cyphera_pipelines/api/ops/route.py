@@ -26,7 +26,16 @@ _ASKING = ("GET", "HEAD")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class OpsRoute(APIRoute):
+class PageRoute(APIRoute):
+    """A route of the page: whatever may be asked for may be asked about, by HEAD."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if self.methods is not None and "GET" in self.methods:
+            self.methods.add("HEAD")
+
+
+class OpsRoute(PageRoute):
     """For whoever is signed in. What is sent by POST must be a form of this browser's, of a key that may do things."""
 
     def get_route_handler(self) -> Handler:
@@ -60,7 +69,7 @@ class SignedInRoute(OpsRoute):
     needs = KeyLevel.READ
 
 
-class PublicRoute(APIRoute):
+class PublicRoute(PageRoute):
     """A route of the page for everybody."""
 
     def get_route_handler(self) -> Handler:

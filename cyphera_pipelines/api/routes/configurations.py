@@ -28,7 +28,7 @@ from cyphera_pipelines.api.schemas.purges import PurgeConfirmation, PurgeOut
 from cyphera_pipelines.api.schemas.schedules import ScheduleOut
 from cyphera_pipelines.api.services import RequestServices, Services
 from cyphera_pipelines.model.configuration import Configuration, Credentials
-from cyphera_pipelines.model.errors import ConflictError, NotFoundError
+from cyphera_pipelines.model.errors import ConflictError, NotFoundError, RefusedValueError
 from cyphera_pipelines.model.purges import PurgeUnderWayError
 from cyphera_pipelines.model.quotas import QuotaReachedError
 from cyphera_pipelines.model.schedule import Schedule
@@ -54,7 +54,6 @@ from cyphera_pipelines.store.platform_accounts import AccountNotAllowedError
 from cyphera_pipelines.store.schedules import read_schedule
 from cyphera_pipelines.sync.cancellation import Cancellation, cancel_sessions_of_source
 from cyphera_pipelines.sync.configuration import (
-    RefusedValueError,
     change_credentials,
     check_credentials,
     check_own_address,

@@ -17,8 +17,8 @@ from cyphera_pipelines.api.schemas.fields import (
     TrueUnlessGiven,
     none_if_empty,
 )
+from cyphera_pipelines.model.errors import RefusedValueError
 from cyphera_pipelines.store.accounts import AccountClaim, RegisteredAccount
-from cyphera_pipelines.sync.configuration import RefusedValueError
 
 LIVE = "live"
 DEFAULT_TYPE = "standard"

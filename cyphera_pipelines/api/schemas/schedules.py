@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from cyphera_pipelines.api.schemas.fields import WHOLE, Moment, RequestBody
+from cyphera_pipelines.model.errors import RefusedValueError
 from cyphera_pipelines.model.freshness import Freshness, SourceFreshness
 from cyphera_pipelines.model.schedule import (
     DEFAULT_CHANGES_EVERY,
@@ -16,7 +17,6 @@ from cyphera_pipelines.model.schedule import (
     Schedule,
 )
 from cyphera_pipelines.model.schedule_words import TIME_OF_DAY, ScheduleValueError, changed
-from cyphera_pipelines.sync.configuration import RefusedValueError
 
 _CHANGES_EVERY = (
     f"Seconds between two checks for changes, {LEAST_CHANGES_EVERY} to {MOST_CHANGES_EVERY}; "
