@@ -47,7 +47,7 @@ def test_a_slow_receiver_holds_up_no_other_sensor_and_is_told_once(
     fail(database, source)
     told = evaluate(instance, "alerts").skip_message
     assert told is not None
-    assert "1 channels still being sent to" in told
+    assert "1 channel still being sent to" in told
     look_is_over.set()
     wait_for(lambda: [each.delivered_at for each in list_deliveries(database, None, channel_id=channel.id)] != [None])
     evaluate(instance, "alerts")
