@@ -275,7 +275,7 @@ def _subscription_discounts(subscription: dict[str, Any], coupons: Coupons) -> l
 
 def _invoice_discounts(invoice: dict[str, Any], coupons: Coupons) -> list[ChildRow]:
     """Those of the whole invoice, then those that stand on its lines only, with what each took off in all."""
-    table, taken = tables.INVOICE_DISCOUNTS, dict[str, int]()
+    table, taken = tables.INVOICE_DISCOUNTS, dict[str, float]()
     found = {_child_id(table, each): each for each in _own_discounts(invoice)}
     for total in _objects("total_discount_amounts", invoice.get("total_discount_amounts")):
         discount = _object("discount", total.get("discount"))
