@@ -43,7 +43,7 @@ def export(
     keys are not in it; people's data is: only you may read the files. Nothing is left of an export that did not end.
     """
     workspace = find_workspace(services.database(), slug, or_deleted=True)
-    if to.exists():
+    if to.exists() or to.is_symlink():
         raise InvalidInputError(f"{to} exists already: name a folder, or a file that ends in .zip, that is to be made.")
     if not to.absolute().parent.is_dir():
         raise InvalidInputError(f"There is no folder {to.absolute().parent}.")

@@ -124,7 +124,7 @@ def _target(out: Path | None, file_format: TableFormat) -> Iterator[IO[bytes]]:
             raise InvalidInputError("Parquet is nothing for a terminal: name a file with --out.")
         yield typer.get_binary_stream("stdout")
         return
-    if out.exists():
+    if out.exists() or out.is_symlink():
         raise InvalidInputError(f"{out} exists already: name a file that is to be made.")
     unfinished = out.with_name(f"{out.name}.unfinished")
     try:

@@ -46,10 +46,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     for row in rows:
         # As text: what stands in brackets, as error codes do, is no markup.
         table.add_row(*(Text(_shown(cell)) for cell in row))
-    if table.row_count:
+    if not table.row_count:
+        console.print(empty)
+    elif console.is_terminal:
         console.print(table)
     else:
-        console.print(empty)
+        with console.capture() as printed:
+            console.print(table)
+        # One long cell would fill up every other line with blanks.
+        typer.echo("\n".join(line.rstrip() for line in printed.get().rstrip("\n").split("\n")))
 
 
 def print_remarks(remarks: Iterable[tuple[str, str]]) -> None:

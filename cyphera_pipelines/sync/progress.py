@@ -14,7 +14,7 @@ from cyphera_pipelines.model.sessions import EntityProgress
 from cyphera_pipelines.model.waiting import Waiting, WaitingFor, utc
 from cyphera_pipelines.providers.base import RequestNote
 from cyphera_pipelines.security.secrets import redact
-from cyphera_pipelines.store.load_result import LoadResult
+from cyphera_pipelines.store.load_result import LoadResult, TableCounts
 
 MOST_UNTIL_DONE = 99.9
 GIVEN_UP_AFTER = 2.0
@@ -104,6 +104,17 @@ class SyncProgress:
                         total[key] += value
             if counts.estimated is not None:
                 counts.estimated = max(counts.estimated, counts.fetched)
+
+    def settled(self, entity: Entity, table: str, rows: int) -> None:
+        """So many rows of a child table were written that the session had left as they were, or had not looked at."""
+        with self._lock:
+            if rows and entity in self._entities:
+                counts = self._entities[entity]
+                total = counts.children.setdefault(table, dict.fromkeys(asdict(TableCounts()), 0))
+                total["updated"] += rows
+                if counts.done:
+                    # Each row was counted by the listing.
+                    total["unchanged"] = max(0, total["unchanged"] - rows)
 
     def has_flagged(self, flagged: Mapping[Entity, int]) -> None:
         """So many objects were flagged by the session's earlier processes, as its events tell."""

@@ -5,10 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection
+
 from cyphera_pipelines.model.counted import counted
 from cyphera_pipelines.model.entities import Entity
 from cyphera_pipelines.model.error_codes import ErrorCode
 from cyphera_pipelines.model.sessions import ConflictStrategy, EventLevel, SessionEvent
+from cyphera_pipelines.model.synced_tables import SUBSCRIPTION_ITEMS
 from cyphera_pipelines.providers.base import (
     Change,
     CredentialsRejectedError,
@@ -69,7 +72,7 @@ def _bring_up_to_date(context: SyncContext) -> Errors:
     if any(position.unfinished is not None for position in positions.values()):
         # A sync that was killed may have loaded items and prices, and not come to this.
         with context.database.tenant(context.source.workspace_id) as connection:
-            settle_billed_amounts(connection, context.source, livemode=context.livemode)
+            _settle_billed_amounts(connection, context)
     errors = Errors()
     if context.request.only_changes:
         obstacles = obstacles_to_changes(
@@ -269,10 +272,17 @@ def _save_watermark(context: SyncContext, entities: Sequence[Entity], watermark:
     priced = [entity for entity in _PRICED if entity in context.request.entities]
     with context.database.tenant(source.workspace_id) as connection:
         if any(context.progress.entity(entity).fetched for entity in priced):
-            settle_billed_amounts(connection, source, livemode=livemode)
+            _settle_billed_amounts(connection, context)
         for entity in entities:
             if overwrites:
                 save_watermark(connection, source, entity, watermark, livemode=livemode)
             elif not context.request.only_changes:
                 end_listing(connection, source, entity, livemode=livemode)
         context.check_lock(connection)
+
+
+def _settle_billed_amounts(connection: Connection, context: SyncContext) -> None:
+    """Settle them, and count the items that this session had left as they were."""
+    since = context.session.created_at
+    settled = settle_billed_amounts(connection, context.source, since, livemode=context.livemode)
+    context.progress.settled(Entity.SUBSCRIPTIONS, SUBSCRIPTION_ITEMS.name, settled)

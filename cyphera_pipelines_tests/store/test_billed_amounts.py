@@ -1,6 +1,7 @@
 """How billed amounts are settled; which they are is shown by `sync/test_currencies.py`."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def test_no_item_is_looked_at_once_per_option(
 
     with database.tenant(source.workspace_id) as connection:
         event.listen(connection, "before_cursor_execute", explain, retval=True)
-        settle_billed_amounts(connection, source, livemode=True)
+        settle_billed_amounts(connection, source, datetime.now(UTC), livemode=True)
         assert connection.execute(text("SHOW enable_nestloop")).scalar_one() == "on"
     assert plan
     assert not [line for line in plan if "Nested Loop" in line]

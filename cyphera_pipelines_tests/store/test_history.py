@@ -237,7 +237,7 @@ FOREIGN = {**ITEM, "currency": "usd", "unit_amount": None}
 
 
 def settle_all(connection: Connection, source: Source) -> None:
-    settle_billed_amounts(connection, source, livemode=False)
+    settle_billed_amounts(connection, source, datetime.now(UTC), livemode=False)
 
 
 def settle_some(connection: Connection, source: Source) -> None:

@@ -119,6 +119,27 @@ def test_an_option_that_changes_reaches_the_items(
     assert sums(database, source)[0] == true_sums(sandbox)[0]
 
 
+@pytest.mark.parametrize("request_", [{"only_changes": True}, {"full_sync": True}])
+def test_items_that_are_written_for_their_price_alone_are_counted(
+    request_: dict[str, bool],
+    sandbox: SandboxServer,
+    add_source: Callable[..., Source],
+    sync_now: RunSync,
+    database: Database,
+) -> None:
+    source = add_source(ACCOUNT.api_key, sandbox.url)
+    first = sync_now(source).entities[Entity.SUBSCRIPTIONS].children["subscription_items"]
+    assert (first["updated"], first["unchanged"]) == (0, 0), "they were created, whatever was settled afterwards"
+    foreign = foreign_items(database, source, sandbox)
+    affected = sum(row["price_id"] == foreign[0]["price_id"] for row in foreign)
+    options = sandbox.state.object("acct_currencies", foreign[0]["price_id"])["currency_options"]
+    dearer = {**options, "eur": {**options["eur"], "unit_amount": 88_88, "unit_amount_decimal": "8888"}}
+    sandbox.state.patch("acct_currencies", foreign[0]["price_id"], {"currency_options": dearer})
+    counts = sync_now(source, **request_).entities[Entity.SUBSCRIPTIONS].children["subscription_items"]
+    listed = first["created"] - affected if "full_sync" in request_ else 0
+    assert counts == {"created": 0, "updated": affected, "unchanged": listed, "deleted": 0}
+
+
 @pytest.mark.parametrize("is_last", [False, True])
 def test_an_option_that_is_gone_leaves_the_items_without_an_amount(
     is_last: bool, sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database

@@ -144,7 +144,8 @@ def compare(
             findings = _verify_entities(context, job.entities, job.compared_at_once)
             if context.session is not None:
                 with job.database.tenant(job.source.workspace_id) as connection:
-                    settle_billed_amounts(connection, job.source, livemode=context.livemode)
+                    since = context.session.created_at
+                    settle_billed_amounts(connection, job.source, since, livemode=context.livemode)
     finally:
         client.close()
     reports = tuple(findings.reports[entity] for entity in job.entities)
