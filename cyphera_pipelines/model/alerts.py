@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from cyphera_pipelines.model.counted import counted
-from cyphera_pipelines.model.errors import InvalidInputError
+from cyphera_pipelines.model.errors import InvalidInputError, RefusedValueError
 from cyphera_pipelines.model.remedies import remedy_of_failure, remedy_of_failure_for_workspace
 from cyphera_pipelines.model.schedule import DAY, HOUR, MINUTE
 
@@ -88,11 +88,13 @@ DEFAULT_RULES: Mapping[AlertCause, AlertRule] = {
 
 
 def checked_rule(rule: AlertRule) -> AlertRule:
-    """The rule, or InvalidInputError that says which of its numbers is not acceptable."""
+    """The rule, or InvalidInputError that says which of its numbers is not acceptable, and why."""
     if rule.times is not None and rule.cause not in COUNTED:
-        raise InvalidInputError(
-            f"The cause {rule.cause} is there or not, so that there is nothing to count: leave out how many. Say "
-            "after how long it is told (--after 30m; over HTTP after_seconds), or neither to be told at once."
+        raise RefusedValueError(
+            "times",
+            f"The cause {rule.cause} is there or not, so that there is nothing to count.",
+            "Leave out how many. Say after how long it is told (--after 30m; over HTTP after_seconds), or neither, for "
+            "at once.",
         )
     if rule.times is not None and not 1 <= rule.times <= MOST_TIMES:
         raise InvalidInputError(f"A cause is told from 1 to {MOST_TIMES} {COUNTED[rule.cause][1]} on.")

@@ -12,7 +12,10 @@ from typing import Any
 import schemathesis
 from pydantic import ValidationError
 
+from cyphera_pipelines.api.schemas.alerts import RuleIn
 from cyphera_pipelines.api.schemas.schedules import ScheduleIn
+from cyphera_pipelines.model.alerts import COUNTED
+from cyphera_pipelines.model.schedule import MOST_CHANGES_EVERY
 from cyphera_pipelines.providers.registry import PROVIDERS
 
 gc.set_threshold(10_000)  # as for all tests: see conftest.py
@@ -28,7 +31,8 @@ _PRINTABLE = re.compile(r"[!-~]{1,512}")
 @schemathesis.hook
 def before_call(_context: schemathesis.HookContext, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
     """Let the mode be that of the key, the address one that is allowed, and the account one that any key may name."""
-    case.body = _said_once(_with_one_schedule(_with_account(_fitting(_without_options(case.body)))))
+    body = _said_once(_with_one_schedule(_with_account(_fitting(_without_options(case.body)))))
+    case.body = _with_nothing_to_count(body)
 
 
 def _without_options(body: Any) -> Any:
@@ -70,9 +74,21 @@ def _with_one_schedule(body: Any) -> Any:
         # What is not active has none.
         return _without(body, "schedule")
     fitting = _without(schedule, "changes_every_seconds" if asked.daily_at is not None else "time_zone")
+    if (asked.listing_every_seconds or MOST_CHANGES_EVERY) < MOST_CHANGES_EVERY:
+        # Listings may not be more frequent than checks for changes, these or those that were asked for before.
+        fitting = _without(fitting, "listing_every_seconds")
     if "time_zone" in fitting and asked.time_zone is not None:
         fitting["time_zone"] = "UTC"
     return {**body, "schedule": fitting}
+
+
+def _with_nothing_to_count(body: Any) -> Any:
+    """A rule of a cause that is there or not."""
+    try:
+        asked = RuleIn.model_validate(body)
+    except ValidationError:
+        return body
+    return body if asked.cause in COUNTED else _without(body, "times")
 
 
 def _fitting(body: Any) -> Any:

@@ -43,7 +43,8 @@ def test_a_workspace_sees_its_alerts_and_sets_its_rules(
     assert alert["remedy"] == "Test the connection of its configuration.", "a workspace has no command line"
     refused = api.ask("PUT", f"{BASE}/alert-rules", headers=own, json={"cause": "late", "times": 2})
     assert refused.status_code == 422
-    assert "there is nothing to count" in refused.text
+    (error,) = problem(refused, 422)["errors"]
+    assert (error["field"], "there is nothing to count" in error["message"]) == ("times", True)
     forgotten = api.ask("DELETE", f"{BASE}/alert-rules?cause=failed", headers=own).json()
     assert (forgotten["is_own"], forgotten["times"]) == (False, None)
     assert AlertCause.FAILED in read_rules(database, source.workspace_id)

@@ -35,6 +35,7 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
+@pytest.mark.slow
 def test_several_homes_at_once_do_not_disturb_each_other_and_stop_by_themselves(make_home: MakeHome) -> None:
     """Four commands start at once in two new homes: each home gets one server, and keeps its own rows."""
     one, other = make_home(), make_home()

@@ -20,6 +20,8 @@ from cyphera_pipelines_tests.cli.conftest import AddSource
 from cyphera_pipelines_tests.cli.test_api import serving
 from cyphera_pipelines_tests.webhooks import SECRET, event_about, signed
 
+pytestmark = pytest.mark.slow
+
 FLOOD = 1_050
 WEBHOOKS = "/api/v1/sync/webhooks/stripe/"
 EVENT = event_about(

@@ -43,6 +43,7 @@ def tenant(forked: ForkedCyphera, slug: str, url: str) -> Tenant:
     return Tenant(url, dict(line.split(": ") for line in forked("key", "create", slug).done().splitlines()))
 
 
+@pytest.mark.slow
 def test_one_tenant_s_hanging_address_delays_nobody_else(
     cyphera: Cyphera, forked: ForkedCyphera, add_source: AddSource, account: SandboxAccount
 ) -> None:

@@ -154,6 +154,7 @@ def finish(instance: DagsterInstance, database: Database, purge: Purge) -> Purge
     return patience(look)
 
 
+@pytest.mark.slow
 def test_nothing_of_a_purged_workspace_is_left(
     add_tenant: AddTenant,
     sandbox: SandboxServer,

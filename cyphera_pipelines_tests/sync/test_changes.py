@@ -247,8 +247,13 @@ def test_ending_the_session_stops_a_sync_that_is_catching_up(
 
 
 def test_a_listing_that_could_not_catch_up_is_partial(
-    sandbox: SandboxServer, add_source: Callable[..., Source], sync_now: RunSync, database: Database
+    sandbox: SandboxServer,
+    add_source: Callable[..., Source],
+    sync_now: RunSync,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(exchange, "LONGEST_WAIT", 0.05)
     sandbox.state.faults.set([Fault(kind=FaultKind.UNAUTHORIZED, path="/v1/events")])
     source = add_source(ACCOUNT.api_key, sandbox.url)
     assert sync_now(source).status is SessionStatus.FAILED  # revoked in the middle

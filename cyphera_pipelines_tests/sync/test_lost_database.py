@@ -34,6 +34,8 @@ from cyphera_pipelines_tests.sync.interruption import (
 from cyphera_pipelines_tests.sync.private_server import FAST, IMMEDIATE, PrivateServer
 from cyphera_pipelines_tests.truth import assert_tables_equal_truth
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = SandboxAccount(
     api_key="sk_test_lost_database",
     account_id="acct_lost_database",

@@ -109,6 +109,7 @@ def test_it_is_found_and_its_options_are_asked_for(installation: Installation) -
     assert "Connected to shop_1" in cyphera("source", "test", "acme", "toypay").done()
 
 
+@pytest.mark.slow
 def test_it_is_synced_followed_and_verified(installation: Installation) -> None:
     cyphera, shop = installation.cyphera, installation.shop
     cyphera("sync", "acme", "toypay").done()

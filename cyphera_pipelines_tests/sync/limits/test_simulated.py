@@ -100,6 +100,7 @@ def test_a_window_of_a_second(latency: int) -> None:
     assert refused <= 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("burst", [1, 5, 20, 100])
 @pytest.mark.parametrize("rate", [20, 15, 12.5, 10])
 def test_a_limit_that_falls(rate: float, burst: int) -> None:
@@ -109,6 +110,7 @@ def test_a_limit_that_falls(rate: float, burst: int) -> None:
     assert refused <= 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("burst", [1, 5, 20, 100])
 @pytest.mark.parametrize("rate", [15, 12.5])
 def test_a_limit_that_falls_and_comes_back(rate: float, burst: int) -> None:
