@@ -20,6 +20,8 @@ from cyphera_pipelines_tests.cli.command import Cyphera
 from cyphera_pipelines_tests.cli.test_api import serving as serving_api
 from cyphera_pipelines_tests.providers.toypay.server import KEY, SECRET, SHOP, Json, Shop, serving, signed
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[3] / "docs" / "adding-a-provider.md"
 CLIENTS, GOODS = 450, 230
 LONG_AGO = 1_700_000_000
@@ -109,7 +111,6 @@ def test_it_is_found_and_its_options_are_asked_for(installation: Installation) -
     assert "Connected to shop_1" in cyphera("source", "test", "acme", "toypay").done()
 
 
-@pytest.mark.slow
 def test_it_is_synced_followed_and_verified(installation: Installation) -> None:
     cyphera, shop = installation.cyphera, installation.shop
     cyphera("sync", "acme", "toypay").done()
