@@ -26,7 +26,6 @@ def test_the_api_keeps_its_contract(api: RunningApi, client: Client, sandbox: Sa
     assert len(lines) > 500, "it was tried in earnest"
 
 
-@pytest.mark.slow
 def test_so_do_the_routes_of_objects(
     api: RunningApi, make_client: MakeClient, sandbox: SandboxServer, tmp_path: Path
 ) -> None:

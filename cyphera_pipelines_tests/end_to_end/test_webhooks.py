@@ -38,7 +38,6 @@ def is_equal(installation: Installation, tenant: Tenant) -> bool:
     return True
 
 
-@pytest.mark.slow
 def test_what_changes_at_the_provider_is_in_the_tables_without_a_sync(installation: Installation) -> None:
     tenant = installation.add_tenant(customers=30, invoices=40, long_invoice_share=0.0, large_subscription_share=0.0)
     sync_here(installation, tenant, SyncRequest())
