@@ -174,7 +174,9 @@ async def _answer_http_exception(request: Request, error: HTTPException) -> JSON
     status = HTTPStatus(error.status_code)
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_methods_of_path(request)) or headers.get("Allow") or "GET, HEAD"
+        # A route's methods are a set: in whichever order they stand today.
+        told = sorted(name.strip() for name in headers.get("Allow", "").split(",") if name.strip())
+        headers["Allow"] = ", ".join(_methods_of_path(request) or told or ("GET", "HEAD"))
     kind, title, detail = _OF_FRAMEWORK.get(status, ("http-error", status.phrase, status.phrase))
     return problem_response(request, ProblemError(status, kind, title, detail, headers=headers))
 

@@ -22,6 +22,8 @@ from cyphera_pipelines.store.workspaces import find_workspace
 from cyphera_pipelines_tests.cli.command import Cyphera, ForkedCyphera
 from cyphera_pipelines_tests.cli.conftest import AddSource
 
+pytestmark = pytest.mark.slow
+
 _BUSINESS: dict[str, Any] = {
     "seed": 11,
     "customers": 90,

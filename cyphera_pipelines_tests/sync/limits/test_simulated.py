@@ -41,6 +41,7 @@ def worst(
     return max(outcome.seconds for outcome in outcomes) / least, max(outcome.share_refused for outcome in outcomes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latency", [20, 100, 400])
 @pytest.mark.parametrize("on_arrival", [True, False], ids=["before-jitter", "after-jitter"])
 @pytest.mark.parametrize("burst", [5, 20, 100])
