@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 def list_entities(
     context: SyncContext, account: ProviderAccount | None, positions: Mapping[Entity, SyncPosition]
 ) -> dict[Entity, CypheraError]:
-    """List the session's entities concurrently, with what lists leave out, and return the errors of the others.
+    """List the session's entities at once, with what lists leave out, and return the errors of the incomplete ones.
 
     One entity's trouble does not stop the others, but for rejected credentials and database errors that are not about
     an object, which would stop them anyway: those cancel the sync. Database errors are raised when all listings have

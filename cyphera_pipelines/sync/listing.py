@@ -80,8 +80,13 @@ class EntityListing:
             self._met_rows = continued.met_rows
             self._leaves_gaps, self._not_loaded = continued.leaves_gaps, continued.not_loaded
             self._owed = set(position.owed)
-        # Of a first listing that never began the next sync knows without a checkpoint that it is wanted.
-        self._is_known_to_be_wanted = continued is not None or position.full_listing_at is None
+        # Of a first listing that never began the next sync knows without a checkpoint that it is wanted. One that
+        # leaves rows as they are must not take the place of one that overwrites them, and is to be gone on with.
+        self._is_known_to_be_wanted = (
+            continued is not None
+            or position.full_listing_at is None
+            or self._strategy is not ConflictStrategy.OVERWRITE
+        )
         self._knows_missing = has_missing(context.database, context.source, entity, livemode=context.livemode)
         self._undated = set[str]()
         self._guesses_total = continued is not None or position.full_listing_at is None
